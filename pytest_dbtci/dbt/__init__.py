@@ -1,0 +1,1 @@
+"""Everything that imports dbt; loaded only inside the host process."""
