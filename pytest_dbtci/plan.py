@@ -1,0 +1,164 @@
+"""What a run will do, decided before anything is written: a frozen value, JSON both ways."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+ReasonKind = Literal["modified", "new", "affected", "downstream", "selected", "ancestor", "hook"]
+Mode = Literal["pull_request", "release", "nothing"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Say why a node is in the plan.
+
+    `kind` is what readers sort by; `text` is the whole sentence (`modified: body`, `downstream of fact_dogs`);
+    `files` are the changed paths behind it, POSIX, relative to the repository's root.
+    """
+
+    kind: ReasonKind
+    text: str
+    files: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.text} ({', '.join(self.files)})" if self.files else self.text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One dbt node of the plan.
+
+    `file` is the file a reader opens first (a generic or unit test's is that of what it tests), `defined_in` the
+    one that defines it; both POSIX, relative to the dbt project's folder. `parents` holds the unique_ids it
+    reads, planned or not. `relation` is the quoted name of what it writes, None where it writes nothing.
+    """
+
+    unique_id: str
+    resource_type: str
+    name: str
+    item: str
+    file: str
+    defined_in: str
+    reason: Reason
+    parents: tuple[str, ...] = ()
+    materialized: str = ""
+    database: str = ""
+    schema: str = ""
+    relation: str | None = None
+    severity: str = ""
+    column: str | None = None
+
+    @property
+    def is_item(self) -> bool:
+        """Tell whether dbt reports a result of its own for it (an ephemeral model has none)."""
+        return self.materialized != "ephemeral"
+
+    @property
+    def label(self) -> str:
+        """Name the node the way a reader finds it: its file, then its name."""
+        return f"{self.file}::{self.item}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathChange:
+    """One changed path and what became of it in the plan.
+
+    `effect` is one of `selected` (it explains nodes of the plan), `everything` (it can affect every node),
+    `removed` (what it defined is gone and nothing needs it) or `none` (it affects nothing in dbt).
+    """
+
+    path: str
+    status: str
+    effect: str = "selected"
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that is decided before the warehouse is touched.
+
+    `nodes` stand in the order in which dbt builds them. `schemas` are all that the run creates, marks and
+    drops, as (database, schema). `status` is set, and `nodes` empty, when there is nothing to build: the
+    sentence that the one status item shows. `warning` is what the CI provider shows beside a green run.
+    """
+
+    mode: Mode
+    pr: str = ""
+    schema: str = ""
+    project: str = ""
+    project_dir: str = ""
+    profile: str = ""
+    target: str = ""
+    adapter: str = ""
+    defer_target: str | None = None
+    base: str = ""
+    base_ref: str = ""
+    how: str = ""
+    head: str = ""
+    provider: str = "local"
+    url: str | None = None
+    nodes: tuple[Node, ...] = ()
+    schemas: tuple[tuple[str, str], ...] = ()
+    changes: tuple[PathChange, ...] = ()
+    total: int = 0
+    deferred: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    status: str = ""
+    warning: str = ""
+
+    def node(self, unique_id: str) -> Node | None:
+        """Give the node of that unique_id, None where the plan has none."""
+        return self._by_id().get(unique_id)
+
+    def find(self, name: str) -> tuple[Node, ...]:
+        """Give the nodes of that name, item name or unique_id (a name can stand for several)."""
+        return tuple(n for n in self.nodes if name in (n.unique_id, n.name, n.item))
+
+    @property
+    def items(self) -> tuple[Node, ...]:
+        """Give the nodes that dbt reports a result for."""
+        return tuple(n for n in self.nodes if n.is_item)
+
+    def needed_by(self, unique_ids: Iterable[str]) -> frozenset[str]:
+        """Give these nodes and every planned ancestor of theirs, tests left out unless asked for."""
+        by_id, found, todo = self._by_id(), set[str](), list(unique_ids)
+        while todo:
+            unique_id = todo.pop()
+            if unique_id in found or unique_id not in by_id:
+                continue
+            found.add(unique_id)
+            todo.extend(by_id[unique_id].parents)
+        return frozenset(found)
+
+    def to_json(self) -> str:
+        """Write the plan as JSON."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Read a plan that `to_json` wrote."""
+        data: dict[str, Any] = json.loads(text)
+        data["nodes"] = tuple(_node(n) for n in data["nodes"])
+        data["changes"] = tuple(PathChange(**c) for c in data["changes"])
+        data["schemas"] = tuple((d, s) for d, s in data["schemas"])
+        for name in ("deferred", "notes"):
+            data[name] = tuple(data[name])
+        return cls(**data)
+
+    def _by_id(self) -> Mapping[str, Node]:
+        cached: dict[str, Node] | None = self.__dict__.get("_nodes_by_id")
+        if cached is None:
+            cached = {n.unique_id: n for n in self.nodes}
+            object.__setattr__(self, "_nodes_by_id", cached)
+        return cached
+
+
+def _node(data: dict[str, Any]) -> Node:
+    reason = data.pop("reason")
+    reason["files"] = tuple(reason["files"])
+    data["parents"] = tuple(data["parents"])
+    return Node(reason=Reason(**reason), **data)

@@ -1,0 +1,152 @@
+"""What happened to each node: values, and the place where they arrive while dbt builds."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Outcome = Literal["passed", "warned", "failed", "skipped", "error"]
+
+OUTCOMES: dict[str, Outcome] = {
+    "success": "passed",
+    "pass": "passed",
+    "reused": "passed",
+    "no-op": "passed",
+    "warn": "warned",
+    "fail": "failed",
+    "error": "failed",
+    "runtime error": "failed",
+    "partial success": "failed",
+    "skipped": "skipped",
+}
+"""dbt's statuses (all resource types) as ours; what is not here is an `error`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """The first rows of a query: column names, then rows of texts; `more` tells that rows were left out."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    more: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What dbt said of one node.
+
+    `status` is dbt's own word, `seconds` dbt's execution time, `failures` the number of failing rows of a data
+    test. `message` is dbt's or the warehouse's text without colours. `compiled` is the path of the compiled
+    SQL, `rows` the first failing rows. `cause` is the unique_id of the node because of which it was skipped.
+    `outcome` follows from the status unless the trouble was not the node's (`error`).
+    """
+
+    unique_id: str
+    status: str
+    message: str = ""
+    seconds: float = 0.0
+    failures: int | None = None
+    relation: str | None = None
+    compiled: str | None = None
+    rows: Rows | None = None
+    cause: str | None = None
+    trouble: bool = False
+
+    @property
+    def outcome(self) -> Outcome:
+        """Give the outcome that pytest shows."""
+        if self.trouble:
+            return "error"
+        return OUTCOMES.get(self.status, "error")
+
+    @property
+    def is_bad(self) -> bool:
+        """Tell whether this makes a run red."""
+        return self.outcome in ("failed", "error")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as JSON-ready values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Result:
+        """Read what `to_dict` gave."""
+        rows = data.get("rows")
+        if rows is not None:
+            rows = Rows(
+                columns=tuple(rows["columns"]), rows=tuple(tuple(r) for r in rows["rows"]), more=rows["more"]
+            )
+        return cls(**{**data, "rows": rows})
+
+
+class Results:
+    """Collect results as they arrive and let any thread wait for one.
+
+    `close` ends the waiting: whoever asks for a node without a result then gets None.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, Result] = {}
+        self._running: dict[str, float] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def start(self, unique_id: str) -> None:
+        """Note that dbt began with the node."""
+        with self._changed:
+            self._running[unique_id] = time.monotonic()
+
+    def add(self, result: Result) -> None:
+        """Store a result; the first one of a node counts."""
+        with self._changed:
+            self._running.pop(result.unique_id, None)
+            self._found.setdefault(result.unique_id, result)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Say that no further result will come."""
+        with self._changed:
+            self._closed = True
+            self._running.clear()
+            self._changed.notify_all()
+
+    def get(self, unique_id: str) -> Result | None:
+        """Give the node's result if there is one by now."""
+        return self._found.get(unique_id)
+
+    def wait(self, unique_id: str, timeout: float | None = None) -> Result | None:
+        """Wait for the node's result; None when the build ended, or `timeout` seconds passed, without one.
+
+        The wait is cut into short pieces so that Ctrl-C reaches the waiting main thread on every platform.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            while unique_id not in self._found and not self._closed:
+                left = 0.5 if deadline is None else min(0.5, deadline - time.monotonic())
+                if left <= 0:
+                    break
+                self._changed.wait(left)
+            return self._found.get(unique_id)
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether the build has ended."""
+        return self._closed
+
+    @property
+    def running(self) -> dict[str, float]:
+        """Give the nodes that dbt works on now, with the seconds since they began."""
+        with self._changed:
+            now = time.monotonic()
+            return {unique_id: now - began for unique_id, began in self._running.items()}
+
+    def __iter__(self) -> Iterator[Result]:
+        with self._changed:
+            return iter(tuple(self._found.values()))
+
+    def __len__(self) -> int:
+        return len(self._found)
