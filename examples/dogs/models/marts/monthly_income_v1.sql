@@ -1,0 +1,4 @@
+select
+    month,
+    income_kronor
+from {{ ref('monthly_income', v=2) }}
