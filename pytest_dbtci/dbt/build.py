@@ -1,0 +1,116 @@
+"""Run one `dbt build` over exactly the planned nodes and tell of each node as it ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pytest_dbtci.dbt.invocation import Invocation, plain
+from pytest_dbtci.dbt.manifests import MARK, mark
+from pytest_dbtci.dbt.warehouse import Warehouse
+from pytest_dbtci.results import Result, Rows
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+def build(
+    invocation: Invocation,
+    manifest: Any,
+    unique_ids: Iterable[str],
+    emit: Emit,
+    *,
+    defer_state: str = "",
+    full_refresh: bool = False,
+    show_rows: int = 5,
+) -> dict[str, Any]:
+    """Build these nodes, and no others, with the manifest (which can be built from only once).
+
+    `emit` gets `{"event": "start", "unique_id"}` and `{"event": "result", "result": {...}}` (see
+    `pytest_dbtci.results.Result`) while dbt works, from dbt's threads. Results that dbt reports only at the
+    end (hooks of the start, nodes left out by fail-fast) follow when it ends. Raises DbtFailed when dbt
+    itself failed, KeyboardInterrupt when it was cancelled.
+    """
+    mark(manifest, "build", unique_ids)
+    args = ["--select", f"tag:{MARK}build", "--indirect-selection", "empty"]
+    args += ["--defer", "--favor-state", "--defer-state", defer_state] if defer_state else ["--no-defer"]
+    args += ["--full-refresh"] if full_refresh else []
+    listener = Listener(manifest, emit, show_rows)
+    try:
+        results = invocation.run("build", *args, manifest=manifest, callbacks=[listener])
+    finally:
+        if listener.error is not None:
+            raise listener.error
+    for result in results.results if results else ():
+        listener.add(result.node.unique_id, result, getattr(result.node, "relation_name", None))
+    return {"elapsed": getattr(results, "elapsed_time", 0.0)}
+
+
+class Listener:
+    """Turn dbt's events into ours.
+
+    dbt calls it in its worker threads; an exception here would hang dbt for ever or turn a good node bad, so
+    the first one is kept and raised when the build has ended.
+    """
+
+    def __init__(self, manifest: Any, emit: Emit, show_rows: int) -> None:
+        self.error: BaseException | None = None
+        self._manifest = manifest
+        self._emit = emit
+        self._show_rows = show_rows
+        self._seen = set[str]()
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Any) -> None:
+        try:
+            if event.info.name == "NodeStart":
+                self._emit({"event": "start", "unique_id": event.data.node_info.unique_id})
+            elif event.info.name == "NodeFinished":
+                info = event.data.node_info
+                self.add(info.unique_id, event.data.run_result, info.node_relation.relation_name)
+        except BaseException as error:
+            self.error = self.error or error
+
+    def add(self, unique_id: str, result: Any, relation: str | None) -> None:
+        """Emit the node's result unless that was done before."""
+        with self._lock:
+            if unique_id in self._seen:
+                return
+            self._seen.add(unique_id)
+        node = self._manifest.nodes.get(unique_id) or self._manifest.unit_tests.get(unique_id)
+        status = str(getattr(result.status, "value", result.status))
+        failures = getattr(result, "num_failures", None)
+        failures = getattr(result, "failures", None) if failures is None else failures
+        is_test = unique_id.startswith("test.")
+        self._emit(
+            {
+                "event": "result",
+                "result": Result(
+                    unique_id=unique_id,
+                    status=status,
+                    message=plain(result.message or ""),
+                    seconds=float(result.execution_time or 0),
+                    failures=int(failures) if is_test and failures is not None else None,
+                    relation=relation or None,
+                    compiled=_compiled_path(node),
+                    rows=self._failing_rows(node) if is_test and status in ("fail", "warn") else None,
+                ).to_dict(),
+            }
+        )
+
+    def _failing_rows(self, node: Any) -> Rows | None:
+        """Fetch what the data test found; a message without rows is better than no message."""
+        sql = getattr(node, "compiled_code", None)
+        if not sql or not self._show_rows:
+            return None
+        stored = getattr(node, "relation_name", None)
+        try:
+            warehouse = Warehouse(self._manifest.metadata.adapter_type, self._manifest)
+            return warehouse.query(f"select * from {stored}" if stored else sql, limit=self._show_rows)
+        except Exception:
+            return None
+
+
+def _compiled_path(node: Any) -> str | None:
+    path = getattr(node, "compiled_path", None)
+    return str(path) if path else None

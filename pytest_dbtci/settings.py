@@ -1,0 +1,185 @@
+"""The options, declared once: command-line flag, ini key, README row and the frozen value they end up in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+KeepSchema = Literal["never", "failed", "always"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """Declare one option.
+
+    `name` gives the flag `--dbt-ci-NAME` and the ini key `dbt_ci_NAME`; `kind` is how the value is written
+    (`flag`: no value on the command line, a boolean in the ini file); `bare` is what the flag means without
+    its value, where it may stand without one. `in_ini` is False for what belongs to a single run.
+    """
+
+    name: str
+    help: str
+    kind: Literal["text", "number", "flag", "choice", "words"] = "text"
+    default: str = ""
+    default_help: str = ""
+    choices: tuple[str, ...] = ()
+    metavar: str = "VALUE"
+    bare: str | None = None
+    in_ini: bool = True
+
+    @property
+    def flag(self) -> str:
+        return f"--dbt-ci-{self.name}"
+
+    @property
+    def ini(self) -> str:
+        return "dbt_ci_" + self.name.replace("-", "_")
+
+    @property
+    def dest(self) -> str:
+        return "dbtci_" + self.name.replace("-", "_")
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        name="project-dir",
+        metavar="DIR",
+        help="folder of dbt_project.yml",
+        default_help="rootdir, else the one found below it",
+    ),
+    Option(name="profiles-dir", metavar="DIR", help="as dbt's own", default_help="dbt's own"),
+    Option(name="profile", metavar="NAME", help="as dbt's own", default_help="dbt's own"),
+    Option(name="target", metavar="NAME", help="target to build in", default_help="dbt's own"),
+    Option(name="vars", metavar="YAML", help="passed to dbt", default_help="none"),
+    Option(name="threads", metavar="N", kind="number", help="passed to dbt", default_help="dbt's own"),
+    Option(name="full-refresh", kind="flag", help="build incremental models and seeds anew", default="false"),
+    Option(
+        name="base",
+        metavar="REF",
+        help="branch or commit to compare with",
+        default_help="the pull request's target branch, else origin/HEAD, master, main",
+    ),
+    Option(
+        name="select",
+        metavar="SELECTOR",
+        help="dbt's node selection",
+        default="state:modified+",
+    ),
+    Option(name="exclude", metavar="SELECTOR", help="dbt's node exclusion", default_help="none"),
+    Option(
+        name="state",
+        metavar="DIR",
+        help="folder of a manifest.json to compare with instead of the parsed base",
+        default_help="parsed base",
+    ),
+    Option(
+        name="defer-target",
+        metavar="NAME",
+        help="target whose relations stand in for parents that are not built",
+        default_help="none: build the parents",
+    ),
+    Option(
+        name="pr",
+        metavar="ID",
+        help="pull request's number, or a name",
+        default_help="from the CI provider; locally user and branch",
+    ),
+    Option(
+        name="schema",
+        metavar="TEMPLATE",
+        help="name of the schema to build in",
+        default="dbt_build_{pr}",
+    ),
+    Option(
+        name="keep-schema",
+        kind="choice",
+        choices=("never", "failed", "always"),
+        metavar="WHEN",
+        help="when the schemas stay after the run",
+        default="never",
+    ),
+    Option(
+        name="show-rows",
+        kind="number",
+        metavar="N",
+        help="failing rows shown for a data test",
+        default="5",
+    ),
+    Option(
+        name="timings",
+        metavar="FILE",
+        help="write what each step took, as JSON",
+        default_help="none",
+        in_ini=False,
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the user asked for, read once; nothing further down reads pytest's configuration.
+
+    Empty text means "not given" everywhere. Paths are absolute. `rootdir` is pytest's, `invocation_dir` where
+    the command was typed.
+    """
+
+    rootdir: Path
+    invocation_dir: Path
+    cache_dir: Path | None = None
+    project_dir: str = ""
+    profiles_dir: str = ""
+    profile: str = ""
+    target: str = ""
+    vars: str = ""
+    threads: int | None = None
+    full_refresh: bool = False
+    base: str = ""
+    select: str = "state:modified+"
+    exclude: str = ""
+    state: str = ""
+    defer_target: str = ""
+    pr: str = ""
+    schema: str = "dbt_build_{pr}"
+    keep_schema: KeepSchema = "never"
+    show_rows: int = 5
+    timings: str = ""
+    environ: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+def read_settings(
+    option: Callable[[str], Any], ini: Callable[[str], Any], **known: Any
+) -> Settings:
+    """Read every option: the command line wins over the ini file, which wins over the default.
+
+    `option` gives what the command line said (None where it said nothing), `ini` the ini file's text (empty
+    where it says nothing), `known` the fields that are no options. Raises UsageError for a value that does not
+    fit its kind.
+    """
+    values: dict[str, Any] = dict(known)
+    for declared in OPTIONS:
+        said = option(declared.dest)
+        if said is None and declared.in_ini:
+            said = ini(declared.ini) or None
+        values[declared.name.replace("-", "_")] = _value(declared, declared.default if said is None else said)
+    return Settings(**values)
+
+
+def _value(declared: Option, said: Any) -> Any:
+    from pytest_dbtci.errors import UsageError
+
+    text = str(said).strip()
+    if declared.kind == "flag":
+        if text.lower() not in ("true", "false", "1", "0", "yes", "no", "on", "off", ""):
+            raise UsageError(f"{declared.ini} = {text}: write true or false")
+        return text.lower() in ("true", "1", "yes", "on")
+    if declared.kind == "number":
+        if not text:
+            return None
+        if not text.isascii() or not text.isdigit():
+            raise UsageError(f"{declared.flag} {text}: write a whole number, 0 or more")
+        return int(text)
+    if declared.kind == "choice" and text not in declared.choices:
+        raise UsageError(f"{declared.flag} {text}: choose one of {', '.join(declared.choices)}")
+    return text
