@@ -38,6 +38,14 @@ class Operations:
         """Give the unique_ids that the selection means in that tree."""
         return manifests.select(Invocation(**invocation), self._manifests[tree], **selection)
 
+    def deps(self, project_dir: str, packages: str = "") -> None:
+        """Install the packages that the project names into its own folder."""
+        Invocation(project_dir=project_dir, profiles_dir="", target_path="", log_path="").run("deps")
+
+    def database(self, tree: str) -> str:
+        """Give the name of the target's database."""
+        return str(self._warehouse(tree).database or "")
+
     def repoint(self, tree: str, placeholder: str, schema: str) -> dict[str, Any]:
         """Move the tree's relations to another schema; give the new view."""
         manifests.repoint(self._manifests[tree], placeholder, schema)

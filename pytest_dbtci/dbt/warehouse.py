@@ -41,6 +41,11 @@ class Warehouse:
         self._adapter = get_adapter_by_type(adapter_type)
         self._adapter.set_macro_resolver(manifest)
 
+    @property
+    def database(self) -> str | None:
+        """Give the database of the target."""
+        return self._adapter.config.credentials.database  # type: ignore[no-any-return]
+
     def list_schemas(self, database: str) -> tuple[str, ...]:
         """Give the names of all schemas of the database."""
         with self._connection("list"):

@@ -1,0 +1,246 @@
+"""Decide what a run will do: compare, parse, select, check; nothing is written to the warehouse here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_dbtci import ci, selection
+from pytest_dbtci.base import Base, ParsedBase
+from pytest_dbtci.git import Comparison, Repository
+from pytest_dbtci.host import Host
+from pytest_dbtci.manifest import BUILDABLE, Manifest
+from pytest_dbtci.plan import PathChange, Plan, Reason
+from pytest_dbtci.profile import Profile, known_target, read_profile
+from pytest_dbtci.project import Project, find_project, read_project
+from pytest_dbtci.schemas import PLACEHOLDER, check_isolation, local_name, schema_name
+from pytest_dbtci.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """Where a run keeps its files: `work` is private and temporary, `output` stays for the user to read."""
+
+    work: Path
+    output: Path
+    cache: Path | None
+
+
+@dataclass(kw_only=True)
+class Planner:
+    """Make the plan of one run.
+
+    `start_host` gives the dbt host for a project folder; it is called only when dbt is needed. After
+    `make`, `host`, `invocation` and `defer_state` are what the build goes on with.
+    """
+
+    settings: Settings
+    workspace: Workspace
+    start_host: Callable[[Path, str], Host]
+    tell: Callable[[str], None] = lambda text: None
+    timings: dict[str, float] = field(default_factory=dict)
+    host: Host | None = None
+    invocation: dict[str, Any] = field(default_factory=dict)
+    defer_state: str = ""
+    _defer_folder: Path = Path()
+
+    def make(self) -> Plan:
+        """Make the plan; UsageError where the user's input, project or repository is at fault."""
+        settings = self.settings
+        directory = find_project(settings.project_dir, settings.rootdir, settings.invocation_dir)
+        repository = Repository.find(directory)
+        project = read_project(directory, repository.root.resolve())
+        build = ci.detect(settings.environ)
+        verdict = "pull_request" if settings.pr else ci.verdict(build, repository.default_branch())
+        common = Plan(
+            mode="nothing",
+            project=project.name,
+            project_dir=str(directory),
+            provider=build.provider,
+            url=build.url,
+            head=repository.head(),
+        )
+        if verdict in ("default_branch", "other_branch"):
+            return _not_a_pull_request(common, verdict, build)
+        comparison = self._compare(repository, build)
+        compared = replace(
+            common, base=comparison.base, base_ref=comparison.base_ref, how=comparison.how, head=comparison.head
+        )
+        if not any(project.can_matter(p) for c in comparison.changes for p in _paths(c)) and self._is_default():
+            changes = tuple(PathChange(path=c.path, status=c.status, effect="none") for c in comparison.changes)
+            status = f"nothing that dbt reads changed against {comparison.base_ref} ({comparison.base[:10]})"
+            return replace(compared, changes=changes, status=status)
+        profile = read_profile(
+            directory,
+            settings.environ,
+            profiles_dir=settings.profiles_dir and str(settings.invocation_dir / settings.profiles_dir),
+            profile=settings.profile,
+            target=settings.target,
+        )
+        pr = settings.pr or build.pr or local_name(repository.user(), repository.branch())
+        compared = replace(
+            compared,
+            mode="pull_request",
+            pr=pr,
+            schema=schema_name(settings.schema, pr, profile.adapter),
+            profile=profile.name,
+            target=profile.target,
+            adapter=profile.adapter,
+        )
+        return self._plan_nodes(compared, repository, project, profile, comparison)
+
+    def _is_default(self) -> bool:
+        return self.settings.select == "state:modified+" and not self.settings.state
+
+    def _compare(self, repository: Repository, build: ci.Build) -> Comparison:
+        with self._step("git"):
+            return repository.compare(
+                base=self.settings.base or None,
+                target=build.target_branch,
+                provider_base=build.base_sha,
+                provider_head=build.head_sha,
+            )
+
+    def _plan_nodes(
+        self, plan: Plan, repository: Repository, project: Project, profile: Profile, comparison: Comparison
+    ) -> Plan:
+        settings = self.settings
+        if settings.defer_target:
+            known_target(profile.outputs, settings.defer_target, profile.name, profile.file)
+        placeholder = schema_name(settings.schema, PLACEHOLDER, "")
+        host = self.host = self.start_host(project.directory, plan.pr)
+        host.start()
+        parsing = self._invocation(project, profile, "parse", placeholder)
+        base = Base(
+            repository=repository,
+            commit=comparison.base,
+            project=project,
+            host=host,
+            cache=self.workspace.cache,
+            work=self.workspace.work,
+            environ=settings.environ,
+        )
+        before = self._parse_base(base, profile, parsing)
+        with self._step("head parse"):
+            self.tell("parsing the head")
+            partial = str(before.folder / "partial_parse.msgpack") if before else ""
+            parsed = host.ask("parse", tree="head", invocation=parsing, partial_parse=partial, write=False)
+            head = Manifest.from_dict(parsed)
+        with self._step("selection"):
+            reasons = self._select(parsing, head, before)
+        with self._step("deferral"):
+            deferrable = self._deferrable(base, profile, parsing)
+        ancestors, deferred = selection.add_ancestors(reasons, head, deferrable)
+        with self._step("repoint"):
+            head = Manifest.from_dict(host.ask("repoint", tree="head", placeholder=placeholder, schema=plan.schema))
+        database = host.ask("database", tree="head")
+        nodes = selection.plan_nodes({**reasons, **ancestors}, head, project.packages_dir)
+        writing = [head.nodes[n.unique_id] for n in nodes]
+        check_isolation(head, writing, plan.schema, database)
+        self.invocation = self._invocation(project, profile, "run", plan.schema)
+        if deferred:
+            self.defer_state = host.ask(
+                "slim",
+                manifest_file=str(self._defer_folder / "manifest.json"),
+                unique_ids=list(deferred),
+                into=str(self.workspace.work / "defer"),
+            )
+        schemas = {(n.database, n.schema) for n in writing if n.writes} | {(database, plan.schema)}
+        total = sum(1 for n in head.nodes.values() if n.resource_type in BUILDABLE)
+        changes = tuple(PathChange(path=c.path, status=c.status) for c in comparison.changes)
+        if not nodes:
+            status = f"dbt finds nothing to build in what changed against {comparison.base_ref} ({comparison.base[:10]})"
+            return replace(plan, mode="nothing", changes=changes, total=total, status=status)
+        return replace(
+            plan,
+            nodes=(*selection.hook_nodes(head, project.packages_dir), *nodes),
+            schemas=tuple(sorted(schemas)),
+            changes=changes,
+            total=total,
+            deferred=deferred,
+            defer_target=settings.defer_target or None,
+        )
+
+    def _parse_base(self, base: Base, profile: Profile, parsing: dict[str, Any]) -> ParsedBase | None:
+        if not base.exists():
+            return None
+        with self._step("base parse"):
+            self.tell("parsing the base")
+            return base.parse("base", profile, profile.target, parsing)
+
+    def _select(self, parsing: dict[str, Any], head: Manifest, before: ParsedBase | None) -> dict[str, Reason]:
+        """Ask dbt what is selected; give each node with its reason."""
+        assert self.host is not None
+        settings, base = self.settings, before.manifest if before else None
+        if before is None:
+            modified = [u for u, n in head.nodes.items() if n.resource_type != "operation"]
+        else:
+            modified = self.host.ask(
+                "select", tree="head", invocation=parsing, select="state:modified", state=str(before.folder)
+            )
+        chosen = self.host.ask(
+            "select",
+            tree="head",
+            invocation=parsing,
+            select=settings.select.replace("state:modified", "tag:dbtci_modified"),
+            exclude=settings.exclude.replace("state:modified", "tag:dbtci_modified"),
+            marks={"modified": modified},
+        )
+        roots = frozenset(modified)
+        return {
+            unique_id: selection.modified_reason(unique_id, base, head)
+            if unique_id in roots
+            else selection.downstream_reason(unique_id, roots, head)
+            for unique_id in chosen
+            if unique_id in head.nodes and head.nodes[unique_id].resource_type in BUILDABLE
+        }
+
+    def _deferrable(self, base: Base, profile: Profile, parsing: dict[str, Any]) -> frozenset[str]:
+        target = self.settings.defer_target
+        if not target or not base.exists():
+            return frozenset()
+        self.tell(f"resolving {target}'s relations")
+        folder = profile.write(self.workspace.work / "profiles" / "defer", target, None)
+        invocation = {**parsing, "profiles_dir": str(folder), "target": target}
+        parsed = base.parse("defer", profile, target, invocation)
+        self._defer_folder = parsed.folder
+        return frozenset(
+            u for u, n in parsed.manifest.nodes.items() if n.relation and n.resource_type in ("model", "seed", "snapshot")
+        )
+
+    def _invocation(self, project: Project, profile: Profile, purpose: str, schema: str) -> dict[str, Any]:
+        folder = profile.write(self.workspace.work / "profiles" / purpose, profile.target, schema)
+        return {
+            "project_dir": str(project.directory),
+            "profiles_dir": str(folder),
+            "target_path": str(self.workspace.output if purpose == "run" else self.workspace.work / "head"),
+            "log_path": str(self.workspace.work / "logs"),
+            "profile": profile.name,
+            "target": profile.target,
+            "vars": self.settings.vars,
+            "threads": self.settings.threads,
+        }
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - began
+
+
+def _not_a_pull_request(plan: Plan, verdict: str, build: ci.Build) -> Plan:
+    if verdict == "default_branch":
+        return replace(plan, status="this is the default branch: what is released from it was validated before")
+    where = build.ref or "this build"
+    warning = f"{where} is neither a pull request nor the default branch, so dbt was not run and nothing was validated"
+    return replace(plan, status=warning, warning=warning)
+
+
+def _paths(change: Any) -> tuple[str, ...]:
+    return (change.path, change.old_path) if change.old_path else (change.path,)

@@ -1,0 +1,138 @@
+"""Write the profile that dbt runs with: the user's own output, with another schema; Jinja left as it stands."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pytest_dbtci.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """The profile that dbt would use, as text that still holds its Jinja.
+
+    `name` is the profile's, `target` the output to build in, `file` where it was found, `outputs` every output.
+    """
+
+    name: str
+    target: str
+    file: Path
+    outputs: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def adapter(self) -> str:
+        """Give the adapter's type, such as `redshift`."""
+        return str(self.outputs[self.target].get("type", ""))
+
+    def write(self, folder: Path, target: str, schema: str | None) -> Path:
+        """Write a profiles.yml with this one output, its schema replaced where one is given.
+
+        The folder and the file are readable by the user alone: an output can hold a password.
+        """
+        output = copy.deepcopy(dict(self.outputs[target]))
+        if schema is not None:
+            for key in ("schema", "dataset"):
+                output.pop(key, None)
+            output["schema"] = schema
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = folder / "profiles.yml"
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            yaml.safe_dump({self.name: {"target": target, "outputs": {target: output}}}, file, sort_keys=False)
+        return folder
+
+
+def read_profile(
+    project_dir: Path,
+    environ: Mapping[str, str],
+    *,
+    profiles_dir: str = "",
+    profile: str = "",
+    target: str = "",
+) -> Profile:
+    """Find the profile and target that dbt would use for the project.
+
+    The places are dbt's own: the option, DBT_PROFILES_DIR, the project's folder, `~/.dbt`. Raises UsageError
+    when the file, the profile or the target is missing, or the file is no valid YAML.
+    """
+    name = profile or environ.get("DBT_PROFILE") or str(project_file(project_dir).get("profile") or "")
+    if not name:
+        raise UsageError(
+            f"{project_dir / 'dbt_project.yml'} names no profile. Add `profile: NAME` or pass --dbt-ci-profile."
+        )
+    file = _find(project_dir, environ, profiles_dir)
+    profiles = _load(file)
+    if name not in profiles:
+        known = ", ".join(str(p) for p in profiles if p != "config") or "none"
+        raise UsageError(f"profile {name!r} is not in {file} (it has: {known}). Pass --dbt-ci-profile or add it.")
+    found = profiles[name]
+    outputs = found.get("outputs") if isinstance(found, Mapping) else None
+    if not isinstance(outputs, Mapping) or not outputs:
+        raise UsageError(f"profile {name!r} in {file} has no outputs. Add one: see dbt's documentation of profiles.yml.")
+    said = target or environ.get("DBT_TARGET") or str(found.get("target") or "default")
+    return Profile(name=name, target=known_target(outputs, said, name, file), file=file, outputs=outputs)
+
+
+def known_target(outputs: Mapping[str, Any], target: str, name: str, file: Path) -> str:
+    """Give the target if the profile has it (its Jinja rendered where it is `env_var`); UsageError otherwise."""
+    rendered = _render(target)
+    if rendered not in outputs:
+        known = ", ".join(str(o) for o in outputs)
+        raise UsageError(
+            f"profile {name!r} in {file} has no target {rendered!r} (it has: {known}). "
+            "Pass --dbt-ci-target or --dbt-ci-defer-target with one of them."
+        )
+    return rendered
+
+
+def project_file(project_dir: Path) -> Mapping[str, Any]:
+    """Read dbt_project.yml as plain YAML (Jinja unrendered); UsageError when it is missing or broken."""
+    path = project_dir / "dbt_project.yml"
+    if not path.is_file():
+        raise UsageError(f"there is no dbt_project.yml in {project_dir}. Pass --dbt-ci-project-dir.")
+    data = _load(path)
+    if not data.get("name"):
+        raise UsageError(f"{path} has no `name`. Is it a dbt project?")
+    return data
+
+
+def _find(project_dir: Path, environ: Mapping[str, str], profiles_dir: str) -> Path:
+    if profiles_dir or environ.get("DBT_PROFILES_DIR"):
+        places = [Path(profiles_dir or environ["DBT_PROFILES_DIR"]).expanduser()]
+    else:
+        places = [project_dir, Path("~/.dbt").expanduser()]
+    for place in places:
+        if (place / "profiles.yml").is_file():
+            return place / "profiles.yml"
+    looked = " or ".join(str(p / "profiles.yml") for p in places)
+    raise UsageError(f"there is no {looked}. Write one, or pass its folder with --dbt-ci-profiles-dir.")
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(data, Mapping):
+        raise UsageError(f"{path} is empty or no mapping.")
+    return data
+
+
+def _render(text: str) -> str:
+    if "{{" not in text:
+        return text
+    from jinja2 import Environment
+
+    def env_var(name: str, default: str | None = None) -> str:
+        value = os.environ.get(name, default)
+        if value is None:
+            raise UsageError(f"the profile's target needs the environment variable {name}, which is not set.")
+        return value
+
+    return Environment().from_string(text).render(env_var=env_var)

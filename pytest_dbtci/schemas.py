@@ -1,0 +1,88 @@
+"""The names of the pull request's schemas, and the check that nothing is written outside them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+from pytest_dbtci.errors import UsageError
+from pytest_dbtci.manifest import Manifest, ManifestNode
+
+PLACEHOLDER = "ci0parse"
+"""What stands for the pull request while dbt parses, so that all of them share one parse cache."""
+
+LIMITS = {"redshift": 127, "postgres": 63}
+"""Bytes in a name; other warehouses allow more than anybody writes."""
+
+_SAFE = re.compile(r"[a-z_][a-z0-9_]*", re.ASCII)
+
+
+def local_name(user: str, branch: str | None) -> str:
+    """Name a local run after its user and branch: lower-case letters, digits and underscores.
+
+    Two branches that differ only in other characters get different names by a short digest, and so do names
+    too long for a schema.
+    """
+    parts = [user, branch or "detached"]
+    plain = [re.sub(r"[^a-z0-9]+", "_", p.lower()).strip("_") for p in parts]
+    name = "_".join(p for p in plain if p) or "local"
+    exact = all(p == q for p, q in zip(parts, plain, strict=True))
+    if exact and len(name) <= 32:
+        return name
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:6]
+    return f"{name[:32].strip('_')}_{digest}"
+
+
+def schema_name(template: str, pr: str, adapter: str) -> str:
+    """Fill the template; UsageError when the result is no name that is safe without quoting.
+
+    A safe name begins with a letter or underscore, holds only lower-case ASCII letters, digits and
+    underscores, fits the warehouse's limit, and differs from pull request to pull request.
+    """
+    if template.count("{pr}") != 1 or re.sub(r"\{pr\}", "", template).count("{"):
+        raise UsageError(f"--dbt-ci-schema {template!r}: write a name with {{pr}} in it once, like dbt_build_{{pr}}.")
+    name = template.replace("{pr}", pr)
+    if not _SAFE.fullmatch(name):
+        raise UsageError(
+            f"pull request {pr!r} with --dbt-ci-schema {template!r} gives the schema name {name!r}, which is not "
+            "safe: use lower-case letters, digits and underscores only (set --dbt-ci-pr or --dbt-ci-schema)."
+        )
+    limit = LIMITS.get(adapter, 127)
+    if len(name) > limit:
+        raise UsageError(f"schema name {name!r} is longer than the {limit} bytes that {adapter} allows: set --dbt-ci-pr.")
+    return name
+
+
+def is_inside(schema: str, prefix: str) -> bool:
+    """Tell whether a schema is the pull request's own or one of its custom schemas (`PREFIX_name`)."""
+    name, wanted = schema.lower(), prefix.lower()
+    return name == wanted or name.startswith(wanted + "_")
+
+
+def check_isolation(manifest: Manifest, nodes: Iterable[ManifestNode], prefix: str, database: str) -> None:
+    """Stop with UsageError unless every relation to be written lies in the pull request's schemas.
+
+    `database` is the CI target's. The message names each node, where it would write, and the mend.
+    """
+    limit = LIMITS.get(manifest.adapter, 10_000)
+    wrong = []
+    for node in nodes:
+        if not node.writes:
+            continue
+        if not is_inside(node.schema, prefix):
+            wrong.append(f"{node.unique_id} ({node.file}) would be written to schema {node.schema}")
+        elif database and node.database.lower() != database.lower():
+            wrong.append(f"{node.unique_id} ({node.file}) would be written to database {node.database}")
+        elif len(node.schema.encode()) > limit:
+            wrong.append(f"{node.unique_id} ({node.file}): schema {node.schema} is longer than {limit} bytes")
+    if wrong:
+        raise UsageError(
+            f"nothing was written, because these would leave the pull request's schemas ({prefix}, {prefix}_…"
+            + (f" in database {database}" if database else "")
+            + "):\n  "
+            + "\n  ".join(wrong[:20])
+            + (f"\n  … and {len(wrong) - 20} more" if len(wrong) > 20 else "")
+            + "\nLet generate_schema_name begin with target.schema for this target, use `schema:` instead of a "
+            "snapshot's `target_schema`, and leave `database:` to the target."
+        )

@@ -1,0 +1,204 @@
+"""From dbt's answers to the plan's nodes: which ones, in which order, under which name, and why."""
+
+from __future__ import annotations
+
+import graphlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+
+from pytest_dbtci.manifest import BUILDABLE, READABLE, Manifest, ManifestNode
+from pytest_dbtci.plan import Node, Reason
+
+_PARTS = {
+    "body": "body",
+    "configs": "config",
+    "relation": "relation",
+    "contract": "contract",
+    "persisted_descriptions": "persisted description",
+    "place": "moved",
+}
+_BODY = {"seed": "content", "test": "test definition", "unit_test": "unit test", "source": "source"}
+
+
+def modified_reason(unique_id: str, base: Manifest | None, head: Manifest) -> Reason:
+    """Say what differs in a node that dbt calls modified, from the two manifests."""
+    node = head.nodes[unique_id]
+    if base is None:
+        return Reason(kind="modified", text="modified")
+    before = base.nodes.get(unique_id)
+    if before is None:
+        return Reason(kind="new", text="new")
+    what = []
+    for part, word in _PARTS.items():
+        if node.parts.get(part) != before.parts.get(part):
+            what.append(_BODY.get(node.resource_type, word) if part == "body" else word)
+    for macro in sorted(head.macros_behind(node.macros) | base.macros_behind(before.macros)):
+        now, then = head.macros.get(macro), base.macros.get(macro)
+        if (now and now.digest) != (then and then.digest):
+            what.append(f"macro {macro.rsplit('.', 1)[-1]}")
+    return Reason(kind="modified", text="modified: " + (", ".join(what) or "by dbt's comparison"))
+
+
+def add_ancestors(
+    selected: Iterable[str], head: Manifest, deferrable: frozenset[str]
+) -> tuple[dict[str, Reason], tuple[str, ...]]:
+    """Find what the selected nodes read that is neither selected nor stands in the deferral target.
+
+    Gives the nodes to build besides, each with its reason, and the unique_ids that are deferred. An ephemeral
+    node is compiled into its readers, so what it reads must exist as well.
+    """
+    chosen = frozenset(selected)
+    added: dict[str, Reason] = {}
+    deferred = set[str]()
+    todo = [(unique_id, unique_id) for unique_id in sorted(chosen)]
+    while todo:
+        unique_id, wanted_by = todo.pop()
+        for parent in reads(head.nodes[unique_id], head):
+            node = head.nodes.get(parent)
+            if node is None or parent in chosen or parent in added or node.resource_type not in READABLE:
+                continue
+            if node.materialized != "ephemeral" and parent in deferrable:
+                deferred.add(parent)
+                continue
+            added[parent] = Reason(kind="ancestor", text=f"ancestor of {head.nodes[wanted_by].name}, not deferred")
+            todo.append((parent, wanted_by))
+    return added, tuple(sorted(deferred))
+
+
+def reads(node: ManifestNode, manifest: Manifest) -> tuple[str, ...]:
+    """Give what must exist before the node runs; a unit test needs what its model reads, not the model."""
+    if node.resource_type != "unit_test":
+        return node.parents
+    tested = manifest.nodes.get(node.parents[0]) if node.parents else None
+    return tuple(dict.fromkeys((*(tested.parents if tested else ()), *node.parents[1:])))
+
+
+def downstream_reason(unique_id: str, roots: frozenset[str], head: Manifest) -> Reason:
+    """Say through which nearest directly chosen node another one came into the selection."""
+    seen, level = {unique_id}, [unique_id]
+    while level:
+        parents = sorted({p for u in level for p in _upstream(head, u) if p not in seen})
+        for parent in parents:
+            if parent in roots:
+                name = head.nodes[parent].name
+                is_check = head.nodes[unique_id].resource_type in ("test", "unit_test")
+                near = parent in _upstream(head, unique_id)
+                return Reason(kind="downstream", text=f"tests {name}" if is_check and near else f"downstream of {name}")
+        seen.update(parents)
+        level = parents
+    return Reason(kind="selected", text="selected")
+
+
+def _upstream(head: Manifest, unique_id: str) -> tuple[str, ...]:
+    node = head.nodes.get(unique_id)
+    return node.parents if node else ()
+
+
+def plan_nodes(reasons: Mapping[str, Reason], head: Manifest, packages_dir: str) -> tuple[Node, ...]:
+    """Make the plan's nodes of what was chosen, in the order in which dbt builds."""
+    chosen = [u for u in reasons if head.nodes[u].resource_type in BUILDABLE]
+    names = item_names([head.nodes[u] for u in chosen], head, packages_dir)
+    return tuple(
+        Node(
+            unique_id=unique_id,
+            resource_type=(node := head.nodes[unique_id]).resource_type,
+            name=node.name,
+            item=names[unique_id],
+            file=home(node, head, packages_dir),
+            defined_in=place(node, head, packages_dir),
+            reason=reasons[unique_id],
+            parents=tuple(p for p in reads(node, head) if p in head.nodes),
+            materialized=node.materialized,
+            database=node.database,
+            schema=node.schema,
+            relation=node.relation if node.writes else None,
+            severity=node.severity.lower(),
+            column=node.column,
+        )
+        for unique_id in build_order(chosen, head)
+    )
+
+
+def hook_nodes(head: Manifest, packages_dir: str) -> tuple[Node, ...]:
+    """Make a plan node of every on-run-start and on-run-end hook: dbt runs all of them on each build."""
+    return tuple(
+        Node(
+            unique_id=node.unique_id,
+            resource_type="operation",
+            name=node.name,
+            item=node.name,
+            file=(found := place(node, head, packages_dir)),
+            defined_in=found,
+            reason=Reason(kind="hook", text="runs with every build"),
+        )
+        for node in head.nodes.values()
+        if node.resource_type == "operation"
+    )
+
+
+def build_order(unique_ids: Iterable[str], head: Manifest) -> tuple[str, ...]:
+    """Sort as dbt builds: parents first, unit tests before their model, data tests before what lies downstream."""
+    chosen = set(unique_ids)
+    before: dict[str, set[str]] = {u: {p for p in reads(head.nodes[u], head) if p in chosen} for u in chosen}
+    for unique_id in chosen:
+        node = head.nodes[unique_id]
+        if node.resource_type == "unit_test" and node.parents and node.parents[0] in chosen:
+            before[node.parents[0]].add(unique_id)
+        elif node.resource_type == "test":
+            tested = [p for p in node.parents if p in chosen]
+            for child in head.children.get(tested[0], ()) if len(tested) == 1 else ():
+                if child in chosen and head.nodes[child].resource_type in READABLE:
+                    before[child].add(unique_id)
+    sorter = graphlib.TopologicalSorter(before)
+    sorter.prepare()
+    order: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        order += ready
+        sorter.done(*ready)
+    return tuple(order)
+
+
+def home(node: ManifestNode, head: Manifest, packages_dir: str) -> str:
+    """Give the file a reader opens first: that of what a generic or unit test is about, else the node's own."""
+    if node.resource_type == "unit_test" or (node.resource_type == "test" and _is_yaml(node.file)):
+        about = node.attached or (node.parents[0] if node.parents else None)
+        if about in head.nodes and head.nodes[about].package == node.package:
+            return place(head.nodes[about], head, packages_dir)
+    return place(node, head, packages_dir)
+
+
+def place(node: ManifestNode, head: Manifest, packages_dir: str) -> str:
+    """Give the file that defines the node, POSIX, relative to the project's folder."""
+    path = PurePosixPath(node.file.replace("\\", "/"))
+    return str(path if node.package == head.project else PurePosixPath(packages_dir, node.package, path))
+
+
+def item_names(nodes: Iterable[ManifestNode], head: Manifest, packages_dir: str) -> dict[str, str]:
+    """Name each node's item: unique within its file, and the same from run to run."""
+    found = sorted(nodes, key=lambda n: n.unique_id)
+    plain = {n.unique_id: f"{n.name}.v{n.version}" if n.version else n.name for n in found}
+    homes = {n.unique_id: home(n, head, packages_dir) for n in found}
+    every = [(home(n, head, packages_dir), n) for n in head.nodes.values() if n.resource_type in BUILDABLE]
+    count = Counter((h, f"{n.name}.v{n.version}" if n.version else n.name) for h, n in every)
+    names = {}
+    for node in found:
+        name = plain[node.unique_id]
+        if count[homes[node.unique_id], name] > 1:
+            name += f"[{node.resource_type}]" if _alone(node, every, homes[node.unique_id]) else f"[{_tail(node)}]"
+        names[node.unique_id] = name
+    return names
+
+
+def _alone(node: ManifestNode, every: list[tuple[str, ManifestNode]], file: str) -> bool:
+    same = [n for h, n in every if h == file and n.name == node.name and n.resource_type == node.resource_type]
+    return len(same) == 1
+
+
+def _tail(node: ManifestNode) -> str:
+    return node.unique_id.rsplit(".", 1)[-1]
+
+
+def _is_yaml(file: str) -> bool:
+    return file.endswith((".yml", ".yaml"))
