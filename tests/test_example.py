@@ -1,0 +1,148 @@
+"""The example project and what makes a git repository of it, with real git, dbt and DuckDB."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from examples import demo
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a released master and pull request 1066 checked out; copy it before changing it."""
+    directory = tmp_path_factory.mktemp("example") / "hundar och kök"
+    demo.make_repository(directory)
+    demo.release(directory)
+    demo.open_pull_request(directory)
+    return directory
+
+
+def dbt(directory: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments]
+    return subprocess.run(
+        command, cwd=directory, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_release_fills_the_prod_schemas_and_no_others(opened: Path) -> None:
+    assert demo.schemas(opened) == [
+        "analytics",
+        "analytics_dbt_test__audit",
+        "analytics_marts",
+        "analytics_raw",
+        "analytics_staging",
+    ]
+    rows = {name: rows for name, (rows, _) in demo.contents(opened).items()}
+    assert rows["analytics_staging.dim_dog"] == 12
+    assert rows["analytics_staging.fact_dogs"] == 24, "the test guest's stay is left out"
+    assert rows["analytics_staging.fact_walks"] == 57
+    assert rows["analytics.dog_history"] == 12
+
+
+def test_a_second_release_changes_no_row(opened: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    demo.copy_repository(opened, copy)
+    demo.git(copy, "switch", "--quiet", "master")
+    demo.release(copy)
+    assert demo.contents(copy) == demo.contents(opened)
+
+
+def test_contents_tell_one_changed_value(opened: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    demo.copy_repository(opened, copy)
+    with duckdb.connect(str(copy / "warehouse.duckdb")) as connection:
+        connection.execute("update analytics_staging.fact_dogs set price_kronor = 1 where stay_id = 1001")
+    before, after = demo.contents(opened), demo.contents(copy)
+    assert [name for name in before if before[name] != after[name]] == ["analytics_staging.fact_dogs"]
+
+
+def test_the_pull_request_builds_on_an_empty_warehouse_with_one_warning(opened: Path, tmp_path: Path) -> None:
+    places = {"DOGS_WAREHOUSE": str(tmp_path / "empty.duckdb"), "DBT_TARGET_PATH": str(tmp_path / "target")}
+    places["DBT_LOG_PATH"] = str(tmp_path / "logs")
+    strict = ["--show-all-deprecations", "--warn-error-options", '{"error": ["Deprecations"]}']
+    built = dbt(opened, "build", "--target", "ci", *strict, PR_NUMBER="1066", **places)
+    assert built.returncode == 0, built.stdout
+
+    results = json.loads((tmp_path / "target" / "run_results.json").read_text())["results"]
+    assert Counter(result["status"] for result in results).keys() == {"success", "pass", "warn", "no-op"}
+    warned = [result["unique_id"].split(".")[2] for result in results if result["status"] == "warn"]
+    assert warned == ["not_null_fact_dogs_price_kronor"]
+
+    manifest = json.loads((tmp_path / "target" / "manifest.json").read_text())
+    schemas = {node["name"]: node["schema"] for node in manifest["nodes"].values()}
+    assert schemas["dim_dog"] == schemas["fact_dogs"] == "dbt_build_1066_staging"
+    assert schemas["dog_history"] == "dbt_build_1066"
+    assert schemas["top_dogs"] == "dbt_build_1066_marts"
+
+
+def test_master_and_the_pull_request_parse_without_a_warning(opened: Path, tmp_path: Path) -> None:
+    for branch in ("master", demo.BRANCH):
+        copy = tmp_path / branch
+        demo.copy_repository(opened, copy)
+        demo.git(copy, "switch", "--quiet", branch)
+        parsed = dbt(copy, "parse", "--target", "prod", "--warn-error", "--show-all-deprecations")
+        assert parsed.returncode == 0, parsed.stdout
+
+
+def test_the_pull_request_is_one_commit_on_master_and_everything_is_committed(opened: Path) -> None:
+    assert demo.git(opened, "status", "--porcelain") == ""
+    assert demo.git(opened, "branch", "--show-current").strip() == demo.BRANCH
+    assert demo.git(opened, "rev-parse", "origin/HEAD") == demo.git(opened, "rev-parse", "HEAD^")
+    assert demo.git(opened, "diff", "--name-only", "origin/master...HEAD").split() == [
+        "models/staging/fact_dogs.sql",
+        "models/staging/staging.yml",
+    ]
+    assert demo.git(opened, "rev-parse", "HEAD") == demo.git(opened, "rev-parse", f"origin/{demo.BRANCH}")
+
+
+def test_the_users_git_configuration_leaves_no_trace(
+    opened: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    (hooks / "pre-commit").write_text("#!/bin/sh\nexit 1\n")
+    (hooks / "pre-commit").chmod(0o755)
+    (tmp_path / "ignore").write_text("*.csv\n")
+    (tmp_path / "config").write_text(
+        "[user]\n\tname = Somebody\n[commit]\n\tgpgSign = true\n[init]\n\tdefaultBranch = trunk\n"
+        f"[core]\n\thooksPath = {hooks.as_posix()}\n\texcludesFile = {(tmp_path / 'ignore').as_posix()}\n"
+    )
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+    demo.make_repository(tmp_path / "dogs")
+    demo.open_pull_request(tmp_path / "dogs")
+    assert demo.git(tmp_path / "dogs", "rev-parse", "HEAD") == demo.git(opened, "rev-parse", "HEAD")
+
+
+def test_a_copy_lives_without_its_original(opened: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    demo.copy_repository(opened, first)
+    demo.copy_repository(first, second)
+    shutil.rmtree(first)
+    demo.git(second, "commit", "--quiet", "--allow-empty", "--message=Think again")
+    demo.git(second, "push", "--quiet", "origin", "HEAD")
+    demo.git(second, "fetch", "--quiet", "origin")
+    assert demo.git(second, "rev-parse", f"origin/{demo.BRANCH}") == demo.git(second, "rev-parse", "HEAD")
+    assert demo.git(opened, "rev-parse", f"origin/{demo.BRANCH}") != demo.git(second, "rev-parse", "HEAD")
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match="not empty"):
+        demo.make_repository(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_release_that_fails_shows_what_dbt_said(opened: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    demo.copy_repository(opened, copy)
+    (copy / "models" / "staging" / "dim_dog.sql").write_text("select kennel from nowhere")
+    with pytest.raises(RuntimeError, match="nowhere"):
+        demo.release(copy)
