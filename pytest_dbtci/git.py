@@ -1,0 +1,240 @@
+"""Say what a branch changed, and write the files that it started from."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.git_base import Wanted, default_branch, find_base, remote
+from pytest_dbtci.git_checkout import check_out
+from pytest_dbtci.git_process import Git, GitError
+
+Status = Literal["added", "modified", "deleted", "renamed"]
+
+# git's letters; T is a change of type (a file became a symbolic link), U a conflict that isn't resolved yet.
+_STATUS: dict[str, Status] = {
+    "A": "added",
+    "C": "added",
+    "D": "deleted",
+    "M": "modified",
+    "R": "renamed",
+    "T": "modified",
+    "U": "modified",
+}
+_SUBMODULE = "160000"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Name one path (posix, from the repository's root) that differs between the base and the work tree.
+
+    A changed submodule stands as the files that changed in it, or as its own path when it isn't checked out.
+    """
+
+    path: str
+    status: Status
+    old_path: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Hold what was compared, and every path that differs, sorted.
+
+    `base` and `head` are full shas; `base_ref` is what the user would call the base ("origin/master");
+    `how` says how it was found. The work tree counts as it is on the disk: commits, staged and unstaged
+    changes, and untracked files that aren't ignored.
+    """
+
+    base: str
+    base_ref: str
+    head: str
+    how: str
+    changes: tuple[Change, ...]
+
+
+class Repository:
+    """Ask one git repository; nothing here changes HEAD, the index or the work tree."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._git = Git(root)
+
+    @classmethod
+    def find(cls, path: Path) -> Repository:
+        """Return the repository whose work tree holds the directory `path`; UsageError if there is none.
+
+        Its root is resolved: symbolic links on the way to it are gone, so resolve a path before relating it.
+        """
+        try:
+            return cls(Path(Git(path)("rev-parse", "--show-toplevel")))
+        except GitError as error:
+            raise _unusable(path, error) from error
+
+    def head(self) -> str:
+        """Return the full sha of HEAD; UsageError when there is no commit yet."""
+        if commit := self._git.ask("rev-parse", "--quiet", "--verify", "HEAD^{commit}"):
+            return commit
+        raise UsageError(
+            f"{self.root} has no commit yet, so there is nothing to compare with. Commit the project as it is "
+            "(`git add -A`, then `git commit`); what you change from then on is validated."
+        )
+
+    def branch(self) -> str | None:
+        """Return the short name of the branch that is checked out, None when HEAD is detached."""
+        ref = self._git.ask("symbolic-ref", "--quiet", "HEAD")
+        return ref.removeprefix("refs/heads/") if ref else None
+
+    def default_branch(self) -> str | None:
+        """Return the short name of the remote's default branch, else master, else main, else None."""
+        return default_branch(self._git)
+
+    def user(self) -> str:
+        """Return git's user.name, else the local part of user.email, else the system's user, else "user"."""
+        name = self._git.ask("config", "--get", "user.name") or ""
+        email = self._git.ask("config", "--get", "user.email") or ""
+        if known := name.strip() or email.partition("@")[0].strip():
+            return known
+        try:
+            return getpass.getuser()
+        except (OSError, KeyError, ImportError):  # a container whose uid has no name, by version of Python
+            return "user"
+
+    def compare(
+        self, *, base: str | None, target: str | None, provider_base: str | None, provider_head: str | None
+    ) -> Comparison:
+        """Compare the work tree with the commit that the branch started from.
+
+        `base` is the user's word (branch, tag, commit; compared at its merge base with HEAD), the others are
+        the CI system's: the pull request's target branch by its short name, its base commit, its head commit.
+        UsageError when the base is unknown, unrelated, or cut off by a shallow clone that can't be deepened.
+        """
+        head = self.head()
+        wanted = Wanted(base=base, target=target, provider_base=provider_base, provider_head=provider_head)
+        found = find_base(self._git, head, wanted)
+        changes = tuple(sorted(_changes(self._git, found.commit), key=lambda change: change.path))
+        return Comparison(base=found.commit, base_ref=found.ref, head=head, how=found.how, changes=changes)
+
+    def checkout(self, commit: str, into: Path, paths: Sequence[str] = ()) -> tuple[str, ...]:
+        """Write the files of `commit`, or only those under `paths`, into a directory of its own.
+
+        `into` mirrors the repository's layout. Line endings and filters (LFS) apply as in any checkout;
+        a path that the commit lacks is left out. Returns the submodules left empty, as they aren't here. UsageError when a path lies in a submodule that isn't here.
+        """
+        git_dir = Path(self._git("rev-parse", "--absolute-git-dir"))
+        return check_out(self._git, git_dir, commit, into.resolve(), paths)
+
+    def tree(self, commit: str, path: str = "") -> str | None:
+        """Return the object id of a directory (or file) as `commit` has it, None when it has none there."""
+        root = self._git("rev-parse", "--verify", f"{commit}^{{tree}}")
+        if path in ("", "."):
+            return root
+        listed = self._git(
+            "--literal-pathspecs", "ls-tree", "-z", "--full-tree", root, "--", path.rstrip("/")
+        )
+        return listed.split("\t")[0].split(" ")[2] if listed else None
+
+    def remote_tip(self, branch: str) -> str | None:
+        """Return the sha of a branch at the remote, asked just now; None without remote or such a branch.
+
+        DbtCiError when the remote can't be reached.
+        """
+        if not (where := remote(self._git)):
+            return None
+        try:
+            listed = self._git.network("ls-remote", where, f"refs/heads/{branch}")
+        except GitError as error:
+            raise DbtCiError(
+                f"The remote {where} can't be asked for the branch {branch}:\n{error.stderr}\n"
+                "Check the network and this job's credentials (Azure Pipelines: `persistCredentials: true`)."
+            ) from error
+        return listed.split("\t")[0] or None
+
+    def is_clean(self) -> bool:
+        """Say whether the work tree is HEAD's: nothing changed, staged, conflicting or untracked."""
+        return not self._git(
+            "status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=none"
+        )
+
+
+def _changes(git: Git, base: str) -> Iterator[Change]:
+    """Yield what differs between a tree and the work tree, untracked files included."""
+    untracked = set(git("ls-files", "--others", "--exclude-standard", "-z").split("\0")) - {""}
+    # Without core.fileMode a file that only became executable has the same object on both sides.
+    diff = (
+        "-c",
+        "core.fileMode=false",
+        "diff",
+        "--raw",
+        "-z",
+        "--no-abbrev",
+        "--no-ext-diff",
+        "--find-renames",
+    )
+    fields = iter(git(*diff, "--ignore-submodules=none", base, "--").split("\0"))
+    changes: dict[str, Change] = {}
+    for field in fields:
+        if not field:
+            break
+        old_mode, new_mode, old, new, letter = field.removeprefix(":").split(" ")
+        status, path = _STATUS[letter[0]], next(fields)
+        if _SUBMODULE in (old_mode, new_mode):
+            yield from _submodule_changes(git, path, status, old if old_mode == _SUBMODULE else None)
+        elif status == "renamed":
+            changes |= _renamed(path, next(fields), still_there=path in untracked)
+        elif old != new or letter == "T":
+            changes[path] = Change(path=path, status=status)
+    for path in untracked:
+        known = changes.get(path)
+        # Out of the index but still on the disk: not deleted. Another repository is listed as `name/`.
+        status = "modified" if known else "added"
+        changes[path] = Change(path=path.rstrip("/"), status=status)
+    yield from changes.values()
+
+
+def _renamed(old: str, new: str, *, still_there: bool) -> dict[str, Change]:
+    if not still_there:
+        return {new: Change(path=new, status="renamed", old_path=old)}
+    return {new: Change(path=new, status="added"), old: Change(path=old, status="modified")}
+
+
+def _submodule_changes(git: Git, module: str, status: Status, old: str | None) -> Iterator[Change]:
+    """Yield the files that changed in a submodule, or the submodule itself when it can't be looked into."""
+    directory = git.directory / module
+    inside = Git(directory)
+    if status == "renamed" or status == "deleted" or not (directory / ".git").exists():
+        yield Change(path=module, status=status if status != "renamed" else "modified")
+        return
+    base = old or inside("hash-object", "-t", "tree", "--stdin")  # the empty tree
+    if inside.ask("rev-parse", "--quiet", "--verify", f"{base}^{{tree}}") is None:
+        yield Change(path=module, status=status)
+        return
+    for change in _changes(inside, base):
+        old_path = f"{module}/{change.old_path}" if change.old_path else None
+        yield replace(change, path=f"{module}/{change.path}", old_path=old_path)
+
+
+def _unusable(path: Path, error: GitError) -> UsageError:
+    if not path.is_dir():
+        return UsageError(
+            f"{path} is not a directory. Run pytest in the dbt project, or set --dbt-ci-project-dir."
+        )
+    if "dubious ownership" in error.stderr:
+        return UsageError(
+            f"git doesn't read the repository of {path}: it belongs to another user, as is usual in a "
+            f"container. Tell git to trust it, as it says itself:\n{error.stderr}"
+        )
+    if "must be run in a work tree" in error.stderr:
+        return UsageError(
+            f"{path} is in a bare repository or in a .git directory: there are no files to validate. "
+            "Run pytest in a clone of it."
+        )
+    if "not a git repository" in error.stderr:
+        return UsageError(
+            f"{path} is in no git repository, so there is nothing to compare with. Run pytest in a clone of "
+            "the project, or make a repository of it: `git init`, `git add -A`, `git commit`."
+        )
+    return UsageError(str(error))
