@@ -49,13 +49,14 @@ def _of_merge_queue(build: Build) -> Build:
 def verdict(build: Build, default_branch: str | None = None) -> Verdict:
     """Say what kind of build this is; full refs are compared, so `feature/master` is not `master`.
 
-    `default_branch` wins over the provider's; where neither is known, `master` and `main` are taken for it.
+    `default_branch` is what git knows. The provider's own word comes before it, as a CI clone seldom has the
+    remote's HEAD; where neither says anything, `master` and `main` are taken for it.
     """
     if build.pr:
         return "pull_request"
     if build.provider == "local":
         return "local"
-    name = short(default_branch) or build.default_branch
+    name = build.default_branch or short(default_branch)
     defaults = [full_ref(branch) for branch in ((name,) if name else ("master", "main"))]
     return "default_branch" if build.ref in defaults else "other_branch"
 

@@ -120,8 +120,15 @@ def test_reads_a_misshapen_event_as_one_that_says_nothing(event: object, tmp_pat
     assert (build.pr, build.head_sha, build.is_fork) == ("17", None, False)
 
 
-def test_the_users_default_branch_wins_over_the_providers() -> None:
-    build = detect({**GITLAB, "CI_COMMIT_BRANCH": "develop"})
+def test_the_providers_default_branch_comes_before_what_git_guesses() -> None:
+    on_main = detect({**GITLAB, "CI_DEFAULT_BRANCH": "develop", "CI_COMMIT_BRANCH": "main"})
+    on_develop = detect({**GITLAB, "CI_DEFAULT_BRANCH": "develop", "CI_COMMIT_BRANCH": "develop"})
+    assert verdict(on_main, "main") == "other_branch"
+    assert verdict(on_develop, "main") == "default_branch"
+
+
+def test_what_git_knows_stands_in_for_a_silent_provider() -> None:
+    build = Build(provider="azure", ref="refs/heads/develop")
     assert verdict(build) == "other_branch"
     assert verdict(build, "develop") == "default_branch"
     assert verdict(build, "refs/heads/develop") == "default_branch"
