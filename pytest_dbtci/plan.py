@@ -34,7 +34,8 @@ class Node:
 
     `file` is the file a reader opens first (a generic or unit test's is that of what it tests), `defined_in` the
     one that defines it; both POSIX, relative to the dbt project's folder. `parents` holds the unique_ids it
-    reads, planned or not. `relation` is the quoted name of what it writes, None where it writes nothing.
+    reads, planned or not. `about` is the unique_id that a test or unit test is about. `relation` is the quoted
+    name of what it writes, None where it writes nothing.
     """
 
     unique_id: str
@@ -45,6 +46,7 @@ class Node:
     defined_in: str
     reason: Reason
     parents: tuple[str, ...] = ()
+    about: str | None = None
     materialized: str = ""
     database: str = ""
     schema: str = ""
@@ -133,6 +135,16 @@ class Plan:
             found.add(unique_id)
             todo.extend(by_id[unique_id].parents)
         return frozenset(found)
+
+    def blockers(self, unique_id: str) -> tuple[str, ...]:
+        """Give the planned nodes whose failure makes dbt skip this one: parents, their tests, its unit tests."""
+        node = self._by_id().get(unique_id)
+        parents = tuple(p for p in node.parents if p in self._by_id()) if node else ()
+        if node is None or node.about is not None:
+            return parents
+        checks = (n.unique_id for n in self.nodes if n.about in parents and n.resource_type == "test")
+        units = (n.unique_id for n in self.nodes if n.about == unique_id and n.resource_type == "unit_test")
+        return (*parents, *checks, *units)
 
     def to_json(self) -> str:
         """Write the plan as JSON."""

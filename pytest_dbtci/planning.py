@@ -23,10 +23,9 @@ from pytest_dbtci.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
-    """Where a run keeps its files: `work` is private and temporary, `output` stays for the user to read."""
+    """Where a run keeps its files: `work` is private and goes with the run, `cache` is shared by all runs."""
 
     work: Path
-    output: Path
     cache: Path | None
 
 
@@ -217,7 +216,7 @@ class Planner:
         return {
             "project_dir": str(project.directory),
             "profiles_dir": str(folder),
-            "target_path": str(self.workspace.output if purpose == "run" else self.workspace.work / "head"),
+            "target_path": str(_output(project) if purpose == "run" else self.workspace.work / "head"),
             "log_path": str(self.workspace.work / "logs"),
             "profile": profile.name,
             "target": profile.target,
@@ -232,6 +231,14 @@ class Planner:
             yield
         finally:
             self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - began
+
+
+def _output(project: Project) -> Path:
+    """Give the folder where compiled SQL and dbt's artifacts stay for the user to read, ignored by git."""
+    folder = project.directory / "target" / "dbt_ci"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    return folder
 
 
 def _not_a_pull_request(plan: Plan, verdict: str, build: ci.Build) -> Plan:

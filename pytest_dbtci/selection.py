@@ -109,6 +109,7 @@ def plan_nodes(reasons: Mapping[str, Reason], head: Manifest, packages_dir: str)
             defined_in=place(node, head, packages_dir),
             reason=reasons[unique_id],
             parents=tuple(p for p in reads(node, head) if p in head.nodes),
+            about=subject(node),
             materialized=node.materialized,
             database=node.database,
             schema=node.schema,
@@ -160,10 +161,17 @@ def build_order(unique_ids: Iterable[str], head: Manifest) -> tuple[str, ...]:
     return tuple(order)
 
 
+def subject(node: ManifestNode) -> str | None:
+    """Give the unique_id that a unit test or a data test is about, None for other nodes."""
+    if node.resource_type not in ("test", "unit_test"):
+        return None
+    return node.attached or (node.parents[0] if node.parents else None)
+
+
 def home(node: ManifestNode, head: Manifest, packages_dir: str) -> str:
     """Give the file a reader opens first: that of what a generic or unit test is about, else the node's own."""
     if node.resource_type == "unit_test" or (node.resource_type == "test" and _is_yaml(node.file)):
-        about = node.attached or (node.parents[0] if node.parents else None)
+        about = subject(node)
         if about in head.nodes and head.nodes[about].package == node.package:
             return place(head.nodes[about], head, packages_dir)
     return place(node, head, packages_dir)

@@ -34,6 +34,18 @@ class Operations:
             Path(view).write_text(json.dumps(seen), encoding="utf-8")
         return seen
 
+    def attach(self, invocation: dict[str, Any], created: dict[str, Any] | None = None) -> None:
+        """Connect without the user's project: parse an empty one, so that schema statements can run.
+
+        `created` is what an earlier host had created, for this one to drop.
+        """
+        folder = Path(invocation["project_dir"])
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"name": "dbt_ci_empty", "profile": invocation["profile"]})
+        (folder / "dbt_project.yml").write_text(text, encoding="utf-8")
+        self._manifests["empty"] = manifests.parse(Invocation(**invocation), write=False)
+        self._created = created and {**created, "tree": "empty"}
+
     def select(self, tree: str, invocation: dict[str, Any], **selection: Any) -> list[str]:
         """Give the unique_ids that the selection means in that tree."""
         return manifests.select(Invocation(**invocation), self._manifests[tree], **selection)

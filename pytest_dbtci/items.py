@@ -1,0 +1,123 @@
+"""dbt nodes as pytest items: each waits for its node's result and shows it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_dbtci import failures
+from pytest_dbtci.plan import Node, Plan
+from pytest_dbtci.results import Result
+
+MARKERS = {
+    "dbt": "every dbt node that `--dbt-ci` reports",
+    "dbt_model": "dbt models",
+    "dbt_seed": "dbt seeds",
+    "dbt_snapshot": "dbt snapshots",
+    "dbt_test": "dbt data tests",
+    "dbt_unit_test": "dbt unit tests",
+    "dbt_function": "dbt functions",
+    "dbt_operation": "dbt on-run-start and on-run-end hooks",
+}
+
+
+class DbtWarning(pytest.PytestWarning):
+    """Tell of a dbt test with severity `warn` that found something."""
+
+
+class NodeFailed(Exception):
+    """Carry the text that describes a failed node."""
+
+
+class DbtFile(pytest.File):
+    """A file of the dbt project, with the planned nodes that stand under it."""
+
+    nodes: tuple[Node, ...]
+    outcome: Outcomes
+
+    def collect(self) -> Iterator[DbtItem]:
+        for node in self.nodes:
+            yield DbtItem.from_parent(self, name=node.item, node=node, outcomes=self.outcome)
+
+
+class Outcomes:
+    """What items need to know of the run: its plan, and a way to wait for a result."""
+
+    def __init__(self, plan: Plan, wait: Callable[[str], Result], known: Callable[[], Mapping[str, Result]]) -> None:
+        self.plan = plan
+        self.wait = wait
+        self.known = known
+
+
+class DbtItem(pytest.Item):
+    """One dbt node."""
+
+    def __init__(self, *, node: Node, outcomes: Outcomes, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.node = node
+        self.result: Result | None = None
+        self._outcomes = outcomes
+        self.add_marker("dbt")
+        self.add_marker(f"dbt_{node.resource_type}")
+        self.user_properties += [("dbt_unique_id", node.unique_id), ("dbt_reason", str(node.reason))]
+        if node.relation:
+            self.user_properties.append(("dbt_relation", node.relation))
+
+    def __repr__(self) -> str:
+        return f"<{self.node.resource_type} {self.name}  {self.node.reason}>"
+
+    def setup(self) -> None:
+        """Wait for the result; trouble that is not the node's own is an error."""
+        self.result = self._outcomes.wait(self.node.unique_id)
+        if self.result.outcome == "error":
+            raise NodeFailed(self._describe(self.result))
+
+    def runtest(self) -> None:
+        result = self.result
+        assert result is not None
+        if result.outcome == "skipped":
+            pytest.skip(failures.skip_reason(self.node, result, self._outcomes.plan, self._outcomes.known()))
+        if result.outcome == "failed":
+            raise NodeFailed(self._describe(result))
+        if result.outcome == "warned":
+            text = failures.warning_text(self.node, result)
+            warnings.warn_explicit(DbtWarning(text), None, str(self.path), 1)
+
+    def _describe(self, result: Result) -> str:
+        return failures.describe(self.node, result, self._outcomes.plan, self._outcomes.known())
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
+        if isinstance(excinfo.value, NodeFailed):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, *args, **kwargs)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        return self.path, None, self.nodeid
+
+
+class StatusItem(pytest.Item):
+    """The one item of a run that builds nothing: it says why, as a skip."""
+
+    def __init__(self, *, status: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.status = status
+        self.add_marker("dbt")
+
+    def runtest(self) -> None:
+        pytest.skip(self.status)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        return self.path, None, self.nodeid
+
+
+class StatusFile(pytest.File):
+    """The project file, where the status item stands."""
+
+    status: str
+
+    def collect(self) -> Iterator[StatusItem]:
+        yield StatusItem.from_parent(self, name="dbt_ci", status=self.status)

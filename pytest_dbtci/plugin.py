@@ -1,0 +1,52 @@
+"""The pytest plugin: options and markers; everything else is loaded only with `--dbt-ci`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pytest_dbtci.settings import OPTIONS
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare `--dbt-ci` and what `settings.OPTIONS` lists, as flags and as ini keys."""
+    group = parser.getgroup("dbt-ci", "validate a dbt pull request in schemas of its own")
+    group.addoption("--dbt-ci", action="store_true", default=False, help="build and test what the branch changed")
+    for option in OPTIONS:
+        text = option.help.replace("%", "%%") + f" (default: {option.default or option.default_help})"
+        if option.kind == "flag":
+            group.addoption(option.flag, dest=option.dest, action="store_const", const="true", default=None, help=text)
+        else:
+            extra = {} if option.bare is None else {"nargs": "?", "const": option.bare}
+            group.addoption(option.flag, dest=option.dest, metavar=option.metavar, default=None, help=text, **extra)
+        if option.in_ini:
+            parser.addini(option.ini, help=option.help, type="string", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers; with `--dbt-ci`, the session that does the work."""
+    from pytest_dbtci.items import MARKERS
+
+    for name, text in MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {text}")
+    if not config.getoption("--dbt-ci") or config.getoption("help", False) or config.getoption("version", False):
+        return
+    from pytest_dbtci.errors import UsageError
+    from pytest_dbtci.session import DbtCiSession
+    from pytest_dbtci.settings import read_settings
+
+    cache = getattr(config, "cache", None)
+    try:
+        settings = read_settings(
+            lambda dest: config.getoption(dest),
+            config.getini,
+            rootdir=config.rootpath,
+            invocation_dir=Path(config.invocation_params.dir),
+            cache_dir=Path(cache.mkdir("dbtci")) if cache is not None else None,
+            environ=dict(os.environ),
+        )
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.pluginmanager.register(DbtCiSession(config, settings), "dbtci-session")

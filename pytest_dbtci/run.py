@@ -1,0 +1,212 @@
+"""One run, from plan to teardown: owns the dbt host, the schemas and the results."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from pytest_dbtci.errors import DbtCiError
+from pytest_dbtci.host import Cancelled, Host, HostDied
+from pytest_dbtci.plan import Plan
+from pytest_dbtci.planning import Planner, Workspace
+from pytest_dbtci.results import Result, Results
+from pytest_dbtci.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teardown:
+    """What became of the schemas: names dropped, names kept, and what went wrong (empty when nothing did)."""
+
+    dropped: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    trouble: str = ""
+
+
+class Run:
+    """Plan, build in the background, hand out results, tear down.
+
+    The order of calls is `prepare`, `open`, `start`, any number of `wait`, `finish`; `finish` may come at any
+    time, and more than once.
+    """
+
+    def __init__(self, settings: Settings, tell: Callable[[str], None] = lambda text: None) -> None:
+        self.settings = settings
+        self.plan = Plan(mode="nothing")
+        self.results = Results()
+        self.trouble: DbtCiError | None = None
+        self.done: tuple[str, ...] = ()
+        self.identity = secrets.token_hex(4)
+        self.timings: dict[str, float] = {}
+        self._tell = tell
+        self._began = datetime.now(timezone.utc)
+        self._work = Path(tempfile.mkdtemp(prefix="dbt-ci-"))
+        self._planner: Planner | None = None
+        self._host: Host | None = None
+        self._thread: threading.Thread | None = None
+        self._opened = False
+        self._teardown: Teardown | None = None
+
+    def prepare(self) -> Plan:
+        """Make the plan; UsageError where the user's input is at fault. The warehouse stays untouched."""
+        workspace = Workspace(work=self._work, cache=self.settings.cache_dir)
+        self._planner = Planner(
+            settings=self.settings, workspace=workspace, start_host=self._start_host, tell=self._tell, timings=self.timings
+        )
+        self.plan = self._planner.make()
+        return self.plan
+
+    def open(self) -> None:
+        """Create and mark the schemas; UsageError when one is not ours, DbtCiError for other trouble."""
+        assert self._host is not None
+        began = time.perf_counter()
+        self._opened = True
+        try:
+            self.done = tuple(self._host.ask("open_schemas", tree="head", reuse=False, **self._ownership()))
+        finally:
+            self.timings["schemas"] = time.perf_counter() - began
+
+    def start(self, unique_ids: Iterable[str]) -> None:
+        """Build these nodes in the background, with what they need."""
+        chosen = sorted(self.plan.needed_by(unique_ids))
+        self._thread = threading.Thread(target=self._build, args=(chosen,), daemon=True)
+        self._thread.start()
+
+    def wait(self, unique_id: str) -> Result:
+        """Wait for the node's result; a node that dbt gave none for has the outcome `error`, with the reason."""
+        result = self.results.wait(unique_id)
+        if result is not None:
+            return result
+        why = str(self.trouble) if self.trouble else "dbt ended without a result for it."
+        return Result(unique_id=unique_id, status="no result", message=why, trouble=True)
+
+    def cancel(self) -> None:
+        """Stop the build: dbt cancels its queries, results that are there stay."""
+        if self._host is not None and self._thread is not None and self._thread.is_alive():
+            self._host.cancel()
+            self._thread.join(timeout=60)
+
+    def finish(self, *, red: bool) -> Teardown:
+        """Stop what still runs, drop the schemas unless they are to be kept, end the host.
+
+        `red` tells whether something failed, which `--dbt-ci-keep-schema=failed` asks for. Never raises.
+        """
+        if self._teardown is not None:
+            return self._teardown
+        self.cancel()
+        began = time.perf_counter()
+        keep = self.settings.keep_schema
+        kept = self._opened and (keep == "always" or (keep == "failed" and red))
+        if not self._opened:
+            self._teardown = Teardown()
+        elif kept:
+            self._teardown = Teardown(kept=tuple(s for _, s in self.plan.schemas))
+        else:
+            self._teardown = self._drop()
+        self.timings["drop"] = time.perf_counter() - began
+        self._close()
+        return self._teardown
+
+    def _drop(self) -> Teardown:
+        assert self._host is not None
+        try:
+            try:
+                return Teardown(dropped=tuple(self._host.ask("drop_schemas")))
+            except HostDied:
+                return Teardown(dropped=tuple(self._second_host().ask("drop_schemas")))
+        except DbtCiError as error:
+            names = ", ".join(s for _, s in self.plan.schemas)
+            return Teardown(
+                trouble=f"the schemas of this run ({names}) could not all be dropped: {error}\n"
+                "They carry this run's mark: the next run of this pull request, or `pytest --dbt-ci "
+                "--dbt-ci-sweep=drop`, drops them."
+            )
+
+    def _second_host(self) -> Host:
+        """Start another host to clean up after one that died."""
+        assert self._host is not None
+        assert self._planner is not None
+        self._host.kill()
+        self._host = self._start_host(Path(self.plan.project_dir), self.plan.pr)
+        empty = self._work / "empty"
+        invocation = {**self._planner.invocation, "project_dir": str(empty), "vars": "", "target_path": str(empty / "target")}
+        ownership = self._ownership()
+        databases = sorted({d for d, _ in ownership.pop("schemas")})
+        self._host.ask("attach", invocation=invocation, created={**ownership, "databases": databases})
+        return self._host
+
+    def _build(self, unique_ids: list[str]) -> None:
+        assert self._host is not None
+        assert self._planner is not None
+        began = time.perf_counter()
+        try:
+            self._host.ask(
+                "build",
+                on_event=self._hear,
+                tree="head",
+                invocation=self._planner.invocation,
+                unique_ids=unique_ids,
+                defer_state=self._planner.defer_state,
+                full_refresh=self.settings.full_refresh,
+                show_rows=self.settings.show_rows,
+            )
+        except Cancelled:
+            self.trouble = DbtCiError("the build was cancelled before dbt came to it.")
+        except DbtCiError as error:
+            self.trouble = DbtCiError(f"dbt stopped before it had a result: {error}")
+        finally:
+            self.timings["build"] = time.perf_counter() - began
+            self.results.close()
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        if event["event"] == "start":
+            self.results.start(event["unique_id"])
+        elif event["event"] == "result":
+            result = Result.from_dict(event["result"])
+            if result.outcome == "skipped":
+                result = replace(result, cause=self._cause(result.unique_id))
+            self.results.add(result)
+
+    def _cause(self, unique_id: str) -> str | None:
+        """Find the nearest node upstream that went wrong."""
+        seen, level = {unique_id}, [unique_id]
+        while level:
+            above = [b for u in level for b in self.plan.blockers(u) if b not in seen]
+            for blocker in above:
+                found = self.results.get(blocker)
+                if found is not None and found.is_bad:
+                    return blocker
+            seen.update(above)
+            level = list(dict.fromkeys(above))
+        return None
+
+    def _ownership(self) -> dict[str, Any]:
+        return {
+            "schemas": [list(s) for s in self.plan.schemas],
+            "prefix": self.plan.schema,
+            "keep": self.settings.keep_schema != "never",
+            "mark": {
+                "pr": self.plan.pr,
+                "run": self.identity,
+                "head": self.plan.head,
+                "started": self._began.isoformat(),
+            },
+        }
+
+    def _start_host(self, project_dir: Path, pr: str) -> Host:
+        environ = {**self.settings.environ, "PR_NUMBER": self.settings.environ.get("PR_NUMBER") or pr}
+        self._host = Host(project_dir, environ, self._work / "dbt.log")
+        return self._host
+
+    def _close(self) -> None:
+        if self._host is not None:
+            self._host.close()
+        shutil.rmtree(self._work, ignore_errors=True)
+

@@ -1,0 +1,52 @@
+"""The lines that pytest's terminal shows before and after the items."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from pytest_dbtci.plan import Plan
+from pytest_dbtci.run import Teardown
+
+
+def header_lines(plan: Plan, verbosity: int = 0) -> list[str]:
+    """Say in two lines what is compared and what will be built where."""
+    if not plan.nodes:
+        return [f"dbt-ci: {plan.status}"]
+    compared = f"base {plan.base_ref} @ {plan.base[:7]} ({plan.how})"
+    lines = [f"dbt-ci: PR {plan.pr} → schema {plan.schema} (target {plan.target}) · {compared}"]
+    kinds = Counter(_kind(n.resource_type, n.reason.kind) for n in plan.nodes)
+    counts = ", ".join(f"{kinds[k]} {k}" for k in ("modified", "downstream", "ancestors") if kinds[k])
+    tests = kinds["tests"]
+    changed = len(plan.changes)
+    untouched = plan.total - sum(kinds[k] for k in ("modified", "downstream", "ancestors", "tests"))
+    where = f"deferred to {plan.defer_target}" if plan.defer_target else "not needed"
+    lines.append(
+        f"dbt-ci: {changed} file{'s' * (changed != 1)} changed → {counts or 'no nodes'}, {tests} test{'s' * (tests != 1)}"
+        f" · {untouched} of {plan.total} nodes untouched ({where})"
+    )
+    lines += [f"dbt-ci: {note}" for note in plan.notes]
+    if verbosity > 0:
+        lines += [f"dbt-ci: {c.status} {c.path}: {c.effect}{f' ({c.note})' if c.note else ''}" for c in plan.changes]
+    return lines
+
+
+def summary_lines(plan: Plan, teardown: Teardown) -> list[str]:
+    """Say what became of the schemas."""
+    lines = []
+    if teardown.dropped:
+        lines.append(f"dbt-ci: dropped {', '.join(teardown.dropped)}")
+    if teardown.kept:
+        lines.append(f"dbt-ci: kept {', '.join(teardown.kept)}")
+    if teardown.trouble:
+        lines.append(f"dbt-ci: {teardown.trouble}")
+    return lines
+
+
+def _kind(resource_type: str, reason: str) -> str:
+    if resource_type in ("test", "unit_test"):
+        return "tests"
+    if resource_type == "operation":
+        return "hooks"
+    return {"modified": "modified", "new": "modified", "affected": "modified", "ancestor": "ancestors"}.get(
+        reason, "downstream"
+    )
