@@ -1,0 +1,2 @@
+select dog_id, name, breed, born_on
+from {{ ref('raw_dogs') }}
