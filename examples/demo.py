@@ -8,6 +8,7 @@ The functions do one step each, for whoever needs a real repository to try somet
 
 import argparse
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -112,7 +113,9 @@ def git(directory: Path, *arguments: str, date: str = "2024-06-03T09:00:00+02:00
 def demonstrate(directory: Path) -> int:
     """Validate the pull request in `directory` with pytest, saying what that changed; give the exit code."""
     before, schemas_before = contents(directory), schemas(directory)
-    _say(f"Validate pull request 1066:  cd {directory} && pytest {VALIDATE}")
+    pytest_there = os.path.relpath(Path(sys.executable).with_name("pytest"), directory)
+    command = f"cd {shlex.quote(str(directory))} && {shlex.quote(pytest_there)} {VALIDATE}"
+    _say(f"Validate pull request 1066:  {command}")
     environment = {k: v for k, v in os.environ.items() if k in KEPT or k.startswith(KEPT_PREFIXES)}
     pytest = [sys.executable, "-m", "pytest", *VALIDATE.split()]
     exit_code = subprocess.run(pytest, cwd=directory, env=environment, check=False).returncode
@@ -130,6 +133,8 @@ def demonstrate(directory: Path) -> int:
     if not left and not touched:
         print("   Pull request 1066 was built in schemas of its own, and they are gone.")
         print(f"   Master's {len(before)} relations hold the same rows as before.")
+    _say("Now you: change a model there, say models/staging/fact_dogs.sql, and run it again")
+    print(f"   {command}")
     return exit_code or bool(left or touched)
 
 
