@@ -11,7 +11,7 @@ from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.results import Result, Rows
 from pytest_dbtci.table import cut, plain, table
 
-_MAX_LINES = 120
+_MAX_LINES, _MAX_WIDTH = 120, 1000
 _VERDICT = 400  # pytest shortens JUnit's message to 500 characters, whole lines only
 
 # How dbt wraps what it passes on: `Database Error in model x (models/x.sql)`, then the words, indented.
@@ -144,7 +144,7 @@ def _squeezed(lines: list[str]) -> str:
 
 
 def _capped(text: str) -> str:
-    lines = text.split("\n")
+    lines = [cut(line, _MAX_WIDTH) for line in text.split("\n")]
     if len(lines) > _MAX_LINES:
         lines = [*lines[:_MAX_LINES], f"… {len(lines) - _MAX_LINES} more lines"]
     return "\n".join(lines)
