@@ -63,7 +63,7 @@ class Base:
         """Tell whether the base has this dbt project at all."""
         inside = "" if self._project.inside == "." else self._project.inside
         path = f"{inside}/dbt_project.yml" if inside else "dbt_project.yml"
-        return self._repository.has_file(self._commit, path)
+        return self._repository.tree(self._commit, path) is not None
 
     def parse(self, tree: str, profile: Profile, target: str, invocation: Mapping[str, Any]) -> ParsedBase:
         """Give the base parsed for `target`, from the cache where it can be trusted.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_dbtci import failures
+from pytest_dbtci import failures, locate
 from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.results import Result
 
@@ -85,7 +85,9 @@ class DbtItem(pytest.Item):
             raise NodeFailed(self._describe(result))
         if result.outcome == "warned":
             text = failures.warning_text(self.node, result)
-            warnings.warn_explicit(DbtWarning(text), None, str(self.path), 1)
+            project_dir = Path(self._outcomes.plan.project_dir)
+            line = locate.line_of(project_dir, self.node) or 1
+            warnings.warn_explicit(text, DbtWarning, str(project_dir / self.node.defined_in), line)
 
     def _describe(self, result: Result) -> str:
         return failures.describe(self.node, result, self._outcomes.plan, self._outcomes.known())
@@ -96,7 +98,7 @@ class DbtItem(pytest.Item):
         return super().repr_failure(excinfo, *args, **kwargs)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        return self.path, None, self.nodeid
+        return self.path, None, f"{self.name} ({self.node.resource_type.replace('_', ' ')})"
 
 
 class StatusItem(pytest.Item):
@@ -111,7 +113,7 @@ class StatusItem(pytest.Item):
         pytest.skip(self.status)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        return self.path, None, self.nodeid
+        return self.path, None, "dbt-ci status"
 
 
 class StatusFile(pytest.File):

@@ -179,7 +179,12 @@ class Planner:
             modified = [u for u, n in head.nodes.items() if n.resource_type != "operation"]
         else:
             modified = self.host.ask(
-                "select", tree="head", invocation=parsing, select="state:modified", state=str(before.folder)
+                "select",
+                tree="head",
+                invocation=parsing,
+                select="state:modified",
+                state=str(before.folder),
+                indirect="empty",
             )
         chosen = self.host.ask(
             "select",

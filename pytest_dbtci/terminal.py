@@ -14,7 +14,7 @@ def header_lines(plan: Plan, verbosity: int = 0) -> list[str]:
         return [f"dbt-ci: {plan.status}"]
     compared = f"base {plan.base_ref} @ {plan.base[:7]} ({plan.how})"
     lines = [f"dbt-ci: PR {plan.pr} → schema {plan.schema} (target {plan.target}) · {compared}"]
-    kinds = Counter(_kind(n.resource_type, n.reason.kind) for n in plan.nodes)
+    kinds = Counter(_kind(n.resource_type, n.reason.kind) for n in plan.items)
     counts = ", ".join(f"{kinds[k]} {k}" for k in ("modified", "downstream", "ancestors") if kinds[k])
     tests = kinds["tests"]
     changed = len(plan.changes)

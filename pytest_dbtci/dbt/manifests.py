@@ -73,17 +73,18 @@ def select(
     exclude: str = "",
     selector: str = "",
     state: str = "",
+    indirect: str = "",
     marks: dict[str, Iterable[str]] | None = None,
 ) -> list[str]:
     """Ask dbt which nodes a selection means; give their unique_ids.
 
-    `marks` maps names to unique_ids: `tag:dbtci_NAME` then stands for these nodes in `select` and `exclude`.
+    `indirect` is dbt's indirect selection of tests, dbt's own where empty. `marks` maps names to unique_ids: `tag:dbtci_NAME` then stands for these nodes in `select` and `exclude`.
     Raises DbtFailed when dbt refuses the selection.
     """
     for name, unique_ids in (marks or {}).items():
         mark(manifest, name, unique_ids)
     args = ["--output", "json", "--output-keys", "unique_id", "--no-defer"]
-    for flag, value in (("--select", select), ("--exclude", exclude), ("--selector", selector)):
+    for flag, value in (("--select", select), ("--exclude", exclude), ("--selector", selector), ("--indirect-selection", indirect)):
         args += [flag, value] if value else []
     if state:
         args += ["--state", state]
