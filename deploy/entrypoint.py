@@ -51,7 +51,9 @@ def fetch_project(uri: str, into: Path) -> Path:
 def build_command(arguments: Sequence[str], environment: Mapping[str, str], scratch: Path) -> list[str]:
     """Return the dbt command line; everything that dbt writes goes below `scratch`."""
     uri = environment.get("DBT_PROJECT_S3")
-    project = fetch_project(uri, scratch) if uri else Path(environment.get("DBT_PROJECT_DIR", HERE / "project"))
+    project = (
+        fetch_project(uri, scratch) if uri else Path(environment.get("DBT_PROJECT_DIR", HERE / "project"))
+    )
     if not (project / "dbt_project.yml").is_file():
         raise StartError(f"{uri or project} has no dbt_project.yml at its top")
     options = {
@@ -71,7 +73,12 @@ def build_command(arguments: Sequence[str], environment: Mapping[str, str], scra
 
 def log_error(message: str) -> None:
     """Write one line in the form of dbt's JSON log, so that the alarm on error lines sees it."""
-    info = {"level": "error", "msg": message, "name": "StartError", "ts": datetime.now(timezone.utc).isoformat()}
+    info = {
+        "level": "error",
+        "msg": message,
+        "name": "StartError",
+        "ts": datetime.now(timezone.utc).isoformat(),
+    }
     print(json.dumps({"data": {}, "info": info}), flush=True)
 
 

@@ -66,5 +66,9 @@ def card(title: str, lines: list[str | None]) -> dict[str, Any]:
         "body": [{**heading, "size": "medium", "color": "attention"}, *texts],
         "actions": [{"type": "Action.OpenUrl", "title": "Open the log", "url": os.environ["LOG_URL"]}],
     }
-    attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": content}
+    attachment = {
+        "contentType": "application/vnd.microsoft.card.adaptive",
+        "contentUrl": None,
+        "content": content,
+    }
     return {"type": "message", "attachments": [attachment]}

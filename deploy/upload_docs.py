@@ -22,7 +22,9 @@ def find_page(directory: Path) -> Path:
     pages = sorted(directory.glob("*.html"))
     if len(pages) != 1:
         found = ", ".join(page.name for page in pages) or "none"
-        raise ValueError(f"{directory} must hold one HTML page, found {found}: was it written by --dbt-ci-docs?")
+        raise ValueError(
+            f"{directory} must hold one HTML page, found {found}: was it written by --dbt-ci-docs?"
+        )
     return pages[0]
 
 
