@@ -20,8 +20,8 @@ _PAGE = 100  # comments a page, the most that GitHub and GitLab give
 _PAGES = 100
 
 _GRANTS = {
-    "Azure Repos": "Map the token into the step (`env: {SYSTEM_ACCESSTOKEN: $(System.AccessToken)}`) and give "
-    "the build service `Contribute to pull requests` under Project settings > Repositories > Security.",
+    "Azure Repos": "Map the token into the step (`env: {SYSTEM_ACCESSTOKEN: $(System.AccessToken)}`) and "
+    "give the build service `Contribute to pull requests` under Project settings > Repositories > Security.",
     "GitHub": "Give the job `permissions: {pull-requests: write}` and the step "
     "`env: {GITHUB_TOKEN: ${{ github.token }}}`. A pull request from a fork gets a token that can only read.",
     "GitLab": "Set GITLAB_TOKEN, a masked variable, to a project access token with the scope `api` and the "

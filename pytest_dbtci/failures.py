@@ -93,7 +93,7 @@ def kind_of(node: Node) -> str:
 def _verdict(node: Node, first: str) -> str:
     subject = f"{kind_of(node)} {node.item or node.name}"
     if first.rstrip(":") == _DIFFERS:
-        return f"{_DIFFERS} ({subject}; expected→actual, +++ too many, --- missing)"
+        first = _DIFFERS
     return f"{cut(first.strip(), _VERDICT - len(subject))} ({subject})"
 
 
@@ -108,6 +108,7 @@ def _facts(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]
         "declared": place if node.file != node.defined_in else "",
         "tests": ", ".join(tested),
         "stored in" if is_test else "relation": relation or "",
+        "diff": "expected→actual, +++ is too many, --- is missing" if _DIFFERS in result.message else "",
         "compiled": result.compiled or "",
         "selected": str(node.reason),
         "skipped": _and(_skipped_after(node, plan, results)),

@@ -112,8 +112,9 @@ def _match(test: _Declared, node: Node) -> int:
     if test.name is not None:
         return 1000 if test.name == node.name else 0
     same_column = (test.column or "").strip('"').lower() == (node.column or "").strip('"').lower()
-    kind = test.kind.replace(".", "_")
-    if not same_column or not re.match(rf"(?:source_)?{re.escape(kind)}_", node.name):
+    package, _, kind = test.kind.rpartition(".")
+    prefix = rf"{re.escape(f'{package}_' if package else '')}(?:source_)?{re.escape(kind)}_"
+    if not same_column or not re.match(prefix, node.name):
         return 0
     return 1 + 20 * len(kind) + sum(_word(v) in node.name for v in test.values)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -36,12 +36,13 @@ def markdown(
     build: Build,
     seconds: float | None = None,
     *,
+    arguments: Sequence[str] = (),
     limit: int = SUMMARY_LIMIT,
 ) -> str:
     """Give the page; what matters most stands first, so that a cut at `limit` bytes costs the least.
 
-    `seconds` is the wall time of the run. Text from dbt, the warehouse and the repository can neither break
-    the page nor notify anybody.
+    `seconds` is the wall time of the run, `arguments` what else the command that reproduces it needs. Text
+    from dbt, the warehouse and the repository can neither break the page nor notify anybody.
     """
     lineage = Lineage(plan, results)
     sections = [_head(plan, results, build, seconds), *_notes(plan)]
@@ -53,7 +54,7 @@ def markdown(
             *_built(lineage, results),
             *_others(plan, results),
             *_slowest(plan, results),
-            _reproduce(plan, build),
+            _reproduce(plan, build, arguments),
         ]
     else:
         sections += _changes(plan)
@@ -200,12 +201,10 @@ def _changes(plan: Plan) -> Iterator[str]:
             by_file.setdefault(file, []).append(node)
     rows = []
     for change in plan.changes[:_MANY]:
-        says = [
-            effects.get(change.effect, change.effect),
-            prose(change.note),
-            _names(by_file.get(change.path, [])),
-        ]
-        rows.append((code(change.path), prose(change.status), "; ".join(filter(None, says))))
+        selects = _names(by_file.get(change.path, []))
+        effect = effects.get(change.effect, change.effect)
+        says = filter(None, (effect, prose(change.note), f"selects {selects}" if selects else ""))
+        rows.append((code(change.path), prose(change.status), "; ".join(says)))
     more = f"\n\n… and {len(plan.changes) - _MANY} more files." if len(plan.changes) > _MANY else ""
     yield f"### What changed\n\n{grid(('file', 'change', 'effect'), rows)}{more}"
 
@@ -257,11 +256,11 @@ def _slowest(plan: Plan, results: Mapping[str, Result]) -> Iterator[str]:
         yield details("Slowest", grid(("node", "type", "seconds"), rows))
 
 
-def _reproduce(plan: Plan, build: Build) -> str:
+def _reproduce(plan: Plan, build: Build, arguments: Sequence[str]) -> str:
     base = f"origin/{build.target_branch}" if build.target_branch else plan.base_ref or plan.base
     given = {"base": base, "target": plan.target, "defer-target": plan.defer_target}
-    options = " ".join(f"--dbt-ci-{name} {shlex.quote(value)}" for name, value in given.items() if value)
-    command = f"pytest --dbt-ci {options}".rstrip()
+    options = [word for name, value in given.items() if value for word in (f"--dbt-ci-{name}", value)]
+    command = shlex.join(["pytest", "--dbt-ci", *options, *arguments])
     return f"### The same on your machine\n\n{block(command, 'sh')}"
 
 
