@@ -7,7 +7,7 @@ Environment:
     DBT_PROJECT_DIR   the project, when it is not fetched (default: `project` beside this file)
     DBT_PROFILES_DIR  where profiles.yml is (default: beside this file)
     and what that profiles.yml reads.
-dbt writes one JSON object a line to stdout; what fails before dbt runs is written the same way, and ends with 2.
+dbt writes one JSON object a line to stdout. What fails before dbt runs is written alike and ends with 2.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python deploy/upload_docs.py DIR BUCKET
 
 DIR is what `pytest --dbt-ci-release TARGET --dbt-ci-docs DIR` wrote: one HTML page and manifest.json.
-The page becomes docs/index.html (what CloudFront serves), the manifest state/manifest.json (what it does not).
+The page becomes docs/index.html (CloudFront serves it), the manifest state/manifest.json (it does not).
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class Stack:
         )
 
     def resolve(self, value: Any) -> Any:
-        """Return the value with its functions evaluated; a resource's attribute becomes `<Name.Attribute>`."""
+        """Return the value with its functions evaluated; a resource's attribute is `<Name.Attribute>`."""
         if isinstance(value, list):
             return [item for item in map(self.resolve, value) if item is not NOTHING]
         if not isinstance(value, dict):

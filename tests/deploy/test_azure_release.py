@@ -1,4 +1,4 @@
-"""The release pipeline: valid for Azure's schema, and its shell steps run in order, for real, on stand-in tools."""
+"""The release pipeline: valid for Azure's schema, and its shell steps run in order, on stand-in tools."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ PIPELINE = DEPLOY / "azure-release.yml"
 STAGE = DEPLOY / "azure-release-stage.yml"
 # Writes down how it was called; fails when it is told to.
 TOOL = """#!/bin/sh
-echo "$(basename "$0") $*" >> "$CALLS"
 case "$1" in load|login) cat > /dev/null;; esac
+echo "$(basename "$0") $*" >> "$CALLS"
 case "$(basename "$0") $*" in *"$FAIL_ON"*) exit 1;; esac
 """
 GROUP = {"REPOSITORY_URI": "1.dkr.ecr.eu-west-1.amazonaws.com/dbt-prod-datamart", "BUCKET": "docs-bucket"}
