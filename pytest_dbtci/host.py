@@ -159,7 +159,11 @@ class Host:
         try:
             message = json.loads(line)
         except json.JSONDecodeError:
-            message = {"id": self._last, "failed": f"the dbt process wrote what is no answer: {line[:200]!r}", "kind": "died"}
+            message = {
+                "id": self._last,
+                "failed": f"the dbt process wrote what is no answer: {line[:200]!r}",
+                "kind": "died",
+            }
         if "event" in message:
             self._on_event(message)
             return
@@ -189,5 +193,3 @@ def remove_tree(path: Path) -> None:
     import shutil
 
     shutil.rmtree(path, ignore_errors=True)
-
-

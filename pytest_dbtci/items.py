@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_dbtci import failures, locate
-from pytest_dbtci.plan import Node, Plan
+from pytest_dbtci.outcomes import Outcomes
+from pytest_dbtci.plan import Node
 from pytest_dbtci.results import Result
-
-MARKERS = {
-    "dbt": "every dbt node that `--dbt-ci` reports",
-    "dbt_model": "dbt models",
-    "dbt_seed": "dbt seeds",
-    "dbt_snapshot": "dbt snapshots",
-    "dbt_test": "dbt data tests",
-    "dbt_unit_test": "dbt unit tests",
-    "dbt_function": "dbt functions",
-    "dbt_operation": "dbt on-run-start and on-run-end hooks",
-}
 
 
 class DbtWarning(pytest.PytestWarning):
@@ -37,20 +27,11 @@ class DbtFile(pytest.File):
     """A file of the dbt project, with the planned nodes that stand under it."""
 
     nodes: tuple[Node, ...]
-    outcome: Outcomes
+    outcomes: Outcomes
 
     def collect(self) -> Iterator[DbtItem]:
         for node in self.nodes:
-            yield DbtItem.from_parent(self, name=node.item, node=node, outcomes=self.outcome)
-
-
-class Outcomes:
-    """What items need to know of the run: its plan, and a way to wait for a result."""
-
-    def __init__(self, plan: Plan, wait: Callable[[str], Result], known: Callable[[], Mapping[str, Result]]) -> None:
-        self.plan = plan
-        self.wait = wait
-        self.known = known
+            yield DbtItem.from_parent(self, name=node.item, node=node, outcomes=self.outcomes)
 
 
 class DbtItem(pytest.Item):

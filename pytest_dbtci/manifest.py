@@ -32,6 +32,7 @@ class ManifestNode:
     database: str = ""
     schema: str = ""
     relation: str | None = None
+    identifier: str = ""
     materialized: str = ""
     parents: tuple[str, ...] = ()
     macros: tuple[str, ...] = ()

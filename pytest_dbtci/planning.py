@@ -34,7 +34,8 @@ class Planner:
     """Make the plan of one run.
 
     `start_host` gives the dbt host for a project folder; it is called only when dbt is needed. After
-    `make`, `host`, `invocation` and `defer_state` are what the build goes on with.
+    `make`, `host`, `invocation` and `defer_state` are what the build goes on with; `head` and `deferral` are
+    the manifests behind the plan (None where dbt was not needed, or nothing is deferred).
     """
 
     settings: Settings
@@ -45,6 +46,8 @@ class Planner:
     host: Host | None = None
     invocation: dict[str, Any] = field(default_factory=dict)
     defer_state: str = ""
+    head: Manifest | None = None
+    deferral: Manifest | None = None
     _defer_folder: Path = Path()
 
     def make(self) -> Plan:
@@ -136,6 +139,7 @@ class Planner:
         ancestors, deferred = selection.add_ancestors(reasons, head, deferrable)
         with self._step("repoint"):
             head = Manifest.from_dict(host.ask("repoint", tree="head", placeholder=placeholder, schema=plan.schema))
+            self.head = head
         database = host.ask("database", tree="head")
         nodes = selection.plan_nodes({**reasons, **ancestors}, head, project.packages_dir)
         writing = [head.nodes[n.unique_id] for n in nodes]
@@ -212,6 +216,7 @@ class Planner:
         invocation = {**parsing, "profiles_dir": str(folder), "target": target}
         parsed = base.parse("defer", profile, target, invocation)
         self._defer_folder = parsed.folder
+        self.deferral = parsed.manifest
         return frozenset(
             u for u, n in parsed.manifest.nodes.items() if n.relation and n.resource_type in ("model", "seed", "snapshot")
         )

@@ -7,40 +7,73 @@ from pathlib import Path
 
 import pytest
 
-from pytest_dbtci.settings import OPTIONS
+from pytest_dbtci.fixtures import SESSION, dbt_build, dbt_plan, dbt_query, dbt_relation, dbt_schema
+from pytest_dbtci.settings import OPTIONS, Settings, read_settings
+
+__all__ = ["dbt_build", "dbt_plan", "dbt_query", "dbt_relation", "dbt_schema"]
+
+MARKERS = {
+    "dbt": "every dbt node that `--dbt-ci` reports",
+    "dbt_model": "dbt models",
+    "dbt_seed": "dbt seeds",
+    "dbt_snapshot": "dbt snapshots",
+    "dbt_test": "dbt data tests",
+    "dbt_unit_test": "dbt unit tests",
+    "dbt_function": "dbt functions",
+    "dbt_operation": "dbt on-run-start and on-run-end hooks",
+    "dbt_needs(*names, deferred=False)": "the dbt nodes that a Python test needs",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare `--dbt-ci` and what `settings.OPTIONS` lists, as flags and as ini keys."""
     group = parser.getgroup("dbt-ci", "validate a dbt pull request in schemas of its own")
-    group.addoption("--dbt-ci", action="store_true", default=False, help="build and test what the branch changed")
+    group.addoption(
+        "--dbt-ci", action="store_true", default=False, help="build and test what the branch changed"
+    )
     for option in OPTIONS:
         text = option.help.replace("%", "%%") + f" (default: {option.default or option.default_help})"
         if option.kind == "flag":
-            group.addoption(option.flag, dest=option.dest, action="store_const", const="true", default=None, help=text)
+            group.addoption(
+                option.flag, dest=option.dest, action="store_const", const="true", default=None, help=text
+            )
         else:
             extra = {} if option.bare is None else {"nargs": "?", "const": option.bare}
-            group.addoption(option.flag, dest=option.dest, metavar=option.metavar, default=None, help=text, **extra)
+            group.addoption(
+                option.flag, dest=option.dest, metavar=option.metavar, default=None, help=text, **extra
+            )
         if option.in_ini:
             parser.addini(option.ini, help=option.help, type="string", default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; with `--dbt-ci`, the session that does the work."""
-    from pytest_dbtci.items import MARKERS
-
     for name, text in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
-    if not config.getoption("--dbt-ci") or config.getoption("help", False) or config.getoption("version", False):
+    if (
+        not config.getoption("--dbt-ci")
+        or config.getoption("help", False)
+        or config.getoption("version", False)
+    ):
         return
+    from pytest_dbtci.session import Controller, Participant
+
+    worker = getattr(config, "workerinput", None)
+    if worker is None:
+        config.pluginmanager.register(Controller(config, _settings(config)), SESSION)
+    elif "dbtci" in worker:
+        from pytest_dbtci.link import RemoteOutcomes
+
+        config.pluginmanager.register(Participant(config, RemoteOutcomes(worker["dbtci"])), SESSION)
+
+
+def _settings(config: pytest.Config) -> Settings:
     from pytest_dbtci.errors import UsageError
-    from pytest_dbtci.session import DbtCiSession
-    from pytest_dbtci.settings import read_settings
 
     cache = getattr(config, "cache", None)
     try:
-        settings = read_settings(
-            lambda dest: config.getoption(dest),
+        return read_settings(
+            config.getoption,
             config.getini,
             rootdir=config.rootpath,
             invocation_dir=Path(config.invocation_params.dir),
@@ -49,4 +82,3 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
-    config.pluginmanager.register(DbtCiSession(config, settings), "dbtci-session")

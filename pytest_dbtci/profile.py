@@ -44,7 +44,9 @@ class Profile:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / "profiles.yml"
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            yaml.safe_dump({self.name: {"target": target, "outputs": {target: output}}}, file, sort_keys=False)
+            yaml.safe_dump(
+                {self.name: {"target": target, "outputs": {target: output}}}, file, sort_keys=False
+            )
         return folder
 
 
@@ -70,11 +72,15 @@ def read_profile(
     profiles = _load(file)
     if name not in profiles:
         known = ", ".join(str(p) for p in profiles if p != "config") or "none"
-        raise UsageError(f"profile {name!r} is not in {file} (it has: {known}). Pass --dbt-ci-profile or add it.")
+        raise UsageError(
+            f"profile {name!r} is not in {file} (it has: {known}). Pass --dbt-ci-profile or add it."
+        )
     found = profiles[name]
     outputs = found.get("outputs") if isinstance(found, Mapping) else None
     if not isinstance(outputs, Mapping) or not outputs:
-        raise UsageError(f"profile {name!r} in {file} has no outputs. Add one: see dbt's documentation of profiles.yml.")
+        raise UsageError(
+            f"profile {name!r} in {file} has no outputs. Add one: see dbt's documentation of profiles.yml."
+        )
     said = target or environ.get("DBT_TARGET") or str(found.get("target") or "default")
     return Profile(name=name, target=known_target(outputs, said, name, file), file=file, outputs=outputs)
 

@@ -103,7 +103,9 @@ def find_project(given: str, rootdir: Path, invocation_dir: Path) -> Path:
         )
     if len(found) > 1:
         names = "\n  ".join(str(p.relative_to(rootdir)) for p in found)
-        raise UsageError(f"there are several dbt projects below {rootdir}:\n  {names}\nChoose one with --dbt-ci-project-dir.")
+        raise UsageError(
+            f"there are several dbt projects below {rootdir}:\n  {names}\nChoose one with --dbt-ci-project-dir."
+        )
     return found[0].resolve()
 
 
@@ -155,7 +157,12 @@ def _below(rootdir: Path, depth: int = 4) -> list[Path]:
     """Find dbt projects below a folder, leaving out installed packages, environments and hidden folders."""
     found: list[Path] = []
     for child in sorted(rootdir.iterdir()) if depth else ():
-        skip = child.name.startswith(".") or child.name in ("dbt_packages", "dbt_modules", "target", "node_modules")
+        skip = child.name.startswith(".") or child.name in (
+            "dbt_packages",
+            "dbt_modules",
+            "target",
+            "node_modules",
+        )
         if skip or not child.is_dir() or child.is_symlink() or (child / "pyvenv.cfg").exists():
             continue
         if (child / "dbt_project.yml").is_file():

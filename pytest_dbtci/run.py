@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import pickle
 import secrets
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from pytest_dbtci.errors import DbtCiError
+from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.host import Cancelled, Host, HostDied
+from pytest_dbtci.outcomes import Answer, Relation, find_relation
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.planning import Planner, Workspace
 from pytest_dbtci.results import Result, Results
@@ -33,7 +36,7 @@ class Teardown:
 class Run:
     """Plan, build in the background, hand out results, tear down.
 
-    The order of calls is `prepare`, `open`, `start`, any number of `wait`, `finish`; `finish` may come at any
+    The order of calls is `prepare`, `begin`, any number of `wait`, `finish`; `finish` may come at any
     time, and more than once.
     """
 
@@ -52,13 +55,20 @@ class Run:
         self._host: Host | None = None
         self._thread: threading.Thread | None = None
         self._opened = False
+        self._beginning = threading.Lock()
+        self._queried = False
+        self.misuse: UsageError | None = None
         self._teardown: Teardown | None = None
 
     def prepare(self) -> Plan:
         """Make the plan; UsageError where the user's input is at fault. The warehouse stays untouched."""
         workspace = Workspace(work=self._work, cache=self.settings.cache_dir)
         self._planner = Planner(
-            settings=self.settings, workspace=workspace, start_host=self._start_host, tell=self._tell, timings=self.timings
+            settings=self.settings,
+            workspace=workspace,
+            start_host=self._start_host,
+            tell=self._tell,
+            timings=self.timings,
         )
         self.plan = self._planner.make()
         return self.plan
@@ -73,11 +83,62 @@ class Run:
         finally:
             self.timings["schemas"] = time.perf_counter() - began
 
-    def start(self, unique_ids: Iterable[str]) -> None:
-        """Build these nodes in the background, with what they need."""
-        chosen = sorted(self.plan.needed_by(unique_ids))
-        self._thread = threading.Thread(target=self._build, args=(chosen,), daemon=True)
-        self._thread.start()
+    def begin(self, unique_ids: Iterable[str], queries: bool = False) -> None:
+        """Open the schemas and build these nodes in the background, with what they need; only the first call acts.
+
+        `queries` tells that `query` will be called. Raises UsageError when a schema is not ours; other trouble
+        is what `wait` then answers.
+        """
+        with self._beginning:
+            if self._thread is not None or self.trouble is not None:
+                return
+            try:
+                self.open()
+                if queries:
+                    self._ask("keep_for_queries", tree="head")
+            except UsageError as error:
+                self.misuse = self.trouble = error
+                self.results.close()
+                raise
+            except DbtCiError as error:
+                self.trouble = DbtCiError(f"the schemas could not be made ready: {error}")
+                self.results.close()
+                return
+            chosen = sorted(self.plan.needed_by(unique_ids))
+            self._thread = threading.Thread(target=self._build, args=(chosen,), daemon=True)
+            self._thread.start()
+
+    def known(self) -> Mapping[str, Result]:
+        """Give the results that are there by now."""
+        return {r.unique_id: r for r in self.results}
+
+    def relation(self, name: str, deferred: bool = False) -> Relation | None:
+        """Give the relation that this run builds, or the deferral target's: see `outcomes.find_relation`."""
+        assert self._planner is not None
+        return find_relation(name, self.plan, self._planner.head, self._planner.deferral, deferred=deferred)
+
+    def query(self, sql: str) -> Answer:
+        """Compile the SQL with dbt and run it, once the build has ended; DbtCiError when dbt refuses it."""
+        assert self._planner is not None
+        rows: list[tuple[Any, ...]] = []
+        elsewhere: dict[str, list[str | None]] = {}
+        if self._planner.deferral is not None and not self._queried:
+            planned = {n.unique_id for n in self.plan.nodes}
+            for unique_id, node in self._planner.deferral.nodes.items():
+                if unique_id not in planned and node.relation:
+                    elsewhere[unique_id] = [node.database, node.schema, node.identifier, node.relation]
+        self._queried = True
+        try:
+            columns = self._ask(
+                "query",
+                on_event=lambda event: rows.extend(pickle.loads(base64.b64decode(event["rows"]))),
+                invocation=self._planner.invocation,
+                sql=sql,
+                elsewhere=elsewhere,
+            )
+        except UsageError as error:
+            raise DbtCiError(f"dbt can't run this query: {error}\n{sql}") from None
+        return Answer(columns=tuple(columns), rows=tuple(rows))
 
     def wait(self, unique_id: str) -> Result:
         """Wait for the node's result; a node that dbt gave none for has the outcome `error`, with the reason."""
@@ -114,6 +175,11 @@ class Run:
         self._close()
         return self._teardown
 
+    def _ask(self, op: str, **args: Any) -> Any:
+        if self._host is None:
+            raise DbtCiError("dbt was not started: the plan builds nothing.")
+        return self._host.ask(op, **args)
+
     def _drop(self) -> Teardown:
         assert self._host is not None
         try:
@@ -136,7 +202,12 @@ class Run:
         self._host.kill()
         self._host = self._start_host(Path(self.plan.project_dir), self.plan.pr)
         empty = self._work / "empty"
-        invocation = {**self._planner.invocation, "project_dir": str(empty), "vars": "", "target_path": str(empty / "target")}
+        invocation = {
+            **self._planner.invocation,
+            "project_dir": str(empty),
+            "vars": "",
+            "target_path": str(empty / "target"),
+        }
         ownership = self._ownership()
         databases = sorted({d for d, _ in ownership.pop("schemas")})
         self._host.ask("attach", invocation=invocation, created={**ownership, "databases": databases})
@@ -209,4 +280,3 @@ class Run:
         if self._host is not None:
             self._host.close()
         shutil.rmtree(self._work, ignore_errors=True)
-

@@ -41,7 +41,9 @@ def schema_name(template: str, pr: str, adapter: str) -> str:
     underscores, fits the warehouse's limit, and differs from pull request to pull request.
     """
     if template.count("{pr}") != 1 or re.sub(r"\{pr\}", "", template).count("{"):
-        raise UsageError(f"--dbt-ci-schema {template!r}: write a name with {{pr}} in it once, like dbt_build_{{pr}}.")
+        raise UsageError(
+            f"--dbt-ci-schema {template!r}: write a name with {{pr}} in it once, like dbt_build_{{pr}}."
+        )
     name = template.replace("{pr}", pr)
     if not _SAFE.fullmatch(name):
         raise UsageError(
@@ -50,7 +52,9 @@ def schema_name(template: str, pr: str, adapter: str) -> str:
         )
     limit = LIMITS.get(adapter, 127)
     if len(name) > limit:
-        raise UsageError(f"schema name {name!r} is longer than the {limit} bytes that {adapter} allows: set --dbt-ci-pr.")
+        raise UsageError(
+            f"schema name {name!r} is longer than the {limit} bytes that {adapter} allows: set --dbt-ci-pr."
+        )
     return name
 
 

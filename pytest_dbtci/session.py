@@ -10,104 +10,158 @@ from typing import Any
 
 import pytest
 
+from pytest_dbtci import failures
 from pytest_dbtci.errors import DbtCiError, UsageError
-from pytest_dbtci.items import DbtFile, DbtItem, Outcomes, StatusFile
-from pytest_dbtci.plan import Node
+from pytest_dbtci.items import DbtFile, DbtItem, StatusFile
+from pytest_dbtci.link import Server
+from pytest_dbtci.needs import check_needs, nodes_needed, uses_queries
+from pytest_dbtci.outcomes import Outcomes
+from pytest_dbtci.plan import Node, Plan
+from pytest_dbtci.results import Result
 from pytest_dbtci.run import Run, Teardown
 from pytest_dbtci.settings import Settings
 from pytest_dbtci.terminal import header_lines, summary_lines
 
 
-class DbtCiSession:
-    """Connect a `Run` to pytest's hooks."""
+class Participant:
+    """What the controller and every worker do alike: collect the plan's nodes, order them, begin the build."""
 
-    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+    def __init__(self, config: pytest.Config, outcomes: Outcomes) -> None:
         self._config = config
-        self._run = Run(settings, tell=self._tell)
-        self._files: dict[Path, tuple[Node, ...]] = {}
-        self._reported = set[str]()
-        self._teardown = Teardown()
-        self._finished = False
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionstart(self) -> Generator[None, None, None]:
-        """Make the plan, so that the header can show it and collection can read it."""
-        self._old_handler = signal.signal(signal.SIGTERM, _terminate)
-        try:
-            plan = self._run.prepare()
-        except UsageError as error:
-            raise pytest.UsageError(str(error)) from None
-        except DbtCiError as error:
-            raise pytest.UsageError(f"the plan could not be made: {error}") from None
-        for node in plan.items:
-            path = Path(plan.project_dir, node.file)
-            self._files[path] = (*self._files.get(path, ()), node)
-        return (yield)
-
-    def pytest_report_header(self) -> list[str]:
-        """Say what is compared, what will be built, where."""
-        return header_lines(self._run.plan, self._config.get_verbosity())
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection(self, session: pytest.Session) -> None:
-        """Collect the plan's files besides what the command line or `testpaths` name, unless paths were given."""
-        if self._config.args_source is not pytest.Config.ArgsSource.ARGS:
-            here = [str(p) for p in self._files] or [str(self._status_path)]
-            self._config.args += [p for p in here if p not in self._config.args]
+        self.outcomes = outcomes
+        self._by_file: dict[Path, tuple[Node, ...]] | None = None
 
     @property
-    def _status_path(self) -> Path:
-        return Path(self._run.plan.project_dir, "dbt_project.yml")
+    def files(self) -> dict[Path, tuple[Node, ...]]:
+        """Give the planned nodes by the absolute path of the file they stand under."""
+        if self._by_file is None:
+            self._by_file = {}
+            for node in self.outcomes.plan.items:
+                path = Path(self.outcomes.plan.project_dir, node.file)
+                self._by_file[path] = (*self._by_file.get(path, ()), node)
+        return self._by_file
+
+    @property
+    def status_path(self) -> Path:
+        """Give the file under which the status item of an empty plan stands."""
+        return Path(self.outcomes.plan.project_dir, "dbt_project.yml")
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Give the planned nodes of a file."""
         path = file_path.resolve()
-        if path in self._files:
+        if path in self.files:
             file = DbtFile.from_parent(parent, path=file_path)
-            file.nodes = self._files[path]
-            file.outcome = Outcomes(self._run.plan, self._run.wait, lambda: {r.unique_id: r for r in self._run.results})
+            file.nodes, file.outcomes = self.files[path], self.outcomes
             return file
-        if not self._run.plan.nodes and path == self._status_path:
+        if self.outcomes.plan.status and path == self.status_path:
             status = StatusFile.from_parent(parent, path=file_path)
-            status.status = self._run.plan.status
+            status.status = self.outcomes.plan.status
             return status
         return None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Put dbt's items first, in dbt's build order."""
-        order = {n.unique_id: i for i, n in enumerate(self._run.plan.nodes)}
+        order = {n.unique_id: i for i, n in enumerate(self.outcomes.plan.nodes)}
         last = len(order)
         items.sort(key=lambda i: order[i.node.unique_id] if isinstance(i, DbtItem) else last)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Open the schemas and start the build of what is left after deselection."""
-        chosen = [i.node.unique_id for i in session.items if isinstance(i, DbtItem)]
-        if not chosen or self._config.option.collectonly or session.testsfailed:
+        """Begin to build what is left after deselection."""
+        needed = nodes_needed(session.items, self.outcomes.plan)
+        if not needed or self._config.option.collectonly or session.testsfailed:
             return
-        try:
-            self._run.open()
-        except UsageError as error:
-            raise pytest.UsageError(str(error)) from None
-        except DbtCiError as error:
-            self._run.trouble = DbtCiError(f"the schemas could not be made ready: {error}")
-            self._run.results.close()
-            return
-        self._run.start(chosen)
+        self.outcomes.begin(needed, uses_queries(session.items))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Let a Python test wait for what it needs, or skip."""
+        check_needs(item)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: Any) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: Any
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Give a dbt item dbt's execution time."""
         report = yield
         if isinstance(item, DbtItem):
-            self._reported.add(item.node.unique_id)
-            spent = item.result.seconds if item.result is not None and call.when == "call" else 0.0
-            report.duration = spent
+            report.duration = item.result.seconds if item.result is not None and call.when == "call" else 0.0
         return report
+
+
+class Controller(Participant):
+    """Own the run: make its plan, show it, serve the workers, tear down."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self._run = Run(settings, tell=self._tell)
+        super().__init__(config, self._run)
+        self._misuse: str | None = None
+        self._trouble: str | None = None
+        self._reported = set[str]()
+        self._teardown = Teardown()
+        self._server: Server | None = None
+        self._old_handler: Any = None
+
+    @property
+    def plan(self) -> Plan:
+        """Give the run's plan."""
+        return self._run.plan
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionstart(self) -> Generator[None, None, None]:
+        """Make the plan, so that the header can show it and workers get it."""
+        self._old_handler = signal.signal(signal.SIGTERM, _terminate)
+        try:
+            self._run.prepare()
+        except UsageError as error:
+            self._misuse = str(error)
+        except DbtCiError as error:
+            self._trouble = f"the plan could not be made: {error}"
+        if self._config.args_source is not pytest.Config.ArgsSource.ARGS and not self._failed:
+            here = [str(p) for p in self.files] or [str(self.status_path)]
+            self._config.args += [p for p in here if p not in self._config.args]
+        return (yield)
+
+    @property
+    def _failed(self) -> bool:
+        return bool(self._misuse or self._trouble)
+
+    def pytest_report_header(self) -> list[str]:
+        """Say what is compared, what will be built, where."""
+        if self._failed:
+            return ["dbt-ci: there is no plan, see the error below"]
+        return header_lines(self.plan, self._config.get_verbosity())
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> None:
+        """Stop here when there is no plan."""
+        if self._failed:
+            self._stop(session, "dbt_project.yml::dbt_ci_plan")
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Begin the build; schemas that are not ours are misuse, and nothing was written."""
+        try:
+            super().pytest_collection_finish(session)
+        except UsageError as error:
+            self._misuse = str(error)
+            self._stop(session, "dbt_project.yml::dbt_ci_schemas")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give a worker what it needs to take part."""
+        if self._server is None:
+            self._server = Server(self._run)
+        node.workerinput["dbtci"] = self._server.ticket
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note which nodes were shown."""
+        unique_id = dict(report.user_properties).get("dbt_unique_id")
+        if unique_id:
+            self._reported.add(str(unique_id))
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
         """Show the reason of a dbt item behind its outcome in verbose output."""
-        reason = dict(report.user_properties).get("dbt_reason") if hasattr(report, "user_properties") else None
+        reason = dict(getattr(report, "user_properties", ())).get("dbt_reason")
         if reason and report.when == "call" and report.passed:
             return "passed", ".", f"PASSED ({reason})"
         return None
@@ -115,38 +169,61 @@ class DbtCiSession:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         """Tear down; a teardown that failed, or a failure that no item shows, makes the run red."""
+        self._close(red=bool(session.testsfailed) or session.exitstatus not in (0, 5))
         unseen = [r for r in self._run.results if r.is_bad and r.unique_id not in self._reported]
-        with _uninterrupted(self._tell):
-            self._teardown = self._run.finish(red=bool(session.testsfailed or unseen))
         for node_id, text in self._late_errors(unseen):
-            report = pytest.TestReport(
-                nodeid=node_id, location=(node_id, None, node_id), keywords={}, outcome="failed",
-                longrepr=text, when="teardown",
-            )
-            self._config.hook.pytest_runtest_logreport(report=report)
+            self._config.hook.pytest_runtest_logreport(report=_error(node_id, text, "teardown"))
             if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        signal.signal(signal.SIGTERM, self._old_handler)
+        if self._run.misuse is not None:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
         return (yield)
 
-    def _late_errors(self, unseen: list[Any]) -> list[tuple[str, str]]:
-        from pytest_dbtci import failures
-
-        known = {r.unique_id: r for r in self._run.results}
-        found = []
-        for result in unseen:
-            node = self._run.plan.node(result.unique_id)
-            if node is not None:
-                text = failures.describe(node, result, self._run.plan, known)
-                found.append((node.label, f"{text}\n\n(no selected item shows this, but something selected needs it)"))
-        if self._teardown.trouble:
-            found.append(("dbt_project.yml::dbt_ci_teardown", self._teardown.trouble))
-        return found
+    def pytest_unconfigure(self) -> None:
+        """Tear down where the session never began or broke off."""
+        self._close(red=True)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what became of the schemas, and what the plan wants a reader to know."""
-        for line in summary_lines(self._run.plan, self._teardown):
+        for line in summary_lines(self.plan, self._teardown):
             terminalreporter.write_line(line)
+
+    def _close(self, *, red: bool) -> None:
+        with _Uninterrupted(self._tell):
+            red = red or any(r.is_bad for r in self._run.results)
+            self._teardown = self._run.finish(red=red)
+            if self._server is not None:
+                self._server.close()
+        if self._old_handler is not None:
+            signal.signal(signal.SIGTERM, self._old_handler)
+            self._old_handler = None
+
+    def _stop(self, session: pytest.Session, node_id: str) -> None:
+        """End the session with the error, so that a JUnit file holds it too."""
+        text = self._misuse or self._trouble or ""
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        others = self._config.pluginmanager.subset_hook_caller(
+            "pytest_runtest_logreport", [p for p in (terminal, session) if p is not None]
+        )
+        others(report=_error(node_id, text, "setup"))
+        if self._misuse:
+            raise pytest.UsageError(text)
+        session.shouldfail = text
+        raise session.Failed(text)
+
+    def _late_errors(self, unseen: list[Result]) -> list[tuple[str, str]]:
+        found = []
+        for result in unseen:
+            node = self.plan.node(result.unique_id)
+            if node is not None:
+                text = failures.describe(node, result, self.plan, self._run.known())
+                note = "(no item of this run shows it, but something that was selected needs it)"
+                found.append((node.label, f"{text}\n\n{note}"))
+        if self._run.misuse is not None and self._misuse is None:
+            found.append(("dbt_project.yml::dbt_ci_schemas", str(self._run.misuse)))
+        if self._teardown.trouble:
+            found.append(("dbt_project.yml::dbt_ci_teardown", self._teardown.trouble))
+        return found
 
     def _tell(self, text: str) -> None:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -154,11 +231,22 @@ class DbtCiSession:
             reporter.write_line(f"dbt-ci: {text}")
 
 
+def _error(node_id: str, text: str, when: Any) -> pytest.TestReport:
+    return pytest.TestReport(
+        nodeid=node_id,
+        location=(node_id, None, node_id),
+        keywords={},
+        outcome="failed",
+        longrepr=text,
+        when=when,
+    )
+
+
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt(f"signal {number}")
 
 
-class _uninterrupted:
+class _Uninterrupted:
     """Keep Ctrl-C and SIGTERM from breaking the teardown off; say so instead."""
 
     def __init__(self, tell: Any) -> None:
@@ -167,7 +255,9 @@ class _uninterrupted:
 
     def __enter__(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._old[number] = signal.signal(number, lambda *_: self._tell("dropping the schemas, please wait"))
+            self._old[number] = signal.signal(
+                number, lambda *_: self._tell("dropping the schemas, please wait")
+            )
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._old.items():

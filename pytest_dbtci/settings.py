@@ -148,9 +148,7 @@ class Settings:
     environ: dict[str, str] = field(default_factory=dict, repr=False)
 
 
-def read_settings(
-    option: Callable[[str], Any], ini: Callable[[str], Any], **known: Any
-) -> Settings:
+def read_settings(option: Callable[[str], Any], ini: Callable[[str], Any], **known: Any) -> Settings:
     """Read every option: the command line wins over the ini file, which wins over the default.
 
     `option` gives what the command line said (None where it said nothing), `ini` the ini file's text (empty

@@ -26,7 +26,9 @@ def header_lines(plan: Plan, verbosity: int = 0) -> list[str]:
     )
     lines += [f"dbt-ci: {note}" for note in plan.notes]
     if verbosity > 0:
-        lines += [f"dbt-ci: {c.status} {c.path}: {c.effect}{f' ({c.note})' if c.note else ''}" for c in plan.changes]
+        lines += [
+            f"dbt-ci: {c.status} {c.path}: {c.effect}{f' ({c.note})' if c.note else ''}" for c in plan.changes
+        ]
     return lines
 
 

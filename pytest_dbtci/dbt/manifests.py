@@ -122,6 +122,22 @@ def slim(manifest_file: str, unique_ids: Iterable[str], into: str) -> str:
     return into
 
 
+def place_elsewhere(manifest: Any, relations: dict[str, list[str | None]]) -> None:
+    """Say where nodes live that this run does not build: unique_id to database, schema, identifier, relation."""
+    for unique_id, (database, schema, identifier, relation) in relations.items():
+        node = manifest.nodes.get(unique_id)
+        if node is not None:
+            node.database, node.schema, node.alias, node.relation_name = database, schema, identifier, relation
+
+
+def compile_inline(invocation: Invocation, manifest: Any, sql: str) -> str:
+    """Compile SQL that is no node of the project; give the SQL that the warehouse understands."""
+    results = invocation.run("compile", "--inline", sql, "--no-defer", "--no-populate-cache", manifest=manifest)
+    for unique_id in [u for u in manifest.nodes if u.startswith("sql_operation.")]:
+        del manifest.nodes[unique_id]
+    return str(results.results[0].node.compiled_code)
+
+
 def repoint(manifest: Any, placeholder: str, schema: str) -> None:
     """Move every relation of the manifest from the schema it was parsed with to the pull request's own.
 
@@ -164,6 +180,7 @@ def _node(node: Any) -> dict[str, Any]:
         "database": getattr(node, "database", None) or "",
         "schema": getattr(node, "schema", None) or "",
         "relation": getattr(node, "relation_name", None),
+        "identifier": getattr(node, "alias", None) or getattr(node, "identifier", None) or "",
         "materialized": getattr(config, "materialized", "") or "",
         "parents": [p for p in getattr(depends, "nodes", ()) if p],
         "macros": [m for m in getattr(depends, "macros", ()) if m],

@@ -77,7 +77,11 @@ class Operations:
         """
         warehouse, own_mark, done = self._warehouse(tree), Mark(**mark), []
         databases = sorted({database for database, _ in schemas})
-        found = {(d, s): warehouse.read_mark(d, s) for d in databases for s in own(warehouse.list_schemas(d), prefix)}
+        found = {
+            (d, s): warehouse.read_mark(d, s)
+            for d in databases
+            for s in own(warehouse.list_schemas(d), prefix)
+        }
         wanted = {(d, s.lower()): (d, s) for d, s in schemas}
         for (database, schema), theirs in found.items():
             if theirs is None and (database, schema.lower()) in wanted:
@@ -101,9 +105,26 @@ class Operations:
             warehouse.create(database, schema, own_mark)
         return done
 
-    def build(self, tree: str, invocation: dict[str, Any], unique_ids: list[str], **how: Any) -> dict[str, Any]:
+    def build(
+        self, tree: str, invocation: dict[str, Any], unique_ids: list[str], **how: Any
+    ) -> dict[str, Any]:
         """Build the nodes; events tell of each one as it ends."""
         return build.build(Invocation(**invocation), self._manifests[tree], unique_ids, self._emit, **how)
+
+    def keep_for_queries(self, tree: str) -> None:
+        """Keep a copy of the manifest, as it is before the build, for `query` to compile with."""
+        self._manifests["queries"] = self._manifests[tree].deepcopy()
+
+    def query(
+        self, invocation: dict[str, Any], sql: str, elsewhere: dict[str, list[str | None]]
+    ) -> list[str]:
+        """Compile the SQL, run it, tell its rows as events; give the column names."""
+        manifest = self._manifests.get("queries")
+        if manifest is None:
+            raise DbtFailed("no query was announced when the build began")
+        manifests.place_elsewhere(manifest, elsewhere)
+        compiled = manifests.compile_inline(Invocation(**invocation), manifest, sql)
+        return Warehouse(manifest.metadata.adapter_type, manifest).stream(compiled, self._emit)
 
     def drop_schemas(self) -> list[str]:
         """Drop every schema that carries this run's mark; give their names.

@@ -1,0 +1,109 @@
+"""What items and fixtures need of a run, the same on the controller and on a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pytest_dbtci.manifest import Manifest
+from pytest_dbtci.plan import Plan
+from pytest_dbtci.results import Result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relation:
+    """A relation in the warehouse; as text it is the quoted name, ready for SQL.
+
+    `deferred` tells that it is the deferral target's, not one that this run built.
+    """
+
+    name: str
+    database: str
+    schema: str
+    identifier: str
+    rendered: str
+    deferred: bool = False
+
+    def __str__(self) -> str:
+        return self.rendered
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer(Sequence[tuple[Any, ...]]):
+    """The rows of a query: a sequence of tuples of plain Python values, with the column names."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.rows[index]
+
+    @property
+    def scalar(self) -> Any:
+        """Give the only value; ValueError unless there is one row with one column."""
+        if len(self.rows) != 1 or len(self.columns) != 1:
+            raise ValueError(
+                f"the query gave {len(self.rows)} rows with {len(self.columns)} columns, not one value"
+            )
+        return self.rows[0][0]
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """Give each row as a mapping from column name to value."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+def find_relation(
+    name: str, plan: Plan, head: Manifest | None, deferral: Manifest | None, *, deferred: bool
+) -> Relation | None:
+    """Find a relation by node name or unique_id: the one that the run builds, else the deferral target's.
+
+    With `deferred` only the deferral target's counts. None when there is none.
+    """
+    planned = {n.unique_id for n in plan.find(name) if n.relation} if not deferred else set()
+    for manifest, is_deferred in ((head, False), (deferral, True)):
+        for node in (manifest.nodes if manifest else {}).values():
+            if name not in (node.name, node.unique_id) or not node.relation:
+                continue
+            if node.unique_id in planned if not is_deferred else node.resource_type != "source":
+                return Relation(
+                    name=node.name,
+                    database=node.database,
+                    schema=node.schema,
+                    identifier=node.identifier,
+                    rendered=node.relation,
+                    deferred=is_deferred,
+                )
+    return None
+
+
+class Outcomes(Protocol):
+    """A run, as items and fixtures see it; `begin` may be called by several workers and acts once."""
+
+    @property
+    def plan(self) -> Plan:
+        """Give the plan."""
+        ...
+
+    def begin(self, unique_ids: Iterable[str], queries: bool = False) -> None:
+        """Open the schemas and build these nodes with what they need."""
+        ...
+
+    def wait(self, unique_id: str) -> Result:
+        """Wait for a node's result."""
+        ...
+
+    def known(self) -> Mapping[str, Result]:
+        """Give the results that are there."""
+        ...
+
+    def relation(self, name: str, deferred: bool = False) -> Relation | None:
+        """Give the relation of that name, unique_id or item; None when there is none."""
+        ...
+
+    def query(self, sql: str) -> Answer:
+        """Compile the SQL with dbt, run it in the warehouse, give its rows."""
+        ...
