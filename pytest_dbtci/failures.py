@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pytest_dbtci.locate import line_of
+from pytest_dbtci.locate import line_of, tested_by
 from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.results import Result, Rows
 from pytest_dbtci.table import cut, plain, table
@@ -101,7 +101,9 @@ def _facts(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]
     line = line_of(Path(plan.project_dir), node, result.message)
     place = f"{node.defined_in}:{line}" if line else node.defined_in
     is_test = node.resource_type in ("test", "unit_test")
-    tested = [_relation_or_name(p) for p in map(plan.node, node.parents) if p is not None] if is_test else []
+    tested = (
+        [_relation_or_name(p) for p in map(plan.node, tested_by(node)) if p is not None] if is_test else []
+    )
     relation = result.relation or node.relation
     facts = {
         "file": place if node.file == node.defined_in else node.file,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from pytest_dbtci.locate import tested_by
 from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.results import Outcome, Result
 
@@ -39,7 +40,7 @@ class Lineage:
         self._results = results
         self._tests: dict[str, list[Node]] = {}
         for test in plan.nodes:
-            for parent in test.parents if test.resource_type in _TESTS else ():
+            for parent in tested_by(test) if test.resource_type in _TESTS else ():
                 self._tests.setdefault(parent, []).append(test)
 
     def outcome(self, node: Node) -> Outcome | None:

@@ -39,6 +39,11 @@ def line_of(project_dir: Path, node: Node, message: str = "") -> int | None:
         return None
 
 
+def tested_by(node: Node) -> tuple[str, ...]:
+    """Give the unique_ids that a test is about: one, or all that a singular test reads."""
+    return (node.about,) if node.about else node.parents
+
+
 def _in_text(text: str, node: Node, message: str) -> int:
     lines = text.splitlines()
     if node.resource_type == "seed":
@@ -82,7 +87,7 @@ def _in_yaml(document: yaml.Node, node: Node) -> int | None:
     if node.resource_type != "test":
         return _named(_get(document, f"{node.resource_type}s"), node.name)
     # A source test's parents are `source.project.schema.table`, a versioned model's `model.project.name.v2`.
-    tested = {part for parent in node.parents for part in parent.split(".")[2:]}
+    tested = {part for parent in tested_by(node) for part in parent.split(".")[2:]}
     found: list[tuple[int, int]] = []
     for entry in _entries(document):
         if _name(entry) in tested:

@@ -20,7 +20,7 @@ def plain(text: str) -> str:
 
 def width(text: str) -> int:
     """Give the number of terminal columns: wide characters take two, combining ones none."""
-    return sum(_columns(c) for c in text)
+    return len(text) if text.isascii() else sum(_columns(c) for c in text)
 
 
 def cut(text: str, limit: int) -> str:
@@ -53,10 +53,7 @@ def table(
     widths = [max(width(line[i]) for line in [head, *body]) for i in range(len(head))]
     shown = _fitting(widths, total)
     right = [_is_number_column([row[i] for row in rows]) for i in range(shown)]
-    lines = [
-        " | ".join(_padded(line[i], widths[i], right[i]) for i in range(shown)).rstrip()
-        for line in [head, *body]
-    ]
+    lines = [" | ".join(_padded(line[i], widths[i], right[i]) for i in range(shown)).rstrip() for line in [head, *body]]
     lines.insert(1, "-+-".join("-" * widths[i] for i in range(shown)))
     if shown < len(head):
         left = [cell(c, cells) for c in columns[shown:]]
@@ -91,7 +88,4 @@ def _columns(c: str) -> int:
 
 def _is_control(c: str) -> bool:
     """Tell control characters and those that turn the reading direction of what follows."""
-    return (
-        unicodedata.category(c) == "Cc"
-        or c in "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-    )
+    return unicodedata.category(c) == "Cc" or c in "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
