@@ -21,6 +21,9 @@ from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.profile import Profile
 from pytest_dbtci.project import Project
 
+FORMAT = 2
+"""Raise it when the view of a manifest changes, so that older cached views are not read."""
+
 _FILES = ("manifest.json", "partial_parse.msgpack", "view.json")
 
 
@@ -151,6 +154,7 @@ class Base:
             "profile": [profile.name, target, output],
             "environment": {n: self._environ.get(n) for n in sorted(_env_vars(output))},
             "vars": invocation.get("vars"),
+            "format": FORMAT,
             "project": self._project.inside,
             "place": str(self._project.directory),
         }

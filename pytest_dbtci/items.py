@@ -73,11 +73,6 @@ class DbtItem(pytest.Item):
     def _describe(self, result: Result) -> str:
         return failures.describe(self.node, result, self._outcomes.plan, self._outcomes.known())
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
-        if isinstance(excinfo.value, NodeFailed):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo, *args, **kwargs)
-
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, None, f"{self.name} ({self.node.resource_type.replace('_', ' ')})"
 

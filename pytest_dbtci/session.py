@@ -12,7 +12,7 @@ import pytest
 
 from pytest_dbtci import failures
 from pytest_dbtci.errors import DbtCiError, UsageError
-from pytest_dbtci.items import DbtFile, DbtItem, StatusFile
+from pytest_dbtci.items import DbtFile, DbtItem, NodeFailed, StatusFile
 from pytest_dbtci.link import Server
 from pytest_dbtci.needs import check_needs, nodes_needed, uses_queries
 from pytest_dbtci.outcomes import Outcomes
@@ -82,9 +82,11 @@ class Participant:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: Any
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Give a dbt item dbt's execution time."""
+        """Give a dbt item dbt's execution time, and its failure as text without a traceback."""
         report = yield
         if isinstance(item, DbtItem):
+            if call.excinfo is not None and isinstance(call.excinfo.value, NodeFailed):
+                report.longrepr = str(call.excinfo.value)
             report.duration = item.result.seconds if item.result is not None and call.when == "call" else 0.0
         return report
 
