@@ -43,10 +43,10 @@ def check_needs(item: pytest.Item) -> None:
     outcomes = outcomes_of(item.config)
     if outcomes is None:
         pytest.skip("needs --dbt-ci")
+    if not outcomes.plan.nodes:
+        pytest.skip(outcomes.plan.status or "this run builds nothing")
     names = _named(item)
     if not names:
-        if not outcomes.plan.nodes:
-            pytest.skip(outcomes.plan.status or "this run builds nothing")
         _wait(outcomes, outcomes.plan.items)
         return
     deferred = bool(marker.kwargs.get("deferred")) if marker else False

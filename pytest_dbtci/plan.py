@@ -126,14 +126,20 @@ class Plan:
         return tuple(n for n in self.nodes if n.is_item)
 
     def needed_by(self, unique_ids: Iterable[str]) -> frozenset[str]:
-        """Give these nodes and every planned ancestor of theirs, tests left out unless asked for."""
+        """Give these nodes and every planned ancestor of theirs, tests left out unless asked for.
+
+        A unit test brings its model along: dbt runs it only together with the model.
+        """
         by_id, found, todo = self._by_id(), set[str](), list(unique_ids)
         while todo:
             unique_id = todo.pop()
             if unique_id in found or unique_id not in by_id:
                 continue
             found.add(unique_id)
-            todo.extend(by_id[unique_id].parents)
+            node = by_id[unique_id]
+            todo.extend(node.parents)
+            if node.resource_type == "unit_test" and node.about:
+                todo.append(node.about)
         return frozenset(found)
 
     def blockers(self, unique_id: str) -> tuple[str, ...]:

@@ -160,7 +160,7 @@ class Planner:
             return replace(plan, mode="nothing", changes=changes, total=total, status=status)
         return replace(
             plan,
-            nodes=(*selection.hook_nodes(head, project.packages_dir), *nodes),
+            nodes=selection.with_hooks(nodes, head, project.packages_dir),
             schemas=tuple(sorted(schemas)),
             changes=changes,
             total=total,

@@ -57,6 +57,7 @@ class Run:
         self._opened = False
         self._beginning = threading.Lock()
         self._queried = False
+        self._cancelled = False
         self.misuse: UsageError | None = None
         self._teardown: Teardown | None = None
 
@@ -149,8 +150,9 @@ class Run:
         return Result(unique_id=unique_id, status="no result", message=why, trouble=True)
 
     def cancel(self) -> None:
-        """Stop the build: dbt cancels its queries, results that are there stay."""
+        """Stop the build: dbt cancels its queries; results that are there stay, what is cut off gets none."""
         if self._host is not None and self._thread is not None and self._thread.is_alive():
+            self._cancelled = True
             self._host.cancel()
             self._thread.join(timeout=60)
 
@@ -239,7 +241,7 @@ class Run:
     def _hear(self, event: dict[str, Any]) -> None:
         if event["event"] == "start":
             self.results.start(event["unique_id"])
-        elif event["event"] == "result":
+        elif event["event"] == "result" and not self._cancelled:
             result = Result.from_dict(event["result"])
             if result.outcome == "skipped":
                 result = replace(result, cause=self._cause(result.unique_id))

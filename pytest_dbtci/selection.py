@@ -121,9 +121,9 @@ def plan_nodes(reasons: Mapping[str, Reason], head: Manifest, packages_dir: str)
     )
 
 
-def hook_nodes(head: Manifest, packages_dir: str) -> tuple[Node, ...]:
-    """Make a plan node of every on-run-start and on-run-end hook: dbt runs all of them on each build."""
-    return tuple(
+def with_hooks(nodes: tuple[Node, ...], head: Manifest, packages_dir: str) -> tuple[Node, ...]:
+    """Add every on-run-start and on-run-end hook, before and after the nodes: dbt runs all of them on each build."""
+    hooks = [
         Node(
             unique_id=node.unique_id,
             resource_type="operation",
@@ -135,7 +135,9 @@ def hook_nodes(head: Manifest, packages_dir: str) -> tuple[Node, ...]:
         )
         for node in head.nodes.values()
         if node.resource_type == "operation"
-    )
+    ]
+    last = [h for h in hooks if "-on-run-end-" in h.name]
+    return (*(h for h in hooks if h not in last), *nodes, *last)
 
 
 def build_order(unique_ids: Iterable[str], head: Manifest) -> tuple[str, ...]:

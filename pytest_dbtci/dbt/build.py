@@ -65,6 +65,9 @@ class Listener:
         try:
             if event.info.name == "NodeStart":
                 self._emit({"event": "start", "unique_id": event.data.node_info.unique_id})
+            elif event.info.name == "LogHookEndLine" and event.data.status == "success":
+                # A failed hook's message comes only with dbt's final result.
+                self._add_hook(event.data)
             elif event.info.name == "NodeFinished":
                 info = event.data.node_info
                 self.add(info.unique_id, event.data.run_result, info.node_relation.relation_name)
@@ -97,6 +100,13 @@ class Listener:
                 ).to_dict(),
             }
         )
+
+    def _add_hook(self, data: Any) -> None:
+        unique_id = data.node_info.unique_id
+        with self._lock:
+            self._seen.add(unique_id)
+        result = Result(unique_id=unique_id, status=data.status, seconds=data.execution_time)
+        self._emit({"event": "result", "result": result.to_dict()})
 
     def _failing_rows(self, node: Any) -> Rows | None:
         """Fetch what the data test found; a message without rows is better than no message."""
