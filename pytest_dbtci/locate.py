@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -32,11 +33,17 @@ def line_of(project_dir: Path, node: Node, message: str = "") -> int | None:
     try:
         text = path.read_text("utf-8")
         if path.suffix in (".yml", ".yaml"):
-            document = yaml.compose(text, Loader=yaml.SafeLoader)
+            document = _composed(text)
             return _in_yaml(document, node) if document else None
         return _in_text(text, node, message)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return None
+
+
+@lru_cache(maxsize=32)
+def _composed(text: str) -> yaml.Node | None:
+    """Parse YAML with its line numbers; a file declares many tests, and is read for each that failed."""
+    return yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def tested_by(node: Node) -> tuple[str, ...]:
