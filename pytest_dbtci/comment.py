@@ -60,9 +60,7 @@ class _Api:
         except (OSError, http.client.HTTPException) as error:
             raise self._trouble(request, f"no answer ({getattr(error, 'reason', None) or error})") from None
         except ValueError:  # not quoted: what http.client says of a header holds the token
-            raise self._trouble(
-                request, "the address or the token has characters that can't be sent"
-            ) from None
+            raise self._trouble(request, "the address or the token has characters that can't be sent") from None
         if status not in (200, 201):
             raise self._trouble(request, f"status {status}: {_message(text)}", status in _DENIED)
         try:
@@ -71,14 +69,10 @@ class _Api:
             raise self._trouble(request, "the answer is not JSON") from None
 
     def _trouble(self, request: urllib.request.Request, why: str, denied: bool = False) -> DbtCiError:
-        text = (
-            f"The comment could not be posted: {self.name}, {request.get_method()} {request.full_url}, {why}."
-        )
+        text = f"The comment could not be posted: {self.name}, {request.get_method()} {request.full_url}, {why}."
         for secret in self.secrets:
             text = text.replace(secret, "***")
-        return DbtCiError(
-            f"{text} {_GRANTS[self.name] if denied else 'Try again; the summary has the same text.'}"
-        )
+        return DbtCiError(f"{text} {_GRANTS[self.name] if denied else 'Try again; the summary has the same text.'}")
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):

@@ -101,9 +101,7 @@ def _facts(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]
     line = line_of(Path(plan.project_dir), node, result.message)
     place = f"{node.defined_in}:{line}" if line else node.defined_in
     is_test = node.resource_type in ("test", "unit_test")
-    tested = (
-        [_relation_or_name(p) for p in map(plan.node, tested_by(node)) if p is not None] if is_test else []
-    )
+    tested = [_relation_or_name(p) for p in map(plan.node, tested_by(node)) if p is not None] if is_test else []
     relation = result.relation or node.relation
     facts = {
         "file": place if node.file == node.defined_in else node.file,

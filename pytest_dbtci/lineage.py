@@ -79,9 +79,7 @@ class Lineage:
             lines.append(f'  {ids[node.unique_id]}["{"<br/>".join(label)}"]')
             outcome = self.outcome_with_tests(node)
             if outcome:
-                classes.setdefault("failed" if outcome == "error" else outcome, []).append(
-                    ids[node.unique_id]
-                )
+                classes.setdefault("failed" if outcome == "error" else outcome, []).append(ids[node.unique_id])
             if node.reason.kind in _CHANGED:
                 classes.setdefault("changed", []).append(ids[node.unique_id])
         if left:
@@ -124,9 +122,7 @@ class Lineage:
 
     def _text(self, node: Node) -> str:
         changed = f" ({node.reason.kind})" if node.reason.kind in _CHANGED else ""
-        return ": ".join(
-            [f"{SYMBOLS[self.outcome(node)]} {node.item or node.name}{changed}", *self._trouble(node)]
-        )
+        return ": ".join([f"{SYMBOLS[self.outcome(node)]} {node.item or node.name}{changed}", *self._trouble(node)])
 
 
 def _encoded(text: str) -> str:

@@ -32,9 +32,7 @@ def code(text: str) -> str:
 
 def html_code(text: str) -> str:
     """Do the same where Markdown isn't read, or where backticks, pipes or backslashes would end it."""
-    safe = "".join(
-        c if c.isalnum() or c in " -./:" else f"&#{ord(c)};" for c in " ".join(plain(text).split())
-    )
+    safe = "".join(c if c.isalnum() or c in " -./:" else f"&#{ord(c)};" for c in " ".join(plain(text).split()))
     return f"<code>{safe}</code>"
 
 

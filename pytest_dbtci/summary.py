@@ -106,9 +106,7 @@ def counts(results: Mapping[str, Result]) -> str:
     """Count the outcomes in words, the worst first: `1 failed, 2 skipped, 9 passed`."""
     found = Counter(r.outcome for r in results.values())
     nouns: dict[Outcome, str] = {"error": "error", "warned": "warning"}
-    return ", ".join(
-        f"{found[o]} {nouns.get(o, o)}{'s' * (o in nouns and found[o] > 1)}" for o in WORST if found[o]
-    )
+    return ", ".join(f"{found[o]} {nouns.get(o, o)}{'s' * (o in nouns and found[o] > 1)}" for o in WORST if found[o])
 
 
 def _head(plan: Plan, results: Mapping[str, Result], build: Build, seconds: float | None) -> str:
@@ -133,11 +131,7 @@ def _facts(plan: Plan, build: Build, seconds: float | None) -> Iterator[str]:
     if plan.project:
         yield f"project {code(plan.project)}"
     if build.pr:
-        link = (
-            f"[{build.pr}](<{build.url}>)"
-            if re.fullmatch(r"https?://[^\s<>]+", build.url or "")
-            else build.pr
-        )
+        link = f"[{build.pr}](<{build.url}>)" if re.fullmatch(r"https?://[^\s<>]+", build.url or "") else build.pr
         yield f"pull request {link}" + (f" into {code(build.target_branch)}" if build.target_branch else "")
     elif plan.pr:
         yield f"build {code(plan.pr)}"
@@ -157,9 +151,7 @@ def _facts(plan: Plan, build: Build, seconds: float | None) -> Iterator[str]:
 def _notes(plan: Plan) -> Iterator[str]:
     if plan.status:
         yield prose(plan.status)
-    said = ([f"{SYMBOLS['warned']} {prose(plan.warning)}"] if plan.warning else []) + [
-        prose(n) for n in plan.notes
-    ]
+    said = ([f"{SYMBOLS['warned']} {prose(plan.warning)}"] if plan.warning else []) + [prose(n) for n in plan.notes]
     if said:
         yield "\n".join(f"- {note}" for note in said)
 
@@ -167,8 +159,7 @@ def _notes(plan: Plan) -> Iterator[str]:
 def _failures(plan: Plan, results: Mapping[str, Result]) -> Iterator[str]:
     bad = [(n, r) for n in plan.nodes if (r := results.get(n.unique_id)) is not None and r.is_bad]
     told = [
-        f"{SYMBOLS[r.outcome]} {code(n.label)}\n\n{block(describe(n, r, plan, results))}"
-        for n, r in bad[:_IN_FULL]
+        f"{SYMBOLS[r.outcome]} {code(n.label)}\n\n{block(describe(n, r, plan, results))}" for n, r in bad[:_IN_FULL]
     ]
     told += [
         f"{SYMBOLS[r.outcome]} {code(r.unique_id)}\n\n{block(own_words(r, plan))}"
@@ -237,9 +228,7 @@ def _others(plan: Plan, results: Mapping[str, Result]) -> Iterator[str]:
     found = [(n, r) for n in plan.items if (r := results.get(n.unique_id)) is not None]
     warned = [f"- {code(headline(n, r))}" for n, r in found if r.outcome == "warned"]
     skipped = [
-        f"- {code(n.label)}: {prose(skip_reason(n, r, plan, results))}"
-        for n, r in found
-        if r.outcome == "skipped"
+        f"- {code(n.label)}: {prose(skip_reason(n, r, plan, results))}" for n, r in found if r.outcome == "skipped"
     ]
     for lines, noun in ((warned, "warning"), (skipped, "skipped")):
         if lines:

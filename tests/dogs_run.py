@@ -75,9 +75,7 @@ SEED = (
     "  Original Line: x,abc\n"
     '  Error when converting column "id". Could not convert string "x" to \'INTEGER\'\n'
 )
-UNIT_DIFF = (
-    "actual differs from expected:\n\n@@,id ,human_age,name\n→ ,1  ,15→14    ,Rex\n→ ,3→2,NULL     ,狗子"
-)
+UNIT_DIFF = "actual differs from expected:\n\n@@,id ,human_age,name\n→ ,1  ,15→14    ,Rex\n→ ,3→2,NULL     ,狗子"
 FIXTURE = (
     "Compilation Error in model stg_dogs (models/staging.yml)\n"
     "  Invalid column name: 'ag' in unit test fixture for 'stg_dogs'.\n"
@@ -87,9 +85,7 @@ FIXTURE = (
     "  > called by macro get_fixture_sql (macros/unit_test_sql/get_fixture_sql.sql)\n"
     "  > called by model stg_dogs (models/staging.yml)"
 )
-HOSTILE = (
-    "##vso[task.complete result=Succeeded;]ok ::error::x `a` | b <img src=x> @org/team #12 ```\n::set-env::"
-)
+HOSTILE = "##vso[task.complete result=Succeeded;]ok ::error::x `a` | b <img src=x> @org/team #12 ```\n::set-env::"
 
 
 def node(
@@ -105,9 +101,7 @@ def node(
 ) -> Node:
     """Make a node of the dogs project from its unique_id and what differs from the usual."""
     resource_type, _, name = unique_id.split(".")[:3]
-    folder, suffix = {"seed": ("seeds", "csv"), "snapshot": ("snapshots", "sql")}.get(
-        resource_type, ("models", "sql")
-    )
+    folder, suffix = {"seed": ("seeds", "csv"), "snapshot": ("snapshots", "sql")}.get(resource_type, ("models", "sql"))
     file = file or f"{folder}/{name}.{suffix}"
     builds = resource_type in ("model", "seed", "snapshot")
     return Node(

@@ -143,9 +143,7 @@ def test_says_where_failures_are_stored(plan: Plan) -> None:
     found = plan.node("test.dogs.unique_fact_dogs_id")
     assert found is not None
     result = replace(RESULTS[found.unique_id], relation='"d"."dbt_build_7_audit"."unique_fact_dogs_id"')
-    assert 'stored in  "d"."dbt_build_7_audit"."unique_fact_dogs_id"' in describe(
-        found, result, plan, RESULTS
-    )
+    assert 'stored in  "d"."dbt_build_7_audit"."unique_fact_dogs_id"' in describe(found, result, plan, RESULTS)
 
 
 def test_says_so_when_the_rows_are_gone(plan: Plan) -> None:
@@ -166,9 +164,7 @@ def test_fits_a_terminal_of_80_columns(plan: Plan) -> None:
 def test_names_the_nearest_failed_node_upstream() -> None:
     results = failed("no", "model.dogs.stg_dogs")
     results["model.dogs.fact_dogs"] = Result(unique_id="model.dogs.fact_dogs", status="skipped")
-    results["test.dogs.unique_fact_dogs_id"] = Result(
-        unique_id="test.dogs.unique_fact_dogs_id", status="skipped"
-    )
+    results["test.dogs.unique_fact_dogs_id"] = Result(unique_id="test.dogs.unique_fact_dogs_id", status="skipped")
     assert reason("model.dogs.fact_dogs", results) == "stg_dogs failed upstream"
     assert reason("test.dogs.unique_fact_dogs_id", results) == "stg_dogs failed upstream"
     assert reason("model.dogs.best_dog", results) == "stg_dogs failed upstream"
@@ -204,9 +200,7 @@ def test_names_a_hook_that_is_no_parent() -> None:
     }
     text = "hook dogs-on-run-start-0 failed"
     assert reason("model.dogs.stg_dogs", results, plan) == f"dbt did not get to it: {text} before"
-    results["model.dogs.stg_dogs"] = Result(
-        unique_id="model.dogs.stg_dogs", status="skipped", cause=hook.unique_id
-    )
+    results["model.dogs.stg_dogs"] = Result(unique_id="model.dogs.stg_dogs", status="skipped", cause=hook.unique_id)
     assert reason("model.dogs.stg_dogs", results, plan) == f"{text} upstream"
 
 

@@ -138,9 +138,7 @@ def test_falls_back_to_what_is_tested(project: Path) -> None:
 
 
 def test_finds_a_hook_by_its_key(project: Path) -> None:
-    (project / "dbt_project.yml").write_text(
-        "name: dogs\non-run-start: select 1\non-run-end:\n  - select 2\n"
-    )
+    (project / "dbt_project.yml").write_text("name: dogs\non-run-start: select 1\non-run-end:\n  - select 2\n")
     hook = node("operation.dogs.dogs-on-run-end-0", file="dbt_project.yml")
     assert line_of(project, hook) == 3
 

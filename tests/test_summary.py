@@ -221,9 +221,7 @@ def test_nothing_closes_a_code_block_from_inside(text: str) -> None:
 @pytest.mark.parametrize("limit", [400, 2_000, 20_000, *COMMENT_LIMITS.values()])
 def test_keeps_to_the_limit_and_says_what_is_cut(limit: int) -> None:
     nodes = [node(f"model.dogs.m{i}", kind="new", files=("狗" * 40,)) for i in range(400)]
-    results = {
-        n.unique_id: Result(unique_id=n.unique_id, status="error", message=f"{'狗' * 900}\n" * 60) for n in nodes
-    }
+    results = {n.unique_id: Result(unique_id=n.unique_id, status="error", message=f"{'x' * 900}\n" * 60) for n in nodes}
     text = markdown(replace(PLAN, nodes=tuple(nodes)), results, GITHUB, limit=limit)
     assert len(text.encode()) <= limit
     assert text.startswith("## ❌ dbt: 400 failed")
