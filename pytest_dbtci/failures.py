@@ -81,8 +81,8 @@ def skip_reason(node: Node, result: Result, plan: Plan, results: Mapping[str, Re
 
 
 def warning_text(node: Node, result: Result) -> str:
-    """Give the one line that a warning shows: dbt's words, the node, the file."""
-    return f"{headline(node, result)} in {node.defined_in or node.file}"
+    """Give the one line that a warning shows; pytest puts file and line before it."""
+    return headline(node, result)
 
 
 def kind_of(node: Node) -> str:

@@ -215,7 +215,7 @@ def test_warns_in_one_line() -> None:
     found = PLAN.node("test.dogs.accepted_values_fact_dogs_name")
     assert found is not None
     assert warning_text(found, RESULTS[found.unique_id]) == (
-        "Got 1 result, configured to warn if != 0 (test accepted_values_fact_dogs_name) in models/staging.yml"
+        "Got 1 result, configured to warn if != 0 (test accepted_values_fact_dogs_name)"
     )
 
 
