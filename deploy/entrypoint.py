@@ -51,9 +51,7 @@ def fetch_project(uri: str, into: Path) -> Path:
 def build_command(arguments: Sequence[str], environment: Mapping[str, str], scratch: Path) -> list[str]:
     """Return the dbt command line; everything that dbt writes goes below `scratch`."""
     uri = environment.get("DBT_PROJECT_S3")
-    project = (
-        fetch_project(uri, scratch) if uri else Path(environment.get("DBT_PROJECT_DIR", HERE / "project"))
-    )
+    project = fetch_project(uri, scratch) if uri else Path(environment.get("DBT_PROJECT_DIR", HERE / "project"))
     if not (project / "dbt_project.yml").is_file():
         raise StartError(f"{uri or project} has no dbt_project.yml at its top")
     options = {

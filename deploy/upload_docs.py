@@ -22,9 +22,7 @@ def find_page(directory: Path) -> Path:
     pages = sorted(directory.glob("*.html"))
     if len(pages) != 1:
         found = ", ".join(page.name for page in pages) or "none"
-        raise ValueError(
-            f"{directory} must hold one HTML page, found {found}: was it written by --dbt-ci-docs?"
-        )
+        raise ValueError(f"{directory} must hold one HTML page, found {found}: was it written by --dbt-ci-docs?")
     return pages[0]
 
 
@@ -49,9 +47,7 @@ def upload(directory: Path, bucket: str) -> None:
     s3 = boto3.client("s3")
     for key, path, content_type in files:
         with path.open("rb") as body:
-            s3.put_object(
-                Bucket=bucket, Key=key, Body=body, ContentType=content_type, CacheControl="no-cache"
-            )
+            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, CacheControl="no-cache")
         print(f"{path} -> s3://{bucket}/{key}")
 
 

@@ -52,9 +52,7 @@ def write_project(root: Path, *, dogs: str = "select 1 as dog_id") -> Path:
 def write_duckdb_profile(root: Path) -> Path:
     """Write the scheduler's profile for a DuckDB file and return its folder."""
     output = {"type": "duckdb", "path": str(root / "kennel.duckdb"), "schema": "dbt"}
-    (root / "profiles.yml").write_text(
-        json.dumps({"scheduler": {"target": "prod", "outputs": {"prod": output}}})
-    )
+    (root / "profiles.yml").write_text(json.dumps({"scheduler": {"target": "prod", "outputs": {"prod": output}}}))
     return root
 
 

@@ -48,9 +48,7 @@ class Agent:
 
     root: Path
 
-    def run(
-        self, *, fail_on: str = "nothing", full_refresh: bool = True, rehearse: bool = False
-    ) -> list[str]:
+    def run(self, *, fail_on: str = "nothing", full_refresh: bool = True, rehearse: bool = False) -> list[str]:
         """Return the calls of the stand-in tools, in order."""
         calls = self.root / "calls"
         calls.write_text("")
@@ -183,9 +181,7 @@ def test_pushes_the_tag_that_the_schedule_runs(agent: Agent) -> None:
 def test_the_archive_holds_the_project_and_not_what_dbt_wrote(agent: Agent) -> None:
     agent.run()
     archive = agent.root / "temp" / "project.tar.gz"
-    listed = subprocess.run(
-        ["tar", "-tzf", archive], capture_output=True, text=True, check=True
-    ).stdout.split()
+    listed = subprocess.run(["tar", "-tzf", archive], capture_output=True, text=True, check=True).stdout.split()
     assert "./dbt_project.yml" in listed
     assert not [name for name in listed if name.startswith(("./target/", "./logs/", "./.git/"))]
 

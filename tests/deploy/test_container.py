@@ -118,9 +118,7 @@ def test_the_requirements_are_all_that_is_installed(image: Image) -> None:
 
 
 @pytest.mark.slow
-def test_builds_the_project_with_the_credentials_in_its_environment(
-    image: Image, redshift: Warehouse
-) -> None:
+def test_builds_the_project_with_the_credentials_in_its_environment(image: Image, redshift: Warehouse) -> None:
     before = files(image.root / "dbt")
     run = run_container(image, redshift)
     assert (run.code, run.stderr) == (0, "")
@@ -239,9 +237,7 @@ def test_says_why_a_project_can_not_be_fetched(
     assert not (tmp_path / "outside").exists()
 
 
-def test_refuses_an_archive_without_a_project_at_its_top(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refuses_an_archive_without_a_project_at_its_top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     write_project(tmp_path / "source" / "kennel")
     with mock_aws():

@@ -141,9 +141,7 @@ def test_stays_below_what_a_webhook_takes(webhook: Webhook) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 429, 500])
-def test_fails_when_the_webhook_refuses_and_keeps_its_url_out_of_the_error(
-    webhook: Webhook, status: int
-) -> None:
+def test_fails_when_the_webhook_refuses_and_keeps_its_url_out_of_the_error(webhook: Webhook, status: int) -> None:
     webhook.status = status
     with pytest.raises(HTTPError) as caught:
         teams_card.handler(sns(ALARM), None)

@@ -58,9 +58,7 @@ def test_carries_the_teams_card_word_for_word() -> None:
     assert function["Handler"] == "index.handler"
 
 
-@pytest.mark.parametrize(
-    ("email", "teams", "accepted"), [("", "", False), ("a@b.c", "", True), ("", "arn", True)]
-)
+@pytest.mark.parametrize(("email", "teams", "accepted"), [("", "", False), ("a@b.c", "", True), ("", "arn", True)])
 def test_is_refused_when_nobody_would_be_told_of_an_alarm(email: str, teams: str, accepted: bool) -> None:
     assert stack(AlarmEmail=email, TeamsWebhookSecretArn=teams).accepted() is accepted
 
@@ -246,9 +244,7 @@ def task_event(**detail: Any) -> dict[str, Any]:
         pytest.param({"containers": [{"exitCode": 137}]}, True, id="out of memory"),
         pytest.param({"containers": [{"exitCode": 0}, {"exitCode": 1}]}, True, id="one of two containers"),
         pytest.param({"containers": [{}], "stopCode": "TaskFailedToStart"}, True, id="image not pulled"),
-        pytest.param(
-            {"containers": [{"exitCode": 0}], "stopCode": "UserInitiated"}, True, id="stopped by hand"
-        ),
+        pytest.param({"containers": [{"exitCode": 0}], "stopCode": "UserInitiated"}, True, id="stopped by hand"),
         pytest.param({"containers": [{}], "lastStatus": "RUNNING"}, False, id="running"),
         pytest.param({"containers": [{"exitCode": 1}], "clusterArn": "other"}, False, id="another cluster"),
     ],
