@@ -133,7 +133,7 @@ class Run:
             columns = self._ask(
                 "query",
                 on_event=lambda event: rows.extend(pickle.loads(base64.b64decode(event["rows"]))),
-                invocation=self._planner.invocation,
+                invocation={**self._planner.invocation, "target_path": str(self._work / "queries")},
                 sql=sql,
                 elsewhere=elsewhere,
             )
