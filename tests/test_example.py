@@ -157,7 +157,8 @@ def test_the_demo_ends_well_and_says_that_nothing_is_left(
     assert demo.demonstrate(tmp_path / "copy") == 0
     said = capfd.readouterr().out
     assert "models/staging/fact_dogs.sql::a_week_is_a_tenth_off PASSED" in said
-    assert "1 warning in" in said
+    assert "test_dogs.py::test_nobody_pays_more_than_on_master PASSED" in said
+    assert "26 passed, 1 warning in" in said
     assert "Master's 11 relations hold the same rows as before." in said
 
 
@@ -169,3 +170,19 @@ def test_the_demo_fails_when_a_schema_stays(
     demo.copy_repository(opened, tmp_path / "copy")
     assert demo.demonstrate(tmp_path / "copy") == 1
     assert "FAILED: left behind: dbt_build_1066, " in capfd.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_python_test_of_the_team_stops_a_price_rise(
+    opened: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    demo.copy_repository(opened, copy)
+    model = copy / "models" / "staging" / "fact_dogs.sql"
+    # No dbt test looks at stays as long as that.
+    dearer = "price_ore - discount_ore + case when nights > 10 then price_ore * 0.2 else 0 end"
+    model.write_text(model.read_text().replace("price_ore - discount_ore", dearer))
+    assert demo.demonstrate(copy) == 1
+    said = capfd.readouterr().out
+    assert "test_dogs.py::test_nobody_pays_more_than_on_master FAILED" in said
+    assert "1 failed, 25 passed, 1 warning in" in said
