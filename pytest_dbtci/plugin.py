@@ -28,20 +28,14 @@ MARKERS = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare `--dbt-ci` and what `settings.OPTIONS` lists, as flags and as ini keys."""
     group = parser.getgroup("dbt-ci", "validate a dbt pull request in schemas of its own")
-    group.addoption(
-        "--dbt-ci", action="store_true", default=False, help="build and test what the branch changed"
-    )
+    group.addoption("--dbt-ci", action="store_true", default=False, help="build and test what the branch changed")
     for option in OPTIONS:
         text = option.help.replace("%", "%%") + f" (default: {option.default or option.default_help})"
         if option.kind == "flag":
-            group.addoption(
-                option.flag, dest=option.dest, action="store_const", const="true", default=None, help=text
-            )
+            group.addoption(option.flag, dest=option.dest, action="store_const", const="true", default=None, help=text)
         else:
             extra = {} if option.bare is None else {"nargs": "?", "const": option.bare}
-            group.addoption(
-                option.flag, dest=option.dest, metavar=option.metavar, default=None, help=text, **extra
-            )
+            group.addoption(option.flag, dest=option.dest, metavar=option.metavar, default=None, help=text, **extra)
         if option.in_ini:
             parser.addini(option.ini, help=option.help, type="string", default="")
 
@@ -50,17 +44,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; with `--dbt-ci`, the session that does the work."""
     for name, text in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
-    if (
-        not config.getoption("--dbt-ci")
-        or config.getoption("help", False)
-        or config.getoption("version", False)
-    ):
+    if not config.getoption("--dbt-ci") or config.getoption("help", False) or config.getoption("version", False):
         return
     from pytest_dbtci.session import Controller, Participant
 
     worker = getattr(config, "workerinput", None)
     if worker is None:
-        config.pluginmanager.register(Controller(config, _settings(config)), SESSION)
+        from pytest_dbtci.reporting import Reporting
+
+        settings = _settings(config)
+        controller = Controller(config, settings)
+        config.pluginmanager.register(controller, SESSION)
+        config.pluginmanager.register(Reporting(controller.run, settings), SESSION + "-reporting")
     elif "dbtci" in worker:
         from pytest_dbtci.link import RemoteOutcomes
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_dbtci import failures
+from pytest_dbtci import ci, failures
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.items import DbtFile, DbtItem, NodeFailed, StatusFile
 from pytest_dbtci.link import Server
@@ -82,21 +82,29 @@ class Participant:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: Any
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Give a dbt item dbt's execution time, and its failure as text without a traceback."""
+        """Give a dbt item dbt's execution time, and its failure as text without a traceback.
+
+        What a warehouse or a test printed must not reach the CI provider as one of its commands.
+        """
         report = yield
+        report.sections = [(name, self._harmless(text)) for name, text in report.sections]
         if isinstance(item, DbtItem):
             if call.excinfo is not None and isinstance(call.excinfo.value, NodeFailed):
-                report.longrepr = str(call.excinfo.value)
+                report.longrepr = self._harmless(str(call.excinfo.value))
             report.duration = item.result.seconds if item.result is not None and call.when == "call" else 0.0
         return report
+
+    def _harmless(self, text: str) -> str:
+        provider: Any = self.outcomes.plan.provider
+        return ci.defang(text, provider)
 
 
 class Controller(Participant):
     """Own the run: make its plan, show it, serve the workers, tear down."""
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
-        self._run = Run(settings, tell=self._tell)
-        super().__init__(config, self._run)
+        self.run = Run(settings, tell=self._tell)
+        super().__init__(config, self.run)
         self._misuse: str | None = None
         self._trouble: str | None = None
         self._reported = set[str]()
@@ -107,14 +115,14 @@ class Controller(Participant):
     @property
     def plan(self) -> Plan:
         """Give the run's plan."""
-        return self._run.plan
+        return self.run.plan
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionstart(self) -> Generator[None, None, None]:
         """Make the plan, so that the header can show it and workers get it."""
         self._old_handler = signal.signal(signal.SIGTERM, _terminate)
         try:
-            self._run.prepare()
+            self.run.prepare()
         except UsageError as error:
             self._misuse = str(error)
         except DbtCiError as error:
@@ -152,7 +160,7 @@ class Controller(Participant):
     def pytest_configure_node(self, node: Any) -> None:
         """Give a worker what it needs to take part."""
         if self._server is None:
-            self._server = Server(self._run)
+            self._server = Server(self.run)
         node.workerinput["dbtci"] = self._server.ticket
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -172,12 +180,12 @@ class Controller(Participant):
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         """Tear down; a teardown that failed, or a failure that no item shows, makes the run red."""
         self._close(red=bool(session.testsfailed) or session.exitstatus not in (0, 5))
-        unseen = [r for r in self._run.results if r.is_bad and r.unique_id not in self._reported]
+        unseen = [r for r in self.run.results if r.is_bad and r.unique_id not in self._reported]
         for node_id, text in self._late_errors(unseen):
             self._config.hook.pytest_runtest_logreport(report=_error(node_id, text, "teardown"))
             if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if self._run.misuse is not None:
+        if self.run.misuse is not None:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         return (yield)
 
@@ -192,8 +200,8 @@ class Controller(Participant):
 
     def _close(self, *, red: bool) -> None:
         with _Uninterrupted(self._tell):
-            red = red or any(r.is_bad for r in self._run.results)
-            self._teardown = self._run.finish(red=red)
+            red = red or any(r.is_bad for r in self.run.results)
+            self._teardown = self.run.finish(red=red)
             if self._server is not None:
                 self._server.close()
         if self._old_handler is not None:
@@ -218,11 +226,11 @@ class Controller(Participant):
         for result in unseen:
             node = self.plan.node(result.unique_id)
             if node is not None:
-                text = failures.describe(node, result, self.plan, self._run.known())
+                text = failures.describe(node, result, self.plan, self.run.known())
                 note = "(no item of this run shows it, but something that was selected needs it)"
-                found.append((node.label, f"{text}\n\n{note}"))
-        if self._run.misuse is not None and self._misuse is None:
-            found.append(("dbt_project.yml::dbt_ci_schemas", str(self._run.misuse)))
+                found.append((node.label, self._harmless(f"{text}\n\n{note}")))
+        if self.run.misuse is not None and self._misuse is None:
+            found.append(("dbt_project.yml::dbt_ci_schemas", str(self.run.misuse)))
         if self._teardown.trouble:
             found.append(("dbt_project.yml::dbt_ci_teardown", self._teardown.trouble))
         return found
@@ -257,9 +265,7 @@ class _Uninterrupted:
 
     def __enter__(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._old[number] = signal.signal(
-                number, lambda *_: self._tell("dropping the schemas, please wait")
-            )
+            self._old[number] = signal.signal(number, lambda *_: self._tell("dropping the schemas, please wait"))
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._old.items():

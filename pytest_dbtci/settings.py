@@ -108,6 +108,19 @@ OPTIONS: tuple[Option, ...] = (
         default="5",
     ),
     Option(
+        name="summary",
+        metavar="FILE",
+        help="Markdown summary file",
+        default_help="the provider's own place",
+        in_ini=False,
+    ),
+    Option(
+        name="comment",
+        kind="flag",
+        help="post the summary as one comment on the pull request, which later runs update",
+        default="false",
+    ),
+    Option(
         name="timings",
         metavar="FILE",
         help="write what each step took, as JSON",
@@ -144,6 +157,8 @@ class Settings:
     schema: str = "dbt_build_{pr}"
     keep_schema: KeepSchema = "never"
     show_rows: int = 5
+    summary: str = ""
+    comment: bool = False
     timings: str = ""
     environ: dict[str, str] = field(default_factory=dict, repr=False)
 
