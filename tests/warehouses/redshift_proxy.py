@@ -184,9 +184,7 @@ class Session:
                 body = self._parse(body)
             elif kind == b"B":
                 body = await self._bind(body)
-            await server.send(
-                kind + struct.pack("!i", len(body) + 4) + body, latency=self.proxy.faults.latency
-            )
+            await server.send(kind + struct.pack("!i", len(body) + 4) + body, latency=self.proxy.faults.latency)
         await server.delivered()
 
     async def _query(self, body: bytes) -> bytes:

@@ -56,9 +56,7 @@ def _fold(quoted_name: str) -> str:
     Source: "Names and identifiers" in the AWS documentation; only ASCII letters are folded.
     """
     if len(quoted_name[1:-1].replace('""', '"').encode()) > POSTGRES_NAME_BYTES:
-        raise NameTooLongError(
-            f"the Redshift stand-in holds names of up to {POSTGRES_NAME_BYTES} bytes: {quoted_name}"
-        )
+        raise NameTooLongError(f"the Redshift stand-in holds names of up to {POSTGRES_NAME_BYTES} bytes: {quoted_name}")
     return "".join(letter.lower() if letter.isascii() else letter for letter in quoted_name)
 
 
