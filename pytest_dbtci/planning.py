@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 
 from pytest_dbtci import ci, selection
 from pytest_dbtci.base import Base, ParsedBase
+from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git import Comparison, Repository
 from pytest_dbtci.host import Host
 from pytest_dbtci.manifest import BUILDABLE, Manifest
@@ -83,7 +85,8 @@ class Planner:
             profile=settings.profile,
             target=settings.target,
         )
-        pr = settings.pr or build.pr or local_name(repository.user(), repository.branch())
+        clone = f"{platform.node()}:{repository.root}"
+        pr = settings.pr or build.pr or local_name(repository.user(), repository.branch(), clone)
         compared = replace(
             compared,
             mode="pull_request",
@@ -130,8 +133,7 @@ class Planner:
         with self._step("head parse"):
             self.tell("parsing the head")
             partial = str(before.folder / "partial_parse.msgpack") if before else ""
-            parsed = host.ask("parse", tree="head", invocation=parsing, partial_parse=partial, write=False)
-            head = Manifest.from_dict(parsed)
+            head = self._parse_head(parsing, partial)
         with self._step("selection"):
             reasons = self._select(parsing, head, before)
         with self._step("deferral"):
@@ -156,7 +158,9 @@ class Planner:
         total = sum(1 for n in head.nodes.values() if n.resource_type in BUILDABLE)
         changes = tuple(PathChange(path=c.path, status=c.status) for c in comparison.changes)
         if not nodes:
-            status = f"dbt finds nothing to build in what changed against {comparison.base_ref} ({comparison.base[:10]})"
+            status = (
+                f"dbt finds nothing to build in what changed against {comparison.base_ref} ({comparison.base[:10]})"
+            )
             return replace(plan, mode="nothing", changes=changes, total=total, status=status)
         return replace(
             plan,
@@ -173,7 +177,20 @@ class Planner:
             return None
         with self._step("base parse"):
             self.tell("parsing the base")
-            return base.parse("base", profile, profile.target, parsing)
+            try:
+                return base.parse("base", profile, profile.target, parsing)
+            except UsageError:
+                # A fault of the profile or the environment shows in both trees: then it is not the base's.
+                self._parse_head(parsing, "")
+                raise
+
+    def _parse_head(self, parsing: dict[str, Any], partial_parse: str) -> Manifest:
+        assert self.host is not None
+        try:
+            parsed = self.host.ask("parse", tree="head", invocation=parsing, partial_parse=partial_parse, write=False)
+        except UsageError as error:
+            raise UsageError(f"dbt can't parse the project in {parsing['project_dir']}.\n{error}") from None
+        return Manifest.from_dict(parsed)
 
     def _select(self, parsing: dict[str, Any], head: Manifest, before: ParsedBase | None) -> dict[str, Reason]:
         """Ask dbt what is selected; give each node with its reason."""
@@ -218,7 +235,9 @@ class Planner:
         self._defer_folder = parsed.folder
         self.deferral = parsed.manifest
         return frozenset(
-            u for u, n in parsed.manifest.nodes.items() if n.relation and n.resource_type in ("model", "seed", "snapshot")
+            u
+            for u, n in parsed.manifest.nodes.items()
+            if n.relation and n.resource_type in ("model", "seed", "snapshot")
         )
 
     def _invocation(self, project: Project, profile: Profile, purpose: str, schema: str) -> dict[str, Any]:

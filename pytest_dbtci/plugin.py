@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         if option.kind == "flag":
             group.addoption(option.flag, dest=option.dest, action="store_const", const="true", default=None, help=text)
         else:
-            extra = {} if option.bare is None else {"nargs": "?", "const": option.bare}
+            extra: dict[str, Any] = {} if option.bare is None else {"nargs": "?", "const": option.bare}
             group.addoption(option.flag, dest=option.dest, metavar=option.metavar, default=None, help=text, **extra)
         if option.in_ini:
             parser.addini(option.ini, help=option.help, type="string", default="")

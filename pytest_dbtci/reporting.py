@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,12 @@ class Reporting:
         self._run = run
         self._settings = settings
         self._began = time.monotonic()
+        self._python_failures = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count what failed besides dbt's nodes."""
+        if report.failed and "dbt_unique_id" not in dict(report.user_properties):
+            self._python_failures += 1
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

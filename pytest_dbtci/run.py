@@ -46,6 +46,7 @@ class Run:
         self.results = Results()
         self.trouble: DbtCiError | None = None
         self.done: tuple[str, ...] = ()
+        self.begun = frozenset[str]()
         self.identity = secrets.token_hex(4)
         self.timings: dict[str, float] = {}
         self._tell = tell
@@ -106,6 +107,7 @@ class Run:
                 self.results.close()
                 return
             chosen = sorted(self.plan.needed_by(unique_ids))
+            self.begun = frozenset(chosen)
             self._thread = threading.Thread(target=self._build, args=(chosen,), daemon=True)
             self._thread.start()
 

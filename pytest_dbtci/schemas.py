@@ -18,20 +18,15 @@ LIMITS = {"redshift": 127, "postgres": 63}
 _SAFE = re.compile(r"[a-z_][a-z0-9_]*", re.ASCII)
 
 
-def local_name(user: str, branch: str | None) -> str:
-    """Name a local run after its user and branch: lower-case letters, digits and underscores.
+def local_name(user: str, branch: str | None, clone: str) -> str:
+    """Name a local run after its user and branch, in lower-case letters, digits and underscores.
 
-    Two branches that differ only in other characters get different names by a short digest, and so do names
-    too long for a schema.
+    A short digest of user, branch and `clone` (whatever tells one clone from another) ends it: two clones of
+    one person, or two branches that differ only in other characters, never share a name.
     """
-    parts = [user, branch or "detached"]
-    plain = [re.sub(r"[^a-z0-9]+", "_", p.lower()).strip("_") for p in parts]
-    name = "_".join(p for p in plain if p) or "local"
-    exact = all(p == q for p, q in zip(parts, plain, strict=True))
-    if exact and len(name) <= 32:
-        return name
-    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:6]
-    return f"{name[:32].strip('_')}_{digest}"
+    parts = [re.sub(r"[^a-z0-9]+", "_", p.lower()).strip("_") for p in (user, branch or "detached")]
+    digest = hashlib.sha256("\0".join((user, branch or "", clone)).encode()).hexdigest()[:5]
+    return "_".join(p for p in ("_".join(parts)[:32].strip("_"), digest) if p)
 
 
 def schema_name(template: str, pr: str, adapter: str) -> str:
@@ -41,9 +36,7 @@ def schema_name(template: str, pr: str, adapter: str) -> str:
     underscores, fits the warehouse's limit, and differs from pull request to pull request.
     """
     if template.count("{pr}") != 1 or re.sub(r"\{pr\}", "", template).count("{"):
-        raise UsageError(
-            f"--dbt-ci-schema {template!r}: write a name with {{pr}} in it once, like dbt_build_{{pr}}."
-        )
+        raise UsageError(f"--dbt-ci-schema {template!r}: write a name with {{pr}} in it once, like dbt_build_{{pr}}.")
     name = template.replace("{pr}", pr)
     if not _SAFE.fullmatch(name):
         raise UsageError(

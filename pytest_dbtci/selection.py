@@ -174,7 +174,7 @@ def home(node: ManifestNode, head: Manifest, packages_dir: str) -> str:
     """Give the file a reader opens first: that of what a generic or unit test is about, else the node's own."""
     if node.resource_type == "unit_test" or (node.resource_type == "test" and _is_yaml(node.file)):
         about = subject(node)
-        if about in head.nodes and head.nodes[about].package == node.package:
+        if about is not None and about in head.nodes and head.nodes[about].package == node.package:
             return place(head.nodes[about], head, packages_dir)
     return place(node, head, packages_dir)
 

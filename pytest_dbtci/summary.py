@@ -36,16 +36,17 @@ def markdown(
     build: Build,
     seconds: float | None = None,
     *,
+    red: bool = False,
     arguments: Sequence[str] = (),
     limit: int = SUMMARY_LIMIT,
 ) -> str:
     """Give the page; what matters most stands first, so that a cut at `limit` bytes costs the least.
 
-    `seconds` is the wall time of the run, `arguments` what else the command that reproduces it needs. Text
+    `red` tells that something besides dbt's nodes failed. `seconds` is the wall time of the run, `arguments` what else the command that reproduces it needs. Text
     from dbt, the warehouse and the repository can neither break the page nor notify anybody.
     """
     lineage = Lineage(plan, results)
-    sections = [_head(plan, results, build, seconds), *_notes(plan)]
+    sections = [_head(plan, results, build, seconds, red=red), *_notes(plan)]
     if plan.nodes:
         sections += [
             *_failures(plan, results),
@@ -109,12 +110,12 @@ def counts(results: Mapping[str, Result]) -> str:
     return ", ".join(f"{found[o]} {nouns.get(o, o)}{'s' * (o in nouns and found[o] > 1)}" for o in WORST if found[o])
 
 
-def _head(plan: Plan, results: Mapping[str, Result], build: Build, seconds: float | None) -> str:
+def _head(plan: Plan, results: Mapping[str, Result], build: Build, seconds: float | None, *, red: bool) -> str:
     bad = [r for r in results.values() if r.is_bad]
     missing = [n for n in plan.items if n.unique_id not in results]
     if not plan.nodes:
-        title = f"{SYMBOLS['skipped']} dbt: nothing was built"
-    elif bad or missing:
+        title = f"{SYMBOLS['failed' if red else 'skipped']} dbt: nothing was built"
+    elif bad or missing or red:
         unknown = f", {len(missing)} without a result" if missing else ""
         title = f"{SYMBOLS['failed']} dbt: {counts(results) or 'no result'}{unknown}"
     else:
