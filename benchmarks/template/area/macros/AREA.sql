@@ -1,0 +1,3 @@
+{% macro AREA_label() -%}
+    '{{ "AREA" | upper }}'
+{%- endmacro %}
