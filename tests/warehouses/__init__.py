@@ -146,7 +146,6 @@ class Server:
             **self._login("dbt"),
             "dbname": database,
             "sslmode": "disable",
-            "connect_timeout": 10,
             "threads": 4,
         }
         return Warehouse(
