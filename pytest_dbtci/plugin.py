@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             extra: dict[str, Any] = {} if option.bare is None else {"nargs": "?", "const": option.bare}
             group.addoption(option.flag, dest=option.dest, metavar=option.metavar, default=None, help=text, **extra)
         if option.in_ini:
-            parser.addini(option.ini, help=option.help, type="string", default="")
+            parser.addini(option.ini, help=option.help, default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:

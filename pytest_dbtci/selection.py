@@ -51,7 +51,9 @@ def add_ancestors(
     chosen = frozenset(selected)
     added: dict[str, Reason] = {}
     deferred = set[str]()
-    todo = [(unique_id, unique_id) for unique_id in sorted(chosen)]
+    # Models are popped before tests, so that an ancestor is explained by a model where it can be.
+    by_kind = sorted(chosen, key=lambda u: (head.nodes[u].resource_type in READABLE, u))
+    todo = [(unique_id, unique_id) for unique_id in by_kind]
     while todo:
         unique_id, wanted_by = todo.pop()
         for parent in reads(head.nodes[unique_id], head):

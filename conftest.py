@@ -1,0 +1,60 @@
+"""Fixtures for all tests: the released example project, and the warehouses."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from examples import demo
+from tests.warehouses.fixtures import redshift, server_warehouse, warehouse, warehouse_server
+
+__all__ = ["redshift", "server_warehouse", "warehouse", "warehouse_server"]
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The example's repository with a released master and pull request 1066 checked out: copy, don't change.
+
+    Made once for all workers.
+    """
+    base = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    directory = base / "released"
+    with _locked(base / "released.lock"):
+        if not (base / "released.done").exists():
+            demo.make_repository(directory)
+            demo.release(directory)
+            demo.open_pull_request(directory)
+            (base / "released.done").touch()
+    return directory
+
+
+@pytest.fixture
+def dogs(released: Path, tmp_path: Path) -> Path:
+    """A copy of the released example, pull request 1066 checked out."""
+    directory = tmp_path / "dogs"
+    demo.copy_repository(released, directory)
+    return directory
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that other processes respect; one that is five minutes old was left by a dead process."""
+    while True:
+        try:
+            path.mkdir()
+            break
+        except FileExistsError:
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > 300:
+                    path.rmdir()
+            time.sleep(0.1)
+    try:
+        yield
+    finally:
+        path.rmdir()

@@ -1,0 +1,91 @@
+"""Run `pytest --dbt-ci` as a user does, in a process of its own, and read what it said and wrote."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from junitparser import Error, Failure, Skipped
+from junitparser.xunit2 import JUnitXml
+
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT")
+"""The environment that a run gets: nothing of a CI job that runs the tests."""
+
+DEFER = ("--dbt-ci-pr=1066", "--dbt-ci-target=ci", "--dbt-ci-defer-target=prod")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One test case of the JUnit file; `message` is the attribute that consumers show first."""
+
+    outcome: Literal["passed", "failed", "error", "skipped"]
+    message: str
+    text: str
+    seconds: float
+    properties: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What a run left: exit code, output, and the JUnit file's cases by node id."""
+
+    code: int
+    output: str
+    cases: dict[str, Case]
+    junit: Path
+
+    def by_unique_id(self) -> dict[str, Case]:
+        """Give the cases by dbt's unique_id."""
+        return {c.properties["dbt_unique_id"]: c for c in self.cases.values() if "dbt_unique_id" in c.properties}
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """Give a laptop's environment."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "PYTHONWARNINGS": "", **extra}
+
+
+def command(*args: str) -> list[str]:
+    """Give the command line of a run."""
+    return [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", "--dbt-ci", *args]
+
+
+def validate(directory: Path, *args: str, **extra: str) -> Validation:
+    """Run `pytest --dbt-ci` in the directory to its end."""
+    junit = directory.parent / f"{directory.name}-junit.xml"
+    junit.unlink(missing_ok=True)
+    done = subprocess.run(
+        command(f"--junitxml={junit}", *args),
+        cwd=directory,
+        env=environment(**extra),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    return Validation(code=done.returncode, output=done.stdout + done.stderr, cases=read_junit(junit), junit=junit)
+
+
+def read_junit(path: Path) -> dict[str, Case]:
+    """Read a JUnit file's cases by `classname::name`."""
+    if not path.exists():
+        return {}
+    cases = {}
+    for suite in JUnitXml.fromfile(str(path)):
+        for case in suite:
+            found = [r for r in case.result if isinstance(r, Failure | Error | Skipped)]
+            kinds = {Failure: "failed", Error: "error", Skipped: "skipped"}
+            name = f"{case.classname}::{case.name}"
+            assert name not in cases, f"{name} stands twice in the JUnit file"
+            cases[name] = Case(
+                outcome=kinds[type(found[0])] if found else "passed",  # type: ignore[arg-type]
+                message=found[0].message or "" if found else "",
+                text=found[0].text or "" if found else "",
+                seconds=case.time or 0.0,
+                properties={p.name: p.value for p in case.properties()},
+            )
+    return cases
