@@ -20,8 +20,13 @@ FIVE_MODELS, FIVE_OTHER_MODELS, ONLY_DOCS = "pr-1", "pr-2", "pr-3"
 """The branches of the pull requests, named for what they change."""
 
 TEMPLATE = Path(__file__).with_name("template")
-CHANGED = ("stg_AREA__customers", "stg_AREA__products", "int_AREA__order_payments")
-CHANGED += ("int_AREA__product_sales", "mart_AREA__revenue")
+CHANGED = (
+    "stg_AREA__customers",
+    "stg_AREA__products",
+    "int_AREA__order_payments",
+    "int_AREA__product_sales",
+    "mart_AREA__revenue",
+)
 
 _NAMES = ("sales", "finance", "growth", "supply", "people", "support", "product", "risk")
 
@@ -29,7 +34,7 @@ _NAMES = ("sales", "finance", "growth", "supply", "people", "support", "product"
 def generate(folder: Path, models: int) -> None:
     """Write the repository into `folder`, which must not exist yet; the same size gives the same commits.
 
-    `master` is one commit ahead of the merge base of all pull requests. `pr-1` is checked out. Raises ValueError
+    `master` is one commit ahead of the merge base of all pull requests. It is checked out. Raises ValueError
     for a size that is not a multiple of ten.
     """
     if models < MODELS_PER_AREA or models % MODELS_PER_AREA:
@@ -52,7 +57,6 @@ def generate(folder: Path, models: int) -> None:
     _git(folder, "checkout", "--quiet", MASTER)
     _write(folder / "docs" / "owners.md", "Every area has an owner.\n")
     _commit(folder, "Name the owners")
-    _git(folder, "checkout", "--quiet", FIVE_MODELS)
 
 
 def _project(areas: int) -> Iterator[tuple[Path, str]]:
