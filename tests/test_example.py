@@ -5,23 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from examples import demo
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with a released master and pull request 1066 checked out; copy it before changing it."""
-    directory = tmp_path_factory.mktemp("example") / "hundar och kök"
-    demo.make_repository(directory)
-    demo.release(directory)
-    demo.open_pull_request(directory)
-    return directory
 
 
 def dbt(directory: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -31,15 +20,15 @@ def dbt(directory: Path, *arguments: str, **environment: str) -> subprocess.Comp
     )
 
 
-def test_a_release_fills_the_prod_schemas_and_no_others(opened: Path) -> None:
-    assert demo.schemas(opened) == [
+def test_a_release_fills_the_prod_schemas_and_no_others(released: Path) -> None:
+    assert demo.schemas(released) == [
         "analytics",
         "analytics_dbt_test__audit",
         "analytics_marts",
         "analytics_raw",
         "analytics_staging",
     ]
-    rows = {name: rows for name, (rows, _) in demo.contents(opened).items()}
+    rows = {name: rows for name, (rows, _) in demo.contents(released).items()}
     assert rows["analytics_staging.dim_dog"] == 12
     assert rows["analytics_staging.fact_dogs"] == 24, "the test guest's stay is left out"
     assert rows["analytics_staging.fact_walks"] == 57
@@ -47,61 +36,55 @@ def test_a_release_fills_the_prod_schemas_and_no_others(opened: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_second_release_changes_no_row(opened: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    demo.copy_repository(opened, copy)
-    demo.git(copy, "switch", "--quiet", "master")
-    demo.release(copy)
-    assert demo.contents(copy) == demo.contents(opened)
+def test_a_second_release_changes_no_row(released: Path, dogs: Path) -> None:
+    demo.git(dogs, "switch", "--quiet", "master")
+    demo.release(dogs)
+    assert demo.contents(dogs) == demo.contents(released)
 
 
-def test_contents_tell_one_changed_value(opened: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    demo.copy_repository(opened, copy)
-    with duckdb.connect(str(copy / "warehouse.duckdb")) as connection:
+def test_contents_tell_one_changed_value(released: Path, dogs: Path) -> None:
+    with duckdb.connect(str(dogs / "warehouse.duckdb")) as connection:
         connection.execute("update analytics_staging.fact_dogs set price_kronor = 1 where stay_id = 1001")
-    before, after = demo.contents(opened), demo.contents(copy)
+    before, after = demo.contents(released), demo.contents(dogs)
     assert [name for name in before if before[name] != after[name]] == ["analytics_staging.fact_dogs"]
 
 
-def test_the_pull_request_builds_on_an_empty_warehouse_with_one_warning(opened: Path, tmp_path: Path) -> None:
-    places = {"DOGS_WAREHOUSE": str(tmp_path / "empty.duckdb"), "DBT_TARGET_PATH": str(tmp_path / "target")}
-    places["DBT_LOG_PATH"] = str(tmp_path / "logs")
+def test_the_pull_request_builds_on_an_empty_warehouse_with_one_warning(dogs: Path, tmp_path: Path) -> None:
+    empty = str(tmp_path / "empty.duckdb")
     strict = ["--show-all-deprecations", "--warn-error-options", '{"error": ["Deprecations"]}']
-    built = dbt(opened, "build", "--target", "ci", *strict, PR_NUMBER="1066", **places)
+    built = dbt(dogs, "build", "--target", "ci", *strict, PR_NUMBER="1066", DOGS_WAREHOUSE=empty)
     assert built.returncode == 0, built.stdout
 
-    results = json.loads((tmp_path / "target" / "run_results.json").read_text())["results"]
-    assert Counter(result["status"] for result in results).keys() == {"success", "pass", "warn", "no-op"}
+    results = json.loads((dogs / "target" / "run_results.json").read_text())["results"]
+    assert {result["status"] for result in results} == {"success", "pass", "warn", "no-op"}
     warned = [result["unique_id"].split(".")[2] for result in results if result["status"] == "warn"]
     assert warned == ["not_null_fact_dogs_price_kronor"]
 
-    manifest = json.loads((tmp_path / "target" / "manifest.json").read_text())
+    manifest = json.loads((dogs / "target" / "manifest.json").read_text())
     schemas = {node["name"]: node["schema"] for node in manifest["nodes"].values()}
     assert schemas["dim_dog"] == schemas["fact_dogs"] == "dbt_build_1066_staging"
     assert schemas["dog_history"] == "dbt_build_1066"
     assert schemas["top_dogs"] == "dbt_build_1066_marts"
 
 
-def test_the_project_parses_without_a_warning(opened: Path, tmp_path: Path) -> None:
-    demo.copy_repository(opened, tmp_path / "copy")
-    parsed = dbt(tmp_path / "copy", "parse", "--target", "prod", "--warn-error", "--show-all-deprecations")
+def test_the_project_parses_without_a_warning(dogs: Path) -> None:
+    parsed = dbt(dogs, "parse", "--target", "prod", "--warn-error", "--show-all-deprecations")
     assert parsed.returncode == 0, parsed.stdout
 
 
-def test_the_pull_request_is_one_commit_on_master_and_everything_is_committed(opened: Path) -> None:
-    assert demo.git(opened, "status", "--porcelain") == ""
-    assert demo.git(opened, "branch", "--show-current").strip() == demo.BRANCH
-    assert demo.git(opened, "rev-parse", "origin/HEAD") == demo.git(opened, "rev-parse", "HEAD^")
-    assert demo.git(opened, "diff", "--name-only", "origin/master...HEAD").split() == [
+def test_the_pull_request_is_one_commit_on_master_and_everything_is_committed(released: Path) -> None:
+    assert demo.git(released, "status", "--porcelain") == ""
+    assert demo.git(released, "branch", "--show-current").strip() == demo.BRANCH
+    assert demo.git(released, "rev-parse", "origin/HEAD") == demo.git(released, "rev-parse", "HEAD^")
+    assert demo.git(released, "diff", "--name-only", "origin/master...HEAD").split() == [
         "models/staging/fact_dogs.sql",
         "models/staging/staging.yml",
     ]
-    assert demo.git(opened, "rev-parse", "HEAD") == demo.git(opened, "rev-parse", f"origin/{demo.BRANCH}")
+    assert demo.git(released, "rev-parse", "HEAD") == demo.git(released, "rev-parse", f"origin/{demo.BRANCH}")
 
 
 def test_the_users_git_configuration_leaves_no_trace(
-    opened: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hooks = tmp_path / "hooks"
     hooks.mkdir()
@@ -114,21 +97,22 @@ def test_the_users_git_configuration_leaves_no_trace(
     )
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
-    demo.make_repository(tmp_path / "dogs")
-    demo.open_pull_request(tmp_path / "dogs")
-    assert demo.git(tmp_path / "dogs", "rev-parse", "HEAD") == demo.git(opened, "rev-parse", "HEAD")
+    directory = tmp_path / "hundar och kök"
+    demo.make_repository(directory)
+    demo.open_pull_request(directory)
+    assert demo.git(directory, "rev-parse", "HEAD") == demo.git(released, "rev-parse", "HEAD")
 
 
-def test_a_copy_lives_without_its_original(opened: Path, tmp_path: Path) -> None:
+def test_a_copy_lives_without_its_original(released: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    demo.copy_repository(opened, first)
+    demo.copy_repository(released, first)
     demo.copy_repository(first, second)
     shutil.rmtree(first)
     demo.git(second, "commit", "--quiet", "--allow-empty", "--message=Think again")
     demo.git(second, "push", "--quiet", "origin", "HEAD")
     demo.git(second, "fetch", "--quiet", "origin")
     assert demo.git(second, "rev-parse", f"origin/{demo.BRANCH}") == demo.git(second, "rev-parse", "HEAD")
-    assert demo.git(opened, "rev-parse", f"origin/{demo.BRANCH}") != demo.git(second, "rev-parse", "HEAD")
+    assert demo.git(released, "rev-parse", f"origin/{demo.BRANCH}") != demo.git(second, "rev-parse", "HEAD")
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
@@ -138,23 +122,20 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_a_release_that_fails_shows_what_dbt_said(opened: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    demo.copy_repository(opened, copy)
-    (copy / "models" / "staging" / "dim_dog.sql").write_text("select kennel from nowhere")
+def test_a_release_that_fails_shows_what_dbt_said(dogs: Path) -> None:
+    (dogs / "models" / "staging" / "dim_dog.sql").write_text("select kennel from nowhere")
     with pytest.raises(RuntimeError, match="nowhere"):
-        demo.release(copy)
+        demo.release(dogs)
 
 
 @pytest.mark.slow
 def test_the_demo_ends_well_and_says_that_nothing_is_left(
-    opened: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    dogs: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What a CI job that releases master has set is none of the demo's business.
     for name, value in {"TF_BUILD": "True", "BUILD_SOURCEBRANCH": "refs/heads/master"}.items():
         monkeypatch.setenv(name, value)
-    demo.copy_repository(opened, tmp_path / "copy")
-    assert demo.demonstrate(tmp_path / "copy") == 0
+    assert demo.demonstrate(dogs) == 0
     said = capfd.readouterr().out
     assert "models/staging/fact_dogs.sql::a_week_is_a_tenth_off PASSED" in said
     assert "test_dogs.py::test_nobody_pays_more_than_on_master PASSED" in said
@@ -164,25 +145,20 @@ def test_the_demo_ends_well_and_says_that_nothing_is_left(
 
 @pytest.mark.slow
 def test_the_demo_fails_when_a_schema_stays(
-    opened: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    dogs: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "VALIDATE", f"{demo.VALIDATE} --dbt-ci-keep-schema=always")
-    demo.copy_repository(opened, tmp_path / "copy")
-    assert demo.demonstrate(tmp_path / "copy") == 1
+    assert demo.demonstrate(dogs) == 1
     assert "FAILED: left behind: dbt_build_1066, " in capfd.readouterr().out
 
 
 @pytest.mark.slow
-def test_a_python_test_of_the_team_stops_a_price_rise(
-    opened: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    copy = tmp_path / "copy"
-    demo.copy_repository(opened, copy)
-    model = copy / "models" / "staging" / "fact_dogs.sql"
+def test_a_python_test_of_the_team_stops_a_price_rise(dogs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    model = dogs / "models" / "staging" / "fact_dogs.sql"
     # No dbt test looks at stays as long as that.
     dearer = "price_ore - discount_ore + case when nights > 10 then price_ore * 0.2 else 0 end"
     model.write_text(model.read_text().replace("price_ore - discount_ore", dearer))
-    assert demo.demonstrate(copy) == 1
+    assert demo.demonstrate(dogs) == 1
     said = capfd.readouterr().out
     assert "test_dogs.py::test_nobody_pays_more_than_on_master FAILED" in said
     assert "1 failed, 25 passed, 1 warning in" in said
