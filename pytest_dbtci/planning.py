@@ -142,11 +142,11 @@ class Planner:
         with self._step("repoint"):
             head = Manifest.from_dict(host.ask("repoint", tree="head", placeholder=placeholder, schema=plan.schema))
             self.head = head
-        database = host.ask("database", tree="head")
+        self.invocation = self._invocation(project, profile, "run", plan.schema)
+        database = host.ask("connect", tree="head", invocation=self.invocation)
         nodes = selection.plan_nodes({**reasons, **ancestors}, head, project.packages_dir)
         writing = [head.nodes[n.unique_id] for n in nodes]
         check_isolation(head, writing, plan.schema, database)
-        self.invocation = self._invocation(project, profile, "run", plan.schema)
         if deferred:
             self.defer_state = host.ask(
                 "slim",

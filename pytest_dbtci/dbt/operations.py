@@ -9,7 +9,8 @@ from typing import Any
 
 from pytest_dbtci.dbt import build, manifests
 from pytest_dbtci.dbt.invocation import DbtFailed, Invocation
-from pytest_dbtci.dbt.warehouse import Mark, Warehouse, own
+from pytest_dbtci.dbt.ownership import Ownership, drop_leftover, leftovers
+from pytest_dbtci.dbt.warehouse import Mark, Warehouse
 
 
 class Operations:
@@ -18,7 +19,8 @@ class Operations:
     def __init__(self, emit: Callable[[dict[str, Any]], None]) -> None:
         self._emit = emit
         self._manifests: dict[str, Any] = {}
-        self._created: dict[str, Any] | None = None
+        self._ownership: Ownership | None = None
+        self._tree = ""
 
     def parse(
         self, tree: str, invocation: dict[str, Any], *, partial_parse: str = "", view: str = "", write: bool
@@ -43,8 +45,16 @@ class Operations:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"name": "dbt_ci_empty", "profile": invocation["profile"]})
         (folder / "dbt_project.yml").write_text(text, encoding="utf-8")
-        self._manifests["empty"] = manifests.parse(Invocation(**invocation), write=False)
-        self._created = created and {**created, "tree": "empty"}
+        self._tree = "empty"
+        self._manifests[self._tree] = manifests.parse(Invocation(**invocation), write=False)
+        if created is not None:
+            self._ownership = Ownership(
+                prefix=created["prefix"],
+                mark=Mark(**created["mark"]),
+                databases=tuple(created["databases"]),
+                keep=created["keep"],
+                begun=True,
+            )
 
     def select(self, tree: str, invocation: dict[str, Any], **selection: Any) -> list[str]:
         """Give the unique_ids that the selection means in that tree."""
@@ -54,8 +64,12 @@ class Operations:
         """Install the packages that the project names into its own folder."""
         Invocation(project_dir=project_dir, profiles_dir="", target_path="", log_path="").run("deps")
 
-    def database(self, tree: str) -> str:
-        """Give the name of the target's database."""
+    def connect(self, tree: str, invocation: dict[str, Any]) -> str:
+        """Let all statements log in as this invocation does from now on; give its target's database.
+
+        Without it they would log in as the last parse did, which may have been the deferral target's.
+        """
+        Invocation(**invocation).run("parse", "--no-write-json", manifest=self._manifests[tree])
         return str(self._warehouse(tree).database or "")
 
     def repoint(self, tree: str, placeholder: str, schema: str) -> dict[str, Any]:
@@ -70,40 +84,15 @@ class Operations:
     def open_schemas(
         self, tree: str, schemas: list[list[str]], prefix: str, mark: dict[str, str], keep: bool, reuse: bool
     ) -> list[str]:
-        """Make every schema of the run ready, empty and marked as the run's; give what was done, in words.
-
-        A schema of the same pull request that an earlier run left is taken over (and, unless `reuse`,
-        emptied); one without a mark, or of a newer run, stops everything before anything is written.
-        """
-        warehouse, own_mark, done = self._warehouse(tree), Mark(**mark), []
-        databases = sorted({database for database, _ in schemas})
-        found = {
-            (d, s): warehouse.read_mark(d, s)
-            for d in databases
-            for s in own(warehouse.list_schemas(d), prefix)
-        }
-        wanted = {(d, s.lower()): (d, s) for d, s in schemas}
-        for (database, schema), theirs in found.items():
-            if theirs is None and (database, schema.lower()) in wanted:
-                raise DbtFailed(_foreign(schema))
-            if theirs is not None and theirs.pr == own_mark.pr and theirs.started > own_mark.started:
-                raise DbtFailed(_newer(schema, theirs), usage=False)
-            if theirs is not None and theirs.pr != own_mark.pr and (database, schema.lower()) in wanted:
-                raise DbtFailed(_another(schema, theirs))
-        self._created = {"tree": tree, "databases": databases, "prefix": prefix, "mark": mark, "keep": keep}
-        for (database, schema), theirs in found.items():
-            if theirs is None or theirs.pr != own_mark.pr:
-                continue
-            if reuse and (database, schema.lower()) in wanted:
-                warehouse.take_over(database, schema, own_mark)
-                wanted.pop((database, schema.lower()))
-                done.append(f"{schema} reused")
-            else:
-                warehouse.drop(database, schema)
-                done.append(f"{schema} of an earlier run dropped")
-        for database, schema in wanted.values():
-            warehouse.create(database, schema, own_mark)
-        return done
+        """Make every schema of the run ready, empty and marked as the run's: see `Ownership.open`."""
+        self._ownership = Ownership(
+            prefix=prefix,
+            mark=Mark(**mark),
+            databases=tuple(sorted({database for database, _ in schemas})),
+            keep=keep,
+        )
+        self._tree = tree
+        return self._ownership.open(self._warehouse(tree), [(d, s) for d, s in schemas], reuse)
 
     def build(
         self, tree: str, invocation: dict[str, Any], unique_ids: list[str], **how: Any
@@ -126,60 +115,27 @@ class Operations:
         compiled = manifests.compile_inline(Invocation(**invocation), manifest, sql)
         return Warehouse(manifest.metadata.adapter_type, manifest).stream(compiled, self._emit)
 
-    def drop_schemas(self) -> list[str]:
-        """Drop every schema that carries this run's mark; give their names.
-
-        Raises DbtFailed when one was taken over by a newer run (it stays) or can't be dropped.
-        """
-        created = self._created
-        if created is None:
+    def drop_schemas(self, keep: bool = False) -> list[str]:
+        """Drop the run's schemas unless they are to be kept, and check whose they are: see `Ownership.close`."""
+        if self._ownership is None:
             return []
-        warehouse = self._warehouse(created["tree"])
-        dropped, trouble = [], []
-        for database in created["databases"]:
-            for schema in own(warehouse.list_schemas(database), created["prefix"]):
-                mark = warehouse.read_mark(database, schema)
-                if mark is None or mark.pr != created["mark"]["pr"]:
-                    continue
-                if mark.run != created["mark"]["run"]:
-                    trouble.append(_newer(schema, mark))
-                    continue
-                try:
-                    warehouse.drop(database, schema)
-                    dropped.append(schema)
-                except DbtFailed as error:
-                    trouble.append(f"schema {schema} could not be dropped: {error}")
-        if trouble:
-            raise DbtFailed("\n".join(trouble), usage=False)
-        self._created = None
+        dropped = self._ownership.close(self._warehouse(self._tree), keep)
+        self._ownership = None
         return dropped
+
+    def list_leftovers(self, beginning: str) -> list[dict[str, Any]]:
+        """Tell of the schemas whose name begins so: see `ownership.leftovers`."""
+        return leftovers(self._warehouse(self._tree), beginning)
+
+    def drop_leftover(self, database: str, schema: str, run: str, inside: list[str]) -> None:
+        """Drop a marked schema if it still is that run's."""
+        drop_leftover(self._warehouse(self._tree), database, schema, run, inside)
 
     def abandon(self) -> None:
         """Clean up when the controller is gone: drop what was created unless it was to be kept."""
-        if self._created is not None and not self._created["keep"]:
+        if self._ownership is not None and not self._ownership.keep:
             self.drop_schemas()
 
     def _warehouse(self, tree: str) -> Warehouse:
         manifest = self._manifests[tree]
         return Warehouse(manifest.metadata.adapter_type, manifest)
-
-
-def _foreign(schema: str) -> str:
-    return (
-        f"schema {schema} exists and was not created by this tool (it carries no mark), so nothing was written. "
-        "Drop or rename it, or choose another name with --dbt-ci-schema or --dbt-ci-pr."
-    )
-
-
-def _another(schema: str, mark: Mark) -> str:
-    return (
-        f"schema {schema} belongs to another pull request ({mark.pr}), so nothing was written. "
-        "Choose another name with --dbt-ci-schema or --dbt-ci-pr."
-    )
-
-
-def _newer(schema: str, mark: Mark) -> str:
-    return (
-        f"schema {schema} was taken over by a newer run of pull request {mark.pr} (started {mark.started}). "
-        "That run's result counts; this one neither builds in it nor drops it."
-    )

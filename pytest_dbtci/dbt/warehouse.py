@@ -15,7 +15,45 @@ from pytest_dbtci.dbt.invocation import DbtFailed, plain
 from pytest_dbtci.results import Rows
 
 MARK_TABLE = "dbt_ci_mark"
+LOCK_SECONDS = 20
+"""How long a drop waits for a lock that another session holds."""
+
 _COLUMNS = ("tool", "pr", "run", "head", "started")
+
+# Redshift has no lock_timeout; its statement_timeout counts all that a statement waits for (AWS, "statement_timeout").
+_WAIT = {"postgres": "set lock_timeout = {0}", "redshift": "set statement_timeout to {0}"}
+
+# The joins are those by which dbt-redshift follows dependencies, so that they run on Redshift, too. A view hangs
+# on its rewrite rule; a late-binding view hangs on nothing, and no cascade drops it.
+_DEPENDENTS = """
+with ours as (
+    select c.oid from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace where n.nspname = {schema}
+    union all
+    select p.oid from pg_proc as p inner join pg_namespace as n on n.oid = p.pronamespace where n.nspname = {schema}
+    union all
+    select t.oid from pg_type as t inner join pg_namespace as n on n.oid = t.typnamespace where n.nspname = {schema}
+), dependents as (
+    select coalesce(r.ev_class, d.objid) as oid
+    from pg_depend as d
+    inner join ours on ours.oid = d.refobjid
+    left join pg_rewrite as r on r.oid = d.objid
+    where d.deptype <> 'i'
+    union all
+    select k.conrelid as oid from pg_constraint as k inner join ours on ours.oid = k.confrelid
+)
+select distinct n.nspname as schema_name, c.relname as relation_name
+from dependents
+inner join pg_class as c on c.oid = dependents.oid
+inner join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname not in ({inside})
+order by 1, 2
+"""
+
+_SIZES = {
+    "postgres": "select sum(pg_total_relation_size(c.oid)) from pg_class as c "
+    "inner join pg_namespace as n on n.oid = c.relnamespace where n.nspname = {schema} and c.relkind in ('r', 'm')",
+    "redshift": 'select sum(size) * 1048576 from svv_table_info where "schema" = {schema}',
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,21 +70,33 @@ class Mark:
 class Warehouse:
     """Run statements with the adapter that dbt's last invocation in this process set up.
 
-    `manifest` is where the adapter finds the macros that its own statements are made of.
+    `manifest` is where the adapter finds the macros that its own statements are made of. A drop waits
+    `lock_seconds` for locks of other sessions.
     """
 
-    def __init__(self, adapter_type: str, manifest: Any) -> None:
+    def __init__(self, adapter_type: str, manifest: Any, *, lock_seconds: float = LOCK_SECONDS) -> None:
         from dbt.adapters.factory import get_adapter_by_type
         from dbt_common.context import set_invocation_context
 
         set_invocation_context(dict(os.environ))
+        self._type = adapter_type
+        self._lock_seconds = lock_seconds
         self._adapter = get_adapter_by_type(adapter_type)
         self._adapter.set_macro_resolver(manifest)
+
+    @property
+    def _is_server(self) -> bool:
+        return self._type in _WAIT
 
     @property
     def database(self) -> str | None:
         """Give the database of the target."""
         return self._adapter.config.credentials.database  # type: ignore[no-any-return]
+
+    def same(self, schema: str) -> str:
+        """Give the text by which two names of schemas are one to the warehouse: only PostgreSQL keeps the case."""
+        keeps_case = self._type == "postgres" and self._adapter.config.quoting.get("schema", True)
+        return schema if keeps_case else schema.lower()
 
     def list_schemas(self, database: str) -> tuple[str, ...]:
         """Give the names of all schemas of the database."""
@@ -54,33 +104,102 @@ class Warehouse:
             return tuple(self._adapter.list_schemas(database))
 
     def read_mark(self, database: str, schema: str) -> Mark | None:
-        """Give the schema's mark, None where it has none."""
-        with self._connection("mark"):
-            return self._read_mark(database, schema)
+        """Give the schema's mark, None where it has none; DbtFailed where that can't be known."""
+        try:
+            with self._connection("mark"):
+                return self._read_mark(database, schema)
+        except DbtFailed as error:
+            raise DbtFailed(f"the mark of schema {schema} could not be read: {error}", usage=False) from error
 
-    def is_empty(self, database: str, schema: str) -> bool:
-        """Tell whether the schema holds no relation at all."""
+    def size(self, database: str, schema: str) -> tuple[int, int | None]:
+        """Give the number of relations, the mark left out, and their bytes (None where nobody says)."""
         with self._connection("list"):
-            return not self._adapter.list_relations_without_caching(self._schema(database, schema))
+            found = self._adapter.list_relations_without_caching(self._schema(database, schema))
+        count = sum(r.identifier.lower() != MARK_TABLE for r in found)
+        if self._type not in _SIZES:
+            return count, None
+        try:
+            rows = self.query(_SIZES[self._type].format(schema=self._literal(schema))).rows
+        except DbtFailed:
+            # On Redshift only some users may look at svv_table_info; the size is a courtesy.
+            return count, None
+        return count, 0 if rows[0][0] == "null" else int(float(rows[0][0]))
 
     def create(self, database: str, schema: str, mark: Mark) -> None:
-        """Create the schema and put the mark in, both or neither."""
-        with self._connection("create"), self._transaction():
-            self._adapter.execute_macro("create_schema", kwargs={"relation": self._schema(database, schema)})
-            columns = ", ".join(f"{c} varchar(256)" for c in _COLUMNS)
-            self._execute(f"create table {self._mark_table(database, schema)} ({columns})")
-            self._insert(database, schema, mark)
+        """Create the schema and put the mark in, both or neither.
+
+        Raises DbtFailed where that can't be done, also where the schema has come to exist meanwhile.
+        """
+        values = ", ".join(f"cast({self._literal(v)} as varchar(256)) as {c}" for c, v in asdict(mark).items())
+        # The name is quoted as the project says, as dbt will write it. Never `if not exists`: what somebody
+        # else has just made must not get our mark.
+        quoting = {"quote_policy": self._adapter.config.quoting}
+        try:
+            with self._connection("create"), self._transaction():
+                self._execute(f"create schema {self._schema(database, schema, **quoting)}")
+                self._execute(f"create table {self._mark_table(database, schema, **quoting)} as select {values}")
+        except DbtFailed as error:
+            where = f"schema {schema} could not be created in database {database}"
+            raise DbtFailed(f"{where}: {error}{self._advice(str(error), database)}", usage=False) from error
 
     def take_over(self, database: str, schema: str, mark: Mark) -> None:
         """Replace the schema's mark."""
+        # One statement: dbt-redshift repeats a statement on a new connection, where half a change would be lost.
+        values = ", ".join(f"{c} = {self._literal(v)}" for c, v in asdict(mark).items())
         with self._connection("mark"), self._transaction():
-            self._execute(f"delete from {self._mark_table(database, schema)}")
-            self._insert(database, schema, mark)
+            self._execute(f"update {self._mark_table(database, schema)} set {values}")
 
-    def drop(self, database: str, schema: str) -> None:
-        """Drop the schema with all that is in it."""
-        with self._connection("drop"):
-            self._adapter.drop_schema(self._schema(database, schema))
+    def drop(self, database: str, schema: str, inside: Sequence[str] = ()) -> None:
+        """Drop the schema with all that is in it.
+
+        `inside` are the schemas whose objects may go with it. Raises DbtFailed, and drops nothing, where an object
+        elsewhere depends on one in it, or another session holds a lock for longer than the wait.
+        """
+        if outside := self._dependents(schema, {schema, *inside}):
+            raise DbtFailed(
+                f"schema {schema} was not dropped, because objects outside the pull request's schemas depend on it: "
+                f"{', '.join(outside)}. Drop them, or let them read something else, and drop the schema again.",
+                usage=False,
+            )
+        try:
+            with self._connection("drop"):
+                if self._is_server:
+                    # In one call, because dbt-redshift may repeat it on a new connection, which knows no wait.
+                    wait = _WAIT[self._type].format(int(self._lock_seconds * 1000))
+                    with self._transaction():
+                        self._execute(f"{wait};\ndrop schema if exists {self._schema(database, schema)} cascade")
+                    self._adapter.cache.drop_schema(database, schema)
+                else:
+                    self._adapter.drop_schema(self._schema(database, schema))
+        except DbtFailed as error:
+            raise DbtFailed(f"schema {schema} could not be dropped: {self._why(str(error))}", usage=False) from error
+
+    def copy_table(self, source: tuple[str, str, str], target: tuple[str, str, str]) -> bool:
+        """Copy a table, content and all, to a place where nothing stands; False where the source is no table.
+
+        Both are database, schema and identifier. On Redshift and PostgreSQL the copy keeps distribution, sort keys
+        and not-null constraints.
+        """
+        with self._connection("copy"):
+            database, schema, identifier = source
+            found = self._adapter.get_relation(database=database, schema=schema, identifier=identifier)
+            if found is None or not found.is_table:
+                return False
+            new = self._render(*target, quote_policy=self._adapter.config.quoting)
+            old = found.render()
+            if not self._is_server:
+                with self._transaction():
+                    self._execute(f"create table {new} as select * from {old}")
+                return True
+            with self._transaction():
+                self._execute(f"create table {new} (like {old} including defaults)")
+                self._execute(f"insert into {new} select * from {old}")
+            return True
+
+    def can_clone(self) -> bool:
+        """Tell whether `dbt clone` makes real tables with this adapter."""
+        with self._connection("copy"):
+            return bool(self._adapter.execute_macro("can_clone_table"))
 
     def query(self, sql: str, limit: int | None = None) -> Rows:
         """Give the rows of a query as texts; null becomes `null`."""
@@ -118,20 +237,54 @@ class Warehouse:
         mark = Mark(**{c: str(v) for c, v in zip(_COLUMNS, table.rows[0], strict=True)})
         return mark if mark.tool == Mark.tool else None
 
-    def _insert(self, database: str, schema: str, mark: Mark) -> None:
-        values = ", ".join(_literal(asdict(mark)[c]) for c in _COLUMNS)
-        self._execute(f"insert into {self._mark_table(database, schema)} values ({values})")
+    def _dependents(self, schema: str, inside: set[str]) -> tuple[str, ...]:
+        """Name the objects in other schemas that a cascade would take along; DuckDB's cascade takes none."""
+        if not self._is_server:
+            return ()
+        names = ", ".join(self._literal(s) for s in sorted(inside))
+        found = self.query(_DEPENDENTS.format(schema=self._literal(schema), inside=names))
+        return tuple(".".join(row) for row in found.rows)
+
+    def _why(self, text: str) -> str:
+        said = text.lower()
+        if not any(words in said for words in ("lock timeout", "statement timeout", "cancelled on user")):
+            return text
+        view = "svv_transactions" if self._type == "redshift" else "pg_locks"
+        return (
+            f"another session held a lock on something in it for {self._lock_seconds:g} seconds ({text}). "
+            f"Find that session in {view}, end it, and drop the schema again."
+        )
+
+    def _advice(self, text: str, database: str) -> str:
+        said = text.lower()
+        if "read-only" in said or "read only" in said:
+            return "\nThe target can only read: choose one that may write with --dbt-ci-target."
+        if any(words in said for words in ("permission denied", "not authorized", "privilege")):
+            user = getattr(self._adapter.config.credentials, "user", None) or "the target's user"
+            return f"\nThe target's user may not create schemas: grant create on database {database} to {user}."
+        if "already exists" in said:
+            return "\nAnother run or person made it just now: wait for that, and run again."
+        return ""
+
+    def _literal(self, text: str) -> str:
+        # Redshift reads a backslash as an escape, the others as itself.
+        plain_text = text.replace("\\", "\\\\") if self._type == "redshift" else text
+        return "'" + plain_text.replace("'", "''") + "'"
 
     def _execute(self, sql: str) -> None:
         self._adapter.execute(sql, auto_begin=False, fetch=False)
 
-    def _schema(self, database: str, schema: str) -> Any:
-        return self._adapter.Relation.create(database=database, schema=schema).without_identifier()
+    def _schema(self, database: str, schema: str, **how: Any) -> Any:
+        relation = self._adapter.Relation.create(database=database, schema=schema, **how).without_identifier()
+        # PostgreSQL knows schemas of the connection's own database only and refuses to hear its name.
+        return relation.include(database=False) if self._is_server else relation
 
-    def _mark_table(self, database: str, schema: str) -> str:
-        return str(
-            self._adapter.Relation.create(database=database, schema=schema, identifier=MARK_TABLE).render()
-        )
+    def _mark_table(self, database: str, schema: str, **how: Any) -> str:
+        return self._render(database, schema, MARK_TABLE, **how)
+
+    def _render(self, database: str, schema: str, identifier: str, **how: Any) -> str:
+        relation = self._adapter.Relation.create(database=database, schema=schema, identifier=identifier, **how)
+        return str(relation.render())
 
     @contextmanager
     def _connection(self, purpose: str) -> Iterator[None]:
@@ -139,25 +292,23 @@ class Warehouse:
         try:
             with self._adapter.connection_named(name):
                 yield
+        except DbtFailed:
+            raise
         except Exception as error:
             raise DbtFailed(plain(str(error)), usage=False) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._adapter.connections.begin()
-        try:
-            yield
-        except BaseException:
-            self._adapter.connections.rollback_if_open()
-            raise
-        self._adapter.connections.commit()
+        """Send BEGIN and COMMIT; `begin` of dbt-redshift leaves them out if a flag of the project says so."""
+        connections = self._adapter.connections
+        connections.add_begin_query()
+        connections.get_thread_connection().transaction_open = True
+        yield
+        connections.add_commit_query()
+        connections.get_thread_connection().transaction_open = False
 
 
 def own(schemas: Sequence[str], prefix: str) -> tuple[str, ...]:
     """Give the schemas that are `prefix` itself or begin with it and an underscore, whatever the case."""
     wanted = prefix.lower()
     return tuple(s for s in schemas if s.lower() == wanted or s.lower().startswith(wanted + "_"))
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
