@@ -158,13 +158,17 @@ class Run:
             self._host.cancel()
             self._thread.join(timeout=60)
 
-    def finish(self, *, red: bool) -> Teardown:
-        """Stop what still runs, drop the schemas unless they are to be kept, end the host.
+    def finish(self, *, red: bool, stopped: bool) -> Teardown:
+        """Drop the schemas unless they are to be kept, end the host.
 
-        `red` tells whether something failed, which `--dbt-ci-keep-schema=failed` asks for. Never raises.
+        `red` tells whether something failed, which `--dbt-ci-keep-schema=failed` asks for. A build that still
+        runs is cancelled if the session was `stopped`, else waited for: it writes its artifacts at the end.
+        Never raises.
         """
         if self._teardown is not None:
             return self._teardown
+        if not stopped and self._thread is not None:
+            self._thread.join()
         self.cancel()
         began = time.perf_counter()
         keep = self.settings.keep_schema

@@ -33,27 +33,36 @@ class Participant:
 
     @property
     def files(self) -> dict[Path, tuple[Node, ...]]:
-        """Give the planned nodes by the absolute path of the file they stand under."""
+        """Give the planned nodes by the path of the file they stand under, as pytest writes that path."""
         if self._by_file is None:
             self._by_file = {}
             for node in self.outcomes.plan.items:
-                path = Path(self.outcomes.plan.project_dir, node.file)
+                path = self._project_dir / node.file
                 self._by_file[path] = (*self._by_file.get(path, ()), node)
         return self._by_file
 
     @property
+    def _project_dir(self) -> Path:
+        """Give the project's folder by way of rootdir, which may be reached through a symbolic link.
+
+        Links below the project stay: a local package is a link in the packages' folder.
+        """
+        directory, root = Path(self.outcomes.plan.project_dir), self._config.rootpath
+        real = root.resolve()
+        return root / directory.relative_to(real) if directory.is_relative_to(real) else directory
+
+    @property
     def status_path(self) -> Path:
         """Give the file under which the status item of an empty plan stands."""
-        return Path(self.outcomes.plan.project_dir, "dbt_project.yml")
+        return self._project_dir / "dbt_project.yml"
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Give the planned nodes of a file."""
-        path = file_path.resolve()
-        if path in self.files:
+        if file_path in self.files:
             file = DbtFile.from_parent(parent, path=file_path)
-            file.nodes, file.outcomes = self.files[path], self.outcomes
+            file.nodes, file.outcomes = self.files[file_path], self.outcomes
             return file
-        if self.outcomes.plan.status and path == self.status_path:
+        if self.outcomes.plan.status and file_path == self.status_path:
             status = StatusFile.from_parent(parent, path=file_path)
             status.status = self.outcomes.plan.status
             return status
@@ -179,7 +188,9 @@ class Controller(Participant):
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         """Tear down; a teardown that failed, or a failure that no item shows, makes the run red."""
-        self._close(red=bool(session.testsfailed) or session.exitstatus not in (0, 5))
+        broken = session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+        stopped = bool(session.shouldstop or session.shouldfail or broken)
+        self._close(red=bool(session.testsfailed) or session.exitstatus not in (0, 5), stopped=stopped)
         unseen = [r for r in self.run.results if r.is_bad and r.unique_id not in self._reported]
         for node_id, text in self._late_errors(unseen):
             self._config.hook.pytest_runtest_logreport(report=_error(node_id, text, "teardown"))
@@ -191,17 +202,17 @@ class Controller(Participant):
 
     def pytest_unconfigure(self) -> None:
         """Tear down where the session never began or broke off."""
-        self._close(red=True)
+        self._close(red=True, stopped=True)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what became of the schemas, and what the plan wants a reader to know."""
         for line in summary_lines(self.plan, self._teardown):
             terminalreporter.write_line(line)
 
-    def _close(self, *, red: bool) -> None:
+    def _close(self, *, red: bool, stopped: bool) -> None:
         with _Uninterrupted(self._tell):
             red = red or any(r.is_bad for r in self.run.results)
-            self._teardown = self.run.finish(red=red)
+            self._teardown = self.run.finish(red=red, stopped=stopped)
             if self._server is not None:
                 self._server.close()
         if self._old_handler is not None:
