@@ -54,6 +54,11 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_dbtci.reporting import Reporting
 
         settings = _settings(config)
+        if settings.sweep != "off":
+            from pytest_dbtci.sweep_items import Sweeping
+
+            config.pluginmanager.register(Sweeping(config, settings), SESSION + "-sweep")
+            return
         controller = Controller(config, settings)
         config.pluginmanager.register(controller, SESSION)
         config.pluginmanager.register(Reporting(controller.run, settings), SESSION + "-reporting")

@@ -101,6 +101,39 @@ OPTIONS: tuple[Option, ...] = (
         default="never",
     ),
     Option(
+        name="incremental",
+        kind="choice",
+        choices=("build", "clone"),
+        metavar="HOW",
+        help="`clone`: copy the deferral target's incremental models and snapshots first, so that is_incremental() is "
+        "tested; `build`: build them anew",
+        default="build",
+    ),
+    Option(
+        name="sweep",
+        kind="choice",
+        choices=("off", "list", "drop"),
+        metavar="WHAT",
+        bare="list",
+        help="only list, or drop, the marked schemas that earlier runs left",
+        default="off",
+        in_ini=False,
+    ),
+    Option(
+        name="sweep-age",
+        metavar="AGE",
+        help="the sweep drops schemas at least this old, such as 12h or 7d",
+        default_help="any",
+        in_ini=False,
+    ),
+    Option(
+        name="sweep-pr",
+        metavar="IDS",
+        help="the sweep drops schemas of these pull requests, such as 12,15",
+        default_help="any",
+        in_ini=False,
+    ),
+    Option(
         name="show-rows",
         kind="number",
         metavar="N",
@@ -156,6 +189,10 @@ class Settings:
     pr: str = ""
     schema: str = "dbt_build_{pr}"
     keep_schema: KeepSchema = "never"
+    incremental: Literal["build", "clone"] = "build"
+    sweep: Literal["off", "list", "drop"] = "off"
+    sweep_age: str = ""
+    sweep_pr: str = ""
     show_rows: int = 5
     summary: str = ""
     comment: bool = False
