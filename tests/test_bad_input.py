@@ -30,6 +30,11 @@ def files(**changes: str | None) -> Callable[[Path], None]:
     return lambda project: write(project, {names.get(k, k): v for k, v in changes.items()})
 
 
+def unborn(project: Path) -> None:
+    shutil.rmtree(project / ".git")
+    git(project, "init", "--quiet")
+
+
 def foreign_schema(project: Path) -> None:
     with duckdb.connect(str(project / "tiny.duckdb")) as connection:
         connection.execute("create schema dbt_build_7")
@@ -59,7 +64,7 @@ def orphan(project: Path) -> None:
 
 CASES = (
     Bad(name="no git repository", spoil=lambda p: shutil.rmtree(p / ".git"), says=("git", "repository")),
-    Bad(name="no commit", spoil=lambda p: (shutil.rmtree(p / ".git"), git(p, "init", "-q")), says=("commit",)),
+    Bad(name="no commit", spoil=unborn, says=("commit",)),
     Bad(name="no project", spoil=files(project=None), says=("no dbt_project.yml", "--dbt-ci-project-dir")),
     Bad(name="wrong project dir", args=("--dbt-ci-project-dir=nowhere",), says=("nowhere", "dbt_project.yml")),
     Bad(name="several projects", spoil=second_project, says=("sub/a", "sub/b", "--dbt-ci-project-dir")),
@@ -103,8 +108,7 @@ CASES = (
     ),
     Bad(
         name="node outside",
-        spoil=files(model="{{ config(schema='x') }} select 1 as a\n")
-        and files(
+        spoil=files(
             model="{{ config(schema='x') }} select 1 as a\n",
             **{"macros/g.sql": "{% macro generate_schema_name(n, node) %}{{ n or 'main' }}{% endmacro %}\n"},
         ),
@@ -160,5 +164,6 @@ def schemas(project: Path) -> list[tuple[str, ...]]:
     if not path.exists():
         return []
     with duckdb.connect(str(path), read_only=True) as connection:
-        found = connection.execute("select table_schema, table_name from information_schema.tables order by all")
-        return found.fetchall()
+        query = "select table_schema, table_name from information_schema.tables order by all"
+        found: list[tuple[str, ...]] = connection.execute(query).fetchall()
+        return found
