@@ -138,7 +138,7 @@ def prepare(work: Path, models: int) -> Path:
 
 def _environ() -> Mapping[str, str]:
     """Give the user's environment without what would make either contender behave otherwise, as in a CI build."""
-    ours = ("CI", "TF_BUILD", "GITHUB_ACTIONS", "GITLAB_CI", "PYTEST_ADDOPTS", "PYTHONPATH")
+    ours = ("CI", "TF_BUILD", "GITHUB_ACTIONS", "GITLAB_CI", "PYTEST_ADDOPTS")
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     return {**kept, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
 
