@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from pytest_dbtci import git_release
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.git_base import Wanted, default_branch, find_base, remote
 from pytest_dbtci.git_checkout import check_out
@@ -152,6 +153,14 @@ class Repository:
                 "Check the network and this job's credentials (Azure Pipelines: `persistCredentials: true`)."
             ) from error
         return listed.split("\t")[0] or None
+
+    def contains(self, branch: str, commit: str) -> bool:
+        """Say whether a branch of the remote, fetched just now, holds the commit; see `git_release.contains`."""
+        return git_release.contains(self._git, remote(self._git) or "", branch, commit)
+
+    def files(self, commit: str) -> frozenset[str]:
+        """Give every path of the commit; see `git_release.files`."""
+        return git_release.files(self._git, commit)
 
     def is_clean(self) -> bool:
         """Say whether the work tree is HEAD's: nothing changed, staged, conflicting or untracked."""
