@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.redaction import Redaction
 
 CANCEL_SECONDS = 30.0
 """How long a cancelled dbt may take to end its queries before the process is killed."""
+
+# Not `-m`: that looks for modules in the user's project first, where anything can be called `dbt` or `queue`.
+COMMAND = (
+    sys.executable,
+    "-c",
+    "import sys; sys.path[:] = filter(None, sys.path); from pytest_dbtci.dbt.__main__ import main; main()",
+)
+_LONGEST_LINE = 1 << 30
+_SHOWN = ("failed", "message", "text", "rows")
 
 
 class Cancelled(DbtCiError):
@@ -22,7 +36,7 @@ class Cancelled(DbtCiError):
 
 
 class HostDied(DbtCiError):
-    """Tell that the host process ended by itself; what it printed last is part of the text."""
+    """Tell that the host process is of no use any more; what it printed last is part of the text."""
 
 
 class Host:
@@ -30,17 +44,34 @@ class Host:
 
     `cwd` is the folder that relative paths of the profile start from, `environ` the process's environment,
     `log` the file that gets everything dbt or an adapter prints. The process starts with the first request,
-    in a session of its own so that the terminal's Ctrl-C does not reach it directly.
+    in a session of its own so that the terminal's Ctrl-C does not reach it directly. `private` is a folder
+    that it removes should this process be gone before it. Secrets are taken out of all it says.
     """
 
-    def __init__(self, cwd: Path, environ: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        cwd: Path,
+        environ: Mapping[str, str],
+        log: Path,
+        *,
+        redaction: Redaction | None = None,
+        private: Path | None = None,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
         self._cwd = cwd
         self._environ = dict(environ)
         self._log = log
+        self._redaction = redaction or Redaction()
+        self._command = [*command, *([str(private)] if private else [])]
         self._process: subprocess.Popen[str] | None = None
+        self._listener: threading.Thread | None = None
         self._asking = threading.Lock()
+        self._sending = threading.RLock()
         self._answered = threading.Condition()
         self._answers: dict[int, dict[str, Any]] = {}
+        self._open = set[int]()
+        self._dead = ""
+        self._ending = False
         self._last = 0
         self._on_event: Callable[[dict[str, Any]], None] = lambda event: None
 
@@ -52,144 +83,205 @@ class Host:
     ) -> None:
         self.close()
 
+    @property
+    def pid(self) -> int | None:
+        """Give the process's number, None while there is none."""
+        return self._process.pid if self._process else None
+
     def start(self) -> None:
         """Start the process unless it runs; it imports dbt while the caller does something else."""
         if self._process is not None:
             return
-        with self._log.open("a", encoding="utf-8") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "pytest_dbtci.dbt"],
-                cwd=self._cwd,
-                env={**self._environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                encoding="utf-8",
-                start_new_session=True,
-            )
-        threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
+        try:
+            with self._log.open("a", encoding="utf-8") as log:
+                self._process = subprocess.Popen(
+                    self._command,
+                    cwd=self._cwd,
+                    env={**self._environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    encoding="utf-8",
+                    errors="replace",
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise HostDied(f"the dbt process could not be started in {self._cwd}: {error}") from None
+        self._listener = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
+        self._listener.start()
 
-    def ask(self, op: str, on_event: Callable[[dict[str, Any]], None] | None = None, **args: Any) -> Any:
+    def ask(
+        self,
+        op: str,
+        on_event: Callable[[dict[str, Any]], None] | None = None,
+        *,
+        within: float | None = None,
+        last: bool = False,
+        **args: Any,
+    ) -> Any:
         """Send a request and wait for its answer.
 
-        `on_event` gets the events that the host tells meanwhile, in the listening thread. Raises UsageError
-        where dbt blames the user's input, DbtCiError for other trouble, Cancelled, or HostDied.
+        `on_event` gets the events that the host tells meanwhile, in the listening thread. `within` bounds the
+        wait (seconds): a host that is silent for longer is killed. Once `cancel` was called only requests with
+        `last` are taken. Raises UsageError where dbt blames the user's input, DbtCiError for other trouble,
+        Cancelled, or HostDied.
         """
         with self._asking:
-            self.start()
-            self._on_event = on_event or (lambda event: None)
-            self._last += 1
-            number = self._last
-            self._send({"id": number, "op": op, "args": args})
-            answer = self._wait(number)
+            with self._writing(None):
+                if self._ending and not last:
+                    raise Cancelled("cancelled")
+                self.start()
+                self._on_event = on_event or (lambda event: None)
+                self._last += 1
+                number = self._last
+                self._open.add(number)
+                self._send({"id": number, "op": op, "args": args})
+            answer = self._wait(number, op, within)
         if "done" in answer:
             return answer["done"]
         kinds: dict[str, type[DbtCiError]] = {"usage": UsageError, "cancelled": Cancelled, "died": HostDied}
         raise kinds.get(answer["kind"], DbtCiError)(answer["failed"])
 
     def cancel(self) -> None:
-        """Make dbt cancel its running queries; the request that runs raises Cancelled.
+        """Make dbt cancel its running queries; the request that runs raises Cancelled, and so does any later one.
 
         A host that does not end its request within `CANCEL_SECONDS` is killed.
         """
-        if self._process is None or not self._asking.locked():
-            return
         try:
-            self._send({"op": "cancel"})
+            with self._writing(5.0):
+                self._ending = True
+                if not self._open or self._dead:
+                    return
+                for number in tuple(self._open):
+                    self._send({"op": "cancel", "id": number})
+            with self._answered:
+                if self._answered.wait_for(lambda: not self._open or self._dead, CANCEL_SECONDS):
+                    return
         except HostDied:
             return
-        if self._asking.acquire(timeout=CANCEL_SECONDS):
-            self._asking.release()
-        else:
-            self.kill()
+        except TimeoutError:
+            pass
+        self.kill(f"dbt did not stop within {CANCEL_SECONDS:g} seconds after it was cancelled, so it was ended")
 
-    def kill(self) -> None:
-        """End the process at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+    def kill(self, why: str = "") -> None:
+        """End the process at once, with all that it started; `why` is what a request that waits is told."""
+        process = self._process
+        if process is None:
+            return
+        self._dead = self._dead or why
+        with contextlib.suppress(OSError):
+            # It leads a process group of its own; Windows knows none.
+            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+        process.wait()
 
     def close(self) -> None:
-        """End the process; safe to call more than once."""
-        process, self._process = self._process, None
+        """End the process; safe to call more than once. One that is still at work is killed."""
+        self._ending = True
+        process = self._process
         if process is None:
             return
         try:
-            if process.stdin:
-                process.stdin.write(json.dumps({"op": "quit"}) + "\n")
-                process.stdin.close()
-            process.wait(timeout=10)
-        except (OSError, ValueError, subprocess.TimeoutExpired):
-            process.kill()
-            process.wait()
-        if process.stdout:
-            process.stdout.close()
+            if self._open or self._dead:
+                self.kill()
+            else:
+                self._send({"op": "quit"})
+                process.wait(timeout=10)
+        except (HostDied, subprocess.TimeoutExpired):
+            self.kill()
+        if self._listener is not None:
+            self._listener.join(timeout=10)
+        self._process = None
+        for stream in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError, ValueError):
+                if stream:
+                    stream.close()
+
+    @contextlib.contextmanager
+    def _writing(self, seconds: float | None) -> Iterator[None]:
+        if not self._sending.acquire(timeout=-1 if seconds is None else seconds):
+            raise TimeoutError
+        try:
+            yield
+        finally:
+            self._sending.release()
 
     def _send(self, message: dict[str, Any]) -> None:
         process = self._process
         try:
-            if process is None or process.stdin is None:
+            if process is None or process.stdin is None or self._dead:
                 raise OSError
-            process.stdin.write(json.dumps(message) + "\n")
+            # The empty line ends what a Ctrl-C may have broken off in the middle.
+            process.stdin.write("\n" + json.dumps(message) + "\n")
             process.stdin.flush()
         except (OSError, ValueError):
             raise HostDied(self._obituary()) from None
 
-    def _wait(self, number: int) -> dict[str, Any]:
+    def _wait(self, number: int, op: str, within: float | None) -> dict[str, Any]:
+        deadline = None if within is None else time.monotonic() + within
         with self._answered:
             # Short waits, so that Ctrl-C reaches a main thread that waits here.
             while number not in self._answers:
+                if self._dead:
+                    return {"failed": self._dead, "kind": "died"}
+                if deadline is not None and time.monotonic() > deadline:
+                    break
                 self._answered.wait(0.5)
-                if 0 in self._answers and number not in self._answers:
-                    return self._answers[0]
-            return self._answers.pop(number)
+            else:
+                return self._answers.pop(number)
+        why = f"the dbt process did not answer to `{op}` within {within:g} seconds, so it was ended."
+        self.kill(why)
+        return {"failed": why, "kind": "died"}
 
     def _listen(self, answers: IO[str]) -> None:
+        why = ""
         try:
-            for line in answers:
+            while line := answers.readline(_LONGEST_LINE):
                 self._hear(line)
-        except ValueError:
-            pass
+        except Exception as error:
+            # Whatever it was, nobody may wait for ever for an answer that can't be heard any more.
+            why = self._redaction.text(f"the dbt process wrote what is no answer ({error}), so it was ended.")
+            self.kill(why)
         with self._answered:
-            self._answers[0] = {"failed": self._obituary(), "kind": "died"}
+            self._dead = self._dead or why or self._obituary()
             self._answered.notify_all()
 
     def _hear(self, line: str) -> None:
         try:
             message = json.loads(line)
         except json.JSONDecodeError:
-            message = {
-                "id": self._last,
-                "failed": f"the dbt process wrote what is no answer: {line[:200]!r}",
-                "kind": "died",
-            }
+            message = None
+        if not isinstance(message, dict) or not ("event" in message or message.get("id") in self._open):
+            raise ValueError(repr(line[:200]))
         if "event" in message:
+            if message["event"] == "result":
+                self._redact(message["result"])
+            elif message["event"] != "rows":
+                self._redact(message)
             self._on_event(message)
             return
+        self._redact(message)
         with self._answered:
+            self._open.discard(message["id"])
             self._answers[message["id"]] = message
             self._answered.notify_all()
 
+    def _redact(self, message: dict[str, Any]) -> None:
+        """Take the secrets out of what is shown; names (of nodes, relations, files) stay what they are."""
+        message.update({key: self._redaction.deep(message[key]) for key in _SHOWN if key in message})
+
     def _obituary(self) -> str:
         """Say that the process ended and what it printed last."""
-        code = self._process.poll() if self._process else None
+        if self._dead:
+            return self._dead
+        code = None
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(timeout=5)
         try:
             tail = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-15:]
         except OSError:
             tail = []
         said = "\nIt said last:\n  " + "\n  ".join(tail) if tail else ""
         how = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
-        return f"the dbt process ended unexpectedly {how}.{said}"
-
-
-def environment(environ: Mapping[str, str], pr: str) -> dict[str, str]:
-    """Give the environment that dbt runs in: the user's, with PR_NUMBER provided."""
-    return {**environ, "PR_NUMBER": environ.get("PR_NUMBER") or pr, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a folder of ours; what can't be removed stays for the system's own cleaning."""
-    import shutil
-
-    shutil.rmtree(path, ignore_errors=True)
+        return self._redaction.text(f"the dbt process ended unexpectedly {how}.{said}")

@@ -42,7 +42,7 @@ class Planner:
 
     settings: Settings
     workspace: Workspace
-    start_host: Callable[[Path, str], Host]
+    start_host: Callable[[Path, str, Profile], Host]
     tell: Callable[[str], None] = lambda text: None
     timings: dict[str, float] = field(default_factory=dict)
     host: Host | None = None
@@ -117,7 +117,7 @@ class Planner:
         if settings.defer_target:
             known_target(profile.outputs, settings.defer_target, profile.name, profile.file)
         placeholder = schema_name(settings.schema, PLACEHOLDER, "")
-        host = self.host = self.start_host(project.directory, plan.pr)
+        host = self.host = self.start_host(project.directory, plan.pr, profile)
         host.start()
         parsing = self._invocation(project, profile, "parse", placeholder)
         base = Base(

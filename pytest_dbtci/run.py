@@ -20,8 +20,17 @@ from pytest_dbtci.host import Cancelled, Host, HostDied
 from pytest_dbtci.outcomes import Answer, Relation, find_relation
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.planning import Planner, Workspace
+from pytest_dbtci.profile import Profile
+from pytest_dbtci.redaction import Redaction, secrets_of
 from pytest_dbtci.results import Result, Results
 from pytest_dbtci.settings import Settings
+from pytest_dbtci.transient import kind_of_trouble
+
+DROP_SECONDS = 300.0
+"""How long a host may take to drop the schemas before another one is tried."""
+
+DROP_PAUSES = (3.0, 10.0)
+"""How long to wait before the schemas are dropped once more, where the warehouse was not reachable."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +63,13 @@ class Run:
         self._work = Path(tempfile.mkdtemp(prefix="dbt-ci-"))
         self._planner: Planner | None = None
         self._host: Host | None = None
+        self._redaction = Redaction()
         self._thread: threading.Thread | None = None
         self._opened = False
         self._beginning = threading.Lock()
         self._queried = False
         self._cancelled = False
+        self._hurry = False
         self.misuse: UsageError | None = None
         self._teardown: Teardown | None = None
 
@@ -106,6 +117,10 @@ class Run:
                 self.trouble = DbtCiError(f"the schemas could not be made ready: {error}")
                 self.results.close()
                 return
+            except BaseException:
+                # Nobody may wait for what will not be built.
+                self.results.close()
+                raise
             chosen = sorted(self.plan.needed_by(unique_ids))
             self.begun = frozenset(chosen)
             self._thread = threading.Thread(target=self._build, args=(chosen,), daemon=True)
@@ -153,10 +168,18 @@ class Run:
 
     def cancel(self) -> None:
         """Stop the build: dbt cancels its queries; results that are there stay, what is cut off gets none."""
-        if self._host is not None and self._thread is not None and self._thread.is_alive():
-            self._cancelled = True
-            self._host.cancel()
+        if self._host is None or not (self._opened or self._beginning.locked()):
+            return
+        self._cancelled = not self.results.closed
+        self._host.cancel()
+        if self._beginning.acquire(timeout=60):
+            self._beginning.release()
+        if self._thread is not None:
             self._thread.join(timeout=60)
+
+    def hurry(self) -> None:
+        """Let `finish` wait no longer for a build that still runs; may be called by a signal's handler."""
+        self._hurry = True
 
     def finish(self, *, red: bool, stopped: bool) -> Teardown:
         """Drop the schemas unless they are to be kept, end the host.
@@ -167,21 +190,25 @@ class Run:
         """
         if self._teardown is not None:
             return self._teardown
-        if not stopped and self._thread is not None:
-            self._thread.join()
-        self.cancel()
         began = time.perf_counter()
-        keep = self.settings.keep_schema
-        kept = self._opened and (keep == "always" or (keep == "failed" and red))
-        if not self._opened:
-            self._teardown = Teardown()
-        elif kept:
-            self._teardown = Teardown(kept=tuple(s for _, s in self.plan.schemas))
-        else:
-            self._teardown = self._drop()
+        try:
+            while not stopped and not self._hurry and self._thread is not None and self._thread.is_alive():
+                self._thread.join(timeout=0.5)
+            self.cancel()
+            self._teardown = self._end_schemas(red)
+        except Exception as error:
+            self._teardown = self._not_dropped(f"{type(error).__name__}: {error}")
         self.timings["drop"] = time.perf_counter() - began
         self._close()
         return self._teardown
+
+    def _end_schemas(self, red: bool) -> Teardown:
+        keep = self.settings.keep_schema
+        if not self._opened:
+            return Teardown()
+        if keep == "always" or (keep == "failed" and red):
+            return Teardown(kept=tuple(s for _, s in self.plan.schemas))
+        return self._drop()
 
     def _ask(self, op: str, **args: Any) -> Any:
         if self._host is None:
@@ -189,26 +216,43 @@ class Run:
         return self._host.ask(op, **args)
 
     def _drop(self) -> Teardown:
+        """Drop the schemas; try again where the warehouse is only away for a moment."""
+        for pause in DROP_PAUSES:
+            try:
+                return Teardown(dropped=self._drop_once())
+            except DbtCiError as error:
+                kind = kind_of_trouble(str(error))
+                if kind not in ("connection lost", "warehouse not reachable", "too many connections"):
+                    return self._not_dropped(str(error))
+                self._tell(f"{kind}: dropping the schemas is tried again in {pause:g} s")
+                time.sleep(pause)
+        try:
+            return Teardown(dropped=self._drop_once())
+        except DbtCiError as error:
+            return self._not_dropped(str(error))
+
+    def _drop_once(self) -> tuple[str, ...]:
         assert self._host is not None
         try:
-            try:
-                return Teardown(dropped=tuple(self._host.ask("drop_schemas")))
-            except HostDied:
-                return Teardown(dropped=tuple(self._second_host().ask("drop_schemas")))
-        except DbtCiError as error:
-            names = ", ".join(s for _, s in self.plan.schemas)
-            return Teardown(
-                trouble=f"the schemas of this run ({names}) could not all be dropped: {error}\n"
-                "They carry this run's mark: the next run of this pull request, or `pytest --dbt-ci "
-                "--dbt-ci-sweep=drop`, drops them."
-            )
+            return tuple(self._host.ask("drop_schemas", last=True, within=DROP_SECONDS))
+        except HostDied:
+            return tuple(self._second_host().ask("drop_schemas", last=True, within=DROP_SECONDS))
+
+    def _not_dropped(self, why: str) -> Teardown:
+        names = ", ".join(s for _, s in self.plan.schemas)
+        return Teardown(
+            trouble=f"the schemas of this run ({names}) could not all be dropped: {why}\n"
+            "They carry this run's mark: the next run of this pull request, or `pytest --dbt-ci "
+            "--dbt-ci-sweep=drop`, drops them."
+        )
 
     def _second_host(self) -> Host:
         """Start another host to clean up after one that died."""
         assert self._host is not None
         assert self._planner is not None
         self._host.kill()
-        self._host = self._start_host(Path(self.plan.project_dir), self.plan.pr)
+        self._host.close()
+        self._host = self._new_host(Path(self.plan.project_dir), self.plan.pr)
         empty = self._work / "empty"
         invocation = {
             **self._planner.invocation,
@@ -218,7 +262,8 @@ class Run:
         }
         ownership = self._ownership()
         databases = sorted({d for d, _ in ownership.pop("schemas")})
-        self._host.ask("attach", invocation=invocation, created={**ownership, "databases": databases})
+        created = {**ownership, "databases": databases}
+        self._host.ask("attach", within=DROP_SECONDS, invocation=invocation, created=created)
         return self._host
 
     def _build(self, unique_ids: list[str]) -> None:
@@ -279,9 +324,14 @@ class Run:
             },
         }
 
-    def _start_host(self, project_dir: Path, pr: str) -> Host:
+    def _start_host(self, project_dir: Path, pr: str, profile: Profile) -> Host:
+        self._redaction = Redaction(secrets_of(profile.outputs, self.settings.environ))
+        return self._new_host(project_dir, pr)
+
+    def _new_host(self, project_dir: Path, pr: str) -> Host:
         environ = {**self.settings.environ, "PR_NUMBER": self.settings.environ.get("PR_NUMBER") or pr}
-        self._host = Host(project_dir, environ, self._work / "dbt.log")
+        log = self._work / "dbt.log"
+        self._host = Host(project_dir, environ, log, redaction=self._redaction, private=self._work)
         return self._host
 
     def _close(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -120,6 +121,7 @@ class Controller(Participant):
         self._teardown = Teardown()
         self._server: Server | None = None
         self._old_handler: Any = None
+        self._interrupted = False
 
     @property
     def plan(self) -> Plan:
@@ -196,6 +198,8 @@ class Controller(Participant):
             self._config.hook.pytest_runtest_logreport(report=_error(node_id, text, "teardown"))
             if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self._interrupted and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
         if self.run.misuse is not None:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         return (yield)
@@ -210,7 +214,7 @@ class Controller(Participant):
             terminalreporter.write_line(line)
 
     def _close(self, *, red: bool, stopped: bool) -> None:
-        with _Uninterrupted(self._tell):
+        with _Uninterrupted(self._be_patient):
             red = red or any(r.is_bad for r in self.run.results)
             self._teardown = self.run.finish(red=red, stopped=stopped)
             if self._server is not None:
@@ -218,6 +222,13 @@ class Controller(Participant):
         if self._old_handler is not None:
             signal.signal(signal.SIGTERM, self._old_handler)
             self._old_handler = None
+
+    def _be_patient(self) -> None:
+        self._interrupted = True
+        self.run.hurry()
+        with contextlib.suppress(RuntimeError):
+            # The signal may have come in the middle of another line's output.
+            self._tell("dropping the schemas, please wait")
 
     def _stop(self, session: pytest.Session, node_id: str) -> None:
         """End the session with the error, so that a JUnit file holds it too."""
@@ -270,13 +281,13 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 class _Uninterrupted:
     """Keep Ctrl-C and SIGTERM from breaking the teardown off; say so instead."""
 
-    def __init__(self, tell: Any) -> None:
-        self._tell = tell
+    def __init__(self, note: Callable[[], None]) -> None:
+        self._note = note
         self._old: dict[int, Any] = {}
 
     def __enter__(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._old[number] = signal.signal(number, lambda *_: self._tell("dropping the schemas, please wait"))
+            self._old[number] = signal.signal(number, lambda *_: self._note())
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._old.items():

@@ -10,25 +10,36 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
 import traceback
+from pathlib import Path
 from typing import Any, TextIO
 
 from pytest_dbtci.dbt.invocation import DbtFailed
 from pytest_dbtci.dbt.operations import Operations
 
+ABANDON_SECONDS = 300.0
+"""How long a host whose controller is gone may take to clean up."""
+
 
 class Host:
-    """Serve requests until `quit` or until the controller is gone."""
+    """Serve requests until `quit` or until the controller is gone.
 
-    def __init__(self, requests: TextIO, answers: TextIO) -> None:
+    `private` is the run's folder, which the controller removes; this host does when the controller can't.
+    """
+
+    def __init__(self, requests: TextIO, answers: TextIO, private: str = "") -> None:
         self._requests = requests
         self._answers = answers
+        self._private = private
         self._todo: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._writing = threading.Lock()
-        self._busy = False
+        self._choosing = threading.Lock()
+        self._cancelled = set[int]()
+        self._current: int | None = None
         self._operations = Operations(self._emit)
 
     def serve(self) -> None:
@@ -39,40 +50,69 @@ class Host:
         while (request := self._todo.get()) is not None:
             if request["op"] == "quit":
                 return
-            self._answer(request)
-        self._operations.abandon()
-
-    def _answer(self, request: dict[str, Any]) -> None:
-        operation = getattr(self._operations, request["op"])
-        answer: dict[str, Any]
+            self._emit({"id": request["id"], **self._answer(request)})
         try:
-            self._busy = True
-            answer = {"done": operation(**request.get("args", {}))}
+            self._operations.abandon()
+        except BaseException:
+            # Nobody is left to tell: the schemas carry their mark, by which a later run or a sweep finds them.
+            traceback.print_exc()
+        self._remove_private()
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            try:
+                with self._choosing:
+                    if request["id"] in self._cancelled:
+                        raise KeyboardInterrupt
+                    self._current = request["id"]
+                return {"done": getattr(self._operations, request["op"])(**request.get("args", {}))}
+            finally:
+                self._current = None
         except KeyboardInterrupt:
-            answer = {"failed": "cancelled", "kind": "cancelled"}
+            return {"failed": "cancelled", "kind": "cancelled"}
         except DbtFailed as error:
-            answer = {"failed": str(error), "kind": "usage" if error.usage else "trouble"}
+            return {"failed": str(error), "kind": "usage" if error.usage else "trouble"}
         except BaseException as error:
             traceback.print_exc()
-            answer = {"failed": f"{type(error).__name__}: {error}", "kind": "trouble"}
-        finally:
-            self._busy = False
-        self._emit({"id": request["id"], **answer})
+            return {"failed": f"{type(error).__name__}: {error}", "kind": "trouble"}
 
     def _read(self) -> None:
         for line in self._requests:
-            request = json.loads(line)
+            try:
+                request = json.loads(line)
+            except json.JSONDecodeError:
+                # An empty line, or a request whose sender was interrupted and does not wait for an answer.
+                continue
             if request["op"] == "cancel":
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                self._cancel(request["id"])
             else:
                 self._todo.put(request)
-        if self._busy:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        watchdog = threading.Timer(ABANDON_SECONDS, self._give_up)
+        watchdog.daemon = True
+        watchdog.start()
+        if self._current is not None:
+            self._cancel(self._current)
         self._todo.put(None)
 
+    def _cancel(self, number: int) -> None:
+        with self._choosing:
+            self._cancelled.add(number)
+            if self._current == number:
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
     def _interrupt(self, *_: object) -> None:
-        if self._busy:
+        if self._current is not None:
+            # Once for each request: dbt must be left in peace while it cancels its queries.
+            self._current = None
             raise KeyboardInterrupt
+
+    def _give_up(self) -> None:
+        self._remove_private()
+        os._exit(1)
+
+    def _remove_private(self) -> None:
+        if self._private:
+            shutil.rmtree(self._private, ignore_errors=True)
 
     def _emit(self, message: dict[str, Any]) -> None:
         line = json.dumps(message, ensure_ascii=True, default=str)
@@ -86,13 +126,13 @@ class Host:
 
 
 def main() -> None:
-    """Take over the standard streams and serve."""
+    """Take over the standard streams and serve; the only argument, if any, is the run's private folder."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
-    with open(os.devnull, encoding="utf-8") as nothing:
+    with Path(os.devnull).open(encoding="utf-8") as nothing:
         os.dup2(nothing.fileno(), 0)
-    Host(requests, answers).serve()
+    Host(requests, answers, *sys.argv[1:2]).serve()
     sys.stderr.flush()
     # Adapters leave threads and connections of their own behind that must not hold the process back.
     os._exit(0)

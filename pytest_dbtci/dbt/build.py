@@ -10,6 +10,7 @@ from pytest_dbtci.dbt.invocation import Invocation, plain
 from pytest_dbtci.dbt.manifests import MARK, mark
 from pytest_dbtci.dbt.warehouse import Warehouse
 from pytest_dbtci.results import Result, Rows
+from pytest_dbtci.transient import explain, kind_of_trouble
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -85,13 +86,16 @@ class Listener:
         failures = getattr(result, "num_failures", None)
         failures = getattr(result, "failures", None) if failures is None else failures
         is_test = unique_id.startswith("test.")
+        message = plain(result.message or "")
+        trouble = kind_of_trouble(message) if status in ("error", "runtime error") else ""
         self._emit(
             {
                 "event": "result",
                 "result": Result(
                     unique_id=unique_id,
                     status=status,
-                    message=plain(result.message or ""),
+                    message=explain(trouble, message) if trouble else message,
+                    trouble=bool(trouble),
                     seconds=float(result.execution_time or 0),
                     failures=int(failures) if is_test and failures is not None else None,
                     relation=relation or None,
