@@ -6,9 +6,10 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
-ReasonKind = Literal["modified", "new", "affected", "downstream", "selected", "ancestor", "hook"]
+ReasonKind = Literal["modified", "new", "affected", "downstream", "selected", "ancestor", "hook", "released"]
 Mode = Literal["pull_request", "release", "nothing"]
 
 
@@ -84,13 +85,14 @@ class Plan:
     """Everything that is decided before the warehouse is touched.
 
     `nodes` stand in the order in which dbt builds them. `schemas` are all that the run creates, marks and
-    drops, as (database, schema). `status` is set, and `nodes` empty, when there is nothing to build: the
+    drops, as (database, schema): of a release only its rehearsal's, whose names begin with `rehearsal`. `status` is set, and `nodes` empty, when there is nothing to build: the
     sentence that the one status item shows. `warning` is what the CI provider shows beside a green run.
     """
 
     mode: Mode
     pr: str = ""
     schema: str = ""
+    rehearsal: str = ""
     project: str = ""
     project_dir: str = ""
     profile: str = ""
@@ -114,7 +116,7 @@ class Plan:
 
     def node(self, unique_id: str) -> Node | None:
         """Give the node of that unique_id, None where the plan has none."""
-        return self._by_id().get(unique_id)
+        return self._by_id.get(unique_id)
 
     def find(self, name: str) -> tuple[Node, ...]:
         """Give the nodes of that name, item name or unique_id (a name can stand for several)."""
@@ -130,7 +132,7 @@ class Plan:
 
         A unit test brings its model along: dbt runs it only together with the model.
         """
-        by_id, found, todo = self._by_id(), set[str](), list(unique_ids)
+        by_id, found, todo = self._by_id, set[str](), list(unique_ids)
         while todo:
             unique_id = todo.pop()
             if unique_id in found or unique_id not in by_id:
@@ -144,13 +146,11 @@ class Plan:
 
     def blockers(self, unique_id: str) -> tuple[str, ...]:
         """Give the planned nodes whose failure makes dbt skip this one: parents, their tests, its unit tests."""
-        node = self._by_id().get(unique_id)
-        parents = tuple(p for p in node.parents if p in self._by_id()) if node else ()
-        if node is None or node.about is not None:
+        node = self._by_id.get(unique_id)
+        parents = tuple(p for p in node.parents if p in self._by_id) if node else ()
+        if node is None or node.resource_type in ("test", "unit_test"):
             return parents
-        checks = (n.unique_id for n in self.nodes if n.about in parents and n.resource_type == "test")
-        units = (n.unique_id for n in self.nodes if n.about == unique_id and n.resource_type == "unit_test")
-        return (*parents, *checks, *units)
+        return (*parents, *self._checks.get(unique_id, ()))
 
     def to_json(self) -> str:
         """Write the plan as JSON."""
@@ -167,12 +167,30 @@ class Plan:
             data[name] = tuple(data[name])
         return cls(**data)
 
+    @cached_property
     def _by_id(self) -> Mapping[str, Node]:
-        cached: dict[str, Node] | None = self.__dict__.get("_nodes_by_id")
-        if cached is None:
-            cached = {n.unique_id: n for n in self.nodes}
-            object.__setattr__(self, "_nodes_by_id", cached)
-        return cached
+        return {n.unique_id: n for n in self.nodes}
+
+    @cached_property
+    def _checks(self) -> Mapping[str, tuple[str, ...]]:
+        """Map a node to what it waits for besides its parents: their data tests, its own unit tests."""
+        found: dict[str, list[str]] = {}
+        for node in self.nodes:
+            if node.resource_type == "test":
+                for parent in node.parents:
+                    for child in self._children.get(parent, ()):
+                        found.setdefault(child, []).append(node.unique_id)
+            elif node.resource_type == "unit_test" and node.about:
+                found.setdefault(node.about, []).append(node.unique_id)
+        return {k: tuple(v) for k, v in found.items()}
+
+    @cached_property
+    def _children(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {}
+        for node in self.nodes:
+            for parent in node.parents if node.resource_type not in ("test", "unit_test") else ():
+                found.setdefault(parent, []).append(node.unique_id)
+        return {k: tuple(v) for k, v in found.items()}
 
 
 def _node(data: dict[str, Any]) -> Node:
