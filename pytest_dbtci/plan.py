@@ -85,8 +85,9 @@ class Plan:
     """Everything that is decided before the warehouse is touched.
 
     `nodes` stand in the order in which dbt builds them. `schemas` are all that the run creates, marks and
-    drops, as (database, schema): of a release only its rehearsal's, whose names begin with `rehearsal`. `status` is set, and `nodes` empty, when there is nothing to build: the
-    sentence that the one status item shows. `warning` is what the CI provider shows beside a green run.
+    drops, as (database, schema): of a release only its rehearsal's, whose names begin with `rehearsal`.
+    `status` is set, and `nodes` empty, when there is nothing to build: the sentence that the one status item
+    shows. `warning` is what the CI provider shows beside a green run.
     """
 
     mode: Mode

@@ -240,7 +240,7 @@ class Planner:
             if n.relation and n.resource_type in ("model", "seed", "snapshot")
         )
 
-    def _invocation(self, project: Project, profile: Profile, purpose: str, schema: str) -> dict[str, Any]:
+    def _invocation(self, project: Project, profile: Profile, purpose: str, schema: str | None) -> dict[str, Any]:
         folder = profile.write(self.workspace.work / "profiles" / purpose, profile.target, schema)
         return {
             "project_dir": str(project.directory),

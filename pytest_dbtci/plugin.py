@@ -45,7 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; with `--dbt-ci`, the session that does the work."""
     for name, text in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
-    if not config.getoption("--dbt-ci") or config.getoption("help", False) or config.getoption("version", False):
+    asked = config.getoption("--dbt-ci") or config.getoption("dbtci_release")
+    if not asked or config.getoption("help", False) or config.getoption("version", False):
         return
     from pytest_dbtci.session import Controller, Participant
 

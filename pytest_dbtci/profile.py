@@ -92,7 +92,7 @@ def known_target(outputs: Mapping[str, Any], target: str, name: str, file: Path)
         known = ", ".join(str(o) for o in outputs)
         raise UsageError(
             f"profile {name!r} in {file} has no target {rendered!r} (it has: {known}). "
-            "Pass --dbt-ci-target or --dbt-ci-defer-target with one of them."
+            "Pass --dbt-ci-target, --dbt-ci-defer-target or --dbt-ci-release with one of them."
         )
     return rendered
 

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from pytest_dbtci.documentation import publish
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.host import Cancelled, Host, HostDied
 from pytest_dbtci.outcomes import Answer, Relation, find_relation
@@ -22,6 +23,7 @@ from pytest_dbtci.plan import Plan
 from pytest_dbtci.planning import Planner, Workspace
 from pytest_dbtci.profile import Profile
 from pytest_dbtci.redaction import Redaction, secrets_of
+from pytest_dbtci.release import ReleasePlanner, held_back
 from pytest_dbtci.results import Result, Results
 from pytest_dbtci.settings import Settings
 from pytest_dbtci.transient import kind_of_trouble
@@ -76,7 +78,8 @@ class Run:
     def prepare(self) -> Plan:
         """Make the plan; UsageError where the user's input is at fault. The warehouse stays untouched."""
         workspace = Workspace(work=self._work, cache=self.settings.cache_dir)
-        self._planner = Planner(
+        planner = ReleasePlanner if self.settings.release else Planner
+        self._planner = planner(
             settings=self.settings,
             workspace=workspace,
             start_host=self._start_host,
@@ -106,7 +109,9 @@ class Run:
             if self._thread is not None or self.trouble is not None:
                 return
             try:
-                self.open()
+                self._check_whole(unique_ids := frozenset(unique_ids))
+                if self.plan.schemas:
+                    self.open()
                 if queries:
                     self._ask("keep_for_queries", tree="head")
             except UsageError as error:
@@ -125,6 +130,15 @@ class Run:
             self.begun = frozenset(chosen)
             self._thread = threading.Thread(target=self._build, args=(chosen,), daemon=True)
             self._thread.start()
+
+    def _check_whole(self, unique_ids: frozenset[str]) -> None:
+        left_out = [n for n in self.plan.items if n.unique_id not in unique_ids]
+        if self.plan.mode == "release" and left_out:
+            raise UsageError(
+                f"nothing was released, because {len(left_out)} of {len(self.plan.items)} nodes were deselected "
+                f"({left_out[0].label} …), and a release builds and tests the whole project. "
+                "Leave out paths, -k, -m, --deselect, --lf and the like."
+            )
 
     def known(self) -> Mapping[str, Result]:
         """Give the results that are there by now."""
@@ -165,6 +179,23 @@ class Run:
             return result
         why = str(self.trouble) if self.trouble else "dbt ended without a result for it."
         return Result(unique_id=unique_id, status="no result", message=why, trouble=True)
+
+    def document(self) -> str:
+        """Write the released state's page and manifest where `--dbt-ci-docs` says; give the folder, empty if not asked.
+
+        Call it once all is known to be green. Raises DbtCiError when the warehouse or the disk refuses.
+        """
+        if not self.settings.docs or self.plan.mode != "release":
+            return ""
+        assert isinstance(self._planner, ReleasePlanner)
+        missing = [n.label for n in self.plan.items if self.wait(n.unique_id).outcome not in ("passed", "warned")]
+        if missing:
+            raise DbtCiError(f"the documentation was not written, because {missing[0]} was not released.")
+        written = self._planner.written
+        self._ask("document", tree="head", invocation={**self._planner.invocation, "target_path": str(written)})
+        directory = self.settings.invocation_dir / self.settings.docs
+        publish(written, directory)
+        return str(directory)
 
     def cancel(self) -> None:
         """Stop the build: dbt cancels its queries; results that are there stay, what is cut off gets none."""
@@ -267,20 +298,11 @@ class Run:
         return self._host
 
     def _build(self, unique_ids: list[str]) -> None:
-        assert self._host is not None
         assert self._planner is not None
         began = time.perf_counter()
         try:
-            self._host.ask(
-                "build",
-                on_event=self._hear,
-                tree="head",
-                invocation=self._planner.invocation,
-                unique_ids=unique_ids,
-                defer_state=self._planner.defer_state,
-                full_refresh=self.settings.full_refresh,
-                show_rows=self.settings.show_rows,
-            )
+            if not self.plan.rehearsal or self._rehearse(unique_ids):
+                self._ask_for_build("head", self._planner.invocation, unique_ids, self._hear)
         except Cancelled:
             self.trouble = DbtCiError("the build was cancelled before dbt came to it.")
         except DbtCiError as error:
@@ -289,14 +311,55 @@ class Run:
             self.timings["build"] = time.perf_counter() - began
             self.results.close()
 
+    def _rehearse(self, unique_ids: list[str]) -> bool:
+        """Build in the rehearsal's schemas; tell whether all was green, else keep what is to be shown instead."""
+        assert isinstance(self._planner, ReleasePlanner)
+        self._tell(f"rehearsing in {self.plan.rehearsal}")
+        heard: dict[str, Result] = {}
+
+        def hear(event: dict[str, Any]) -> None:
+            if event["event"] == "result":
+                result = Result.from_dict(event["result"])
+                heard.setdefault(result.unique_id, result)
+
+        try:
+            self._ask_for_build("rehearsal", self._planner.rehearsal, unique_ids, hear)
+        except DbtCiError:
+            for result in heard.values():
+                if result.is_bad:
+                    self.results.add(result)
+            raise
+        held = list(held_back(self.plan, heard, unique_ids))
+        for result in held:
+            self._keep(result)
+        self._tell("the rehearsal failed, so nothing is released" if held else "the rehearsal was green: releasing")
+        return not held
+
+    def _ask_for_build(
+        self, tree: str, invocation: dict[str, Any], unique_ids: list[str], hear: Callable[[dict[str, Any]], None]
+    ) -> None:
+        assert self._planner is not None
+        self._ask(
+            "build",
+            on_event=hear,
+            tree=tree,
+            invocation=invocation,
+            unique_ids=unique_ids,
+            defer_state=self._planner.defer_state,
+            full_refresh=self.settings.full_refresh,
+            show_rows=self.settings.show_rows,
+        )
+
     def _hear(self, event: dict[str, Any]) -> None:
         if event["event"] == "start":
             self.results.start(event["unique_id"])
         elif event["event"] == "result" and not self._cancelled:
-            result = Result.from_dict(event["result"])
-            if result.outcome == "skipped":
-                result = replace(result, cause=self._cause(result.unique_id))
-            self.results.add(result)
+            self._keep(Result.from_dict(event["result"]))
+
+    def _keep(self, result: Result) -> None:
+        if result.outcome == "skipped":
+            result = replace(result, cause=self._cause(result.unique_id))
+        self.results.add(result)
 
     def _cause(self, unique_id: str) -> str | None:
         """Find the nearest node upstream that went wrong."""
@@ -314,7 +377,7 @@ class Run:
     def _ownership(self) -> dict[str, Any]:
         return {
             "schemas": [list(s) for s in self.plan.schemas],
-            "prefix": self.plan.schema,
+            "prefix": self.plan.rehearsal or self.plan.schema,
             "keep": self.settings.keep_schema != "never",
             "mark": {
                 "pr": self.plan.pr,
@@ -329,7 +392,8 @@ class Run:
         return self._new_host(project_dir, pr)
 
     def _new_host(self, project_dir: Path, pr: str) -> Host:
-        environ = {**self.settings.environ, "PR_NUMBER": self.settings.environ.get("PR_NUMBER") or pr}
+        number = {"PR_NUMBER": pr} if pr and not self.settings.environ.get("PR_NUMBER") else {}
+        environ = {**self.settings.environ, **number}
         log = self._work / "dbt.log"
         self._host = Host(project_dir, environ, log, redaction=self._redaction, private=self._work)
         return self._host

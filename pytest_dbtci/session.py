@@ -118,6 +118,7 @@ class Controller(Participant):
         self._misuse: str | None = None
         self._trouble: str | None = None
         self._reported = set[str]()
+        self._documented = self._undocumented = ""
         self._teardown = Teardown()
         self._server: Server | None = None
         self._old_handler: Any = None
@@ -192,6 +193,8 @@ class Controller(Participant):
         """Tear down; a teardown that failed, or a failure that no item shows, makes the run red."""
         broken = session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
         stopped = bool(session.shouldstop or session.shouldfail or broken)
+        if session.exitstatus == pytest.ExitCode.OK and not session.testsfailed and not stopped:
+            self._document()
         self._close(red=bool(session.testsfailed) or session.exitstatus not in (0, 5), stopped=stopped)
         unseen = [r for r in self.run.results if r.is_bad and r.unique_id not in self._reported]
         for node_id, text in self._late_errors(unseen):
@@ -212,6 +215,14 @@ class Controller(Participant):
         """Say what became of the schemas, and what the plan wants a reader to know."""
         for line in summary_lines(self.plan, self._teardown):
             terminalreporter.write_line(line)
+        if self._documented:
+            terminalreporter.write_line(f"dbt-ci: documentation in {self._documented}")
+
+    def _document(self) -> None:
+        try:
+            self._documented = self.run.document()
+        except DbtCiError as error:
+            self._undocumented = str(error)
 
     def _close(self, *, red: bool, stopped: bool) -> None:
         with _Uninterrupted(self._be_patient):
@@ -253,6 +264,8 @@ class Controller(Participant):
                 found.append((node.label, self._harmless(f"{text}\n\n{note}")))
         if self.run.misuse is not None and self._misuse is None:
             found.append(("dbt_project.yml::dbt_ci_schemas", str(self.run.misuse)))
+        if self._undocumented:
+            found.append(("dbt_project.yml::dbt_ci_docs", self._undocumented))
         if self._teardown.trouble:
             found.append(("dbt_project.yml::dbt_ci_teardown", self._teardown.trouble))
         return found

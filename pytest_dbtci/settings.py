@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_dbtci.errors import UsageError
+
 KeepSchema = Literal["never", "failed", "always"]
 
 
@@ -110,6 +112,33 @@ OPTIONS: tuple[Option, ...] = (
         default="build",
     ),
     Option(
+        name="release",
+        metavar="TARGET",
+        help="build and test the whole project in this target's own schemas, from the default branch only",
+        default_help="off: validate a pull request",
+        in_ini=False,
+    ),
+    Option(
+        name="release-behind",
+        kind="flag",
+        help="release a commit that the remote's default branch holds, even if it is not its tip",
+        default="false",
+        in_ini=False,
+    ),
+    Option(
+        name="rehearse",
+        kind="flag",
+        help="build and test a release in schemas of its own first, and release only if all of it is green",
+        default="false",
+    ),
+    Option(
+        name="docs",
+        metavar="DIR",
+        help="after a green release, write its documentation page and manifest.json there",
+        default_help="none",
+        in_ini=False,
+    ),
+    Option(
         name="sweep",
         kind="choice",
         choices=("off", "list", "drop"),
@@ -190,6 +219,10 @@ class Settings:
     schema: str = "dbt_build_{pr}"
     keep_schema: KeepSchema = "never"
     incremental: Literal["build", "clone"] = "build"
+    release: str = ""
+    release_behind: bool = False
+    rehearse: bool = False
+    docs: str = ""
     sweep: Literal["off", "list", "drop"] = "off"
     sweep_age: str = ""
     sweep_pr: str = ""
@@ -213,12 +246,13 @@ def read_settings(option: Callable[[str], Any], ini: Callable[[str], Any], **kno
         if said is None and declared.in_ini:
             said = ini(declared.ini) or None
         values[declared.name.replace("-", "_")] = _value(declared, declared.default if said is None else said)
+    for name in ("docs", "release-behind"):
+        if values[name.replace("-", "_")] and not values["release"]:
+            raise UsageError(f"--dbt-ci-{name} is for a release: it goes with --dbt-ci-release TARGET.")
     return Settings(**values)
 
 
 def _value(declared: Option, said: Any) -> Any:
-    from pytest_dbtci.errors import UsageError
-
     text = str(said).strip()
     if declared.kind == "flag":
         if text.lower() not in ("true", "false", "1", "0", "yes", "no", "on", "off", ""):

@@ -55,7 +55,7 @@ def markdown(
             *_built(lineage, results),
             *_others(plan, results),
             *_slowest(plan, results),
-            _reproduce(plan, build, arguments),
+            *([] if plan.mode == "release" else [_reproduce(plan, build, arguments)]),
         ]
     else:
         sections += _changes(plan)
@@ -129,12 +129,14 @@ def _head(plan: Plan, results: Mapping[str, Result], build: Build, seconds: floa
 
 
 def _facts(plan: Plan, build: Build, seconds: float | None) -> Iterator[str]:
+    if plan.mode == "release":
+        yield f"release of {code(plan.base_ref)}"
     if plan.project:
         yield f"project {code(plan.project)}"
     if build.pr:
         link = f"[{build.pr}](<{build.url}>)" if re.fullmatch(r"https?://[^\s<>]+", build.url or "") else build.pr
         yield f"pull request {link}" + (f" into {code(build.target_branch)}" if build.target_branch else "")
-    elif plan.pr:
+    elif plan.pr and plan.mode != "release":
         yield f"build {code(plan.pr)}"
     if plan.base:
         how = ", ".join(filter(None, (plan.base_ref, plan.how)))

@@ -12,6 +12,8 @@ def header_lines(plan: Plan, verbosity: int = 0) -> list[str]:
     """Say in two lines what is compared and what will be built where."""
     if not plan.nodes:
         return [f"dbt-ci: {plan.status}"]
+    if plan.mode == "release":
+        return _release_lines(plan)
     compared = f"base {plan.base_ref} @ {plan.base[:7]} ({plan.how})"
     lines = [f"dbt-ci: PR {plan.pr} → schema {plan.schema} (target {plan.target}) · {compared}"]
     kinds = Counter(_kind(n.resource_type, n.reason.kind) for n in plan.items)
@@ -30,6 +32,15 @@ def header_lines(plan: Plan, verbosity: int = 0) -> list[str]:
             f"dbt-ci: {c.status} {c.path}: {c.effect}{f' ({c.note})' if c.note else ''}" for c in plan.changes
         ]
     return lines
+
+
+def _release_lines(plan: Plan) -> list[str]:
+    where = f"target {plan.target}, schema {plan.schema}"
+    lines = [f"dbt-ci: release of {plan.base_ref} @ {plan.head[:7]} ({plan.how}) → {where}"]
+    tests = sum(n.resource_type in ("test", "unit_test") for n in plan.items)
+    first = f" · rehearsed first in {plan.rehearsal}" if plan.rehearsal else ""
+    lines.append(f"dbt-ci: the whole project: {plan.total - tests} nodes, {tests} tests{first}")
+    return lines + [f"dbt-ci: {note}" for note in plan.notes]
 
 
 def summary_lines(plan: Plan, teardown: Teardown) -> list[str]:

@@ -62,7 +62,7 @@ class Invocation:
         from dbt.cli.main import dbtRunner
 
         answer = dbtRunner(manifest=manifest, callbacks=list(callbacks)).invoke(
-            [*QUIET, command, *self._arguments(command), *args]
+            [*QUIET, *command.split(), *self._arguments(command), *args]
         )
         if isinstance(answer.exception, KeyboardInterrupt):
             raise KeyboardInterrupt

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pytest_dbtci.dbt import build, manifests
+from pytest_dbtci.dbt import build, manifests, release
 from pytest_dbtci.dbt.invocation import DbtFailed, Invocation
 from pytest_dbtci.dbt.ownership import Ownership, drop_leftover, leftovers
 from pytest_dbtci.dbt.warehouse import Mark, Warehouse
@@ -76,6 +76,19 @@ class Operations:
         """Move the tree's relations to another schema; give the new view."""
         manifests.repoint(self._manifests[tree], placeholder, schema)
         return manifests.view(self._manifests[tree])
+
+    def schema(self, tree: str) -> str:
+        """Give the target's schema, as the tree was parsed with it."""
+        return self._warehouse(tree).schema
+
+    def copy_into(self, tree: str, copy: str, own: str, schema: str) -> dict[str, Any]:
+        """Keep a copy of the tree whose relations lie in other schemas; give its view."""
+        self._manifests[copy] = release.copy_into(self._manifests[tree], own, schema)
+        return manifests.view(self._manifests[copy])
+
+    def document(self, tree: str, invocation: dict[str, Any]) -> None:
+        """Write the documentation page into the target path: see `release.document`."""
+        release.document(Invocation(**invocation), self._manifests[tree])
 
     def slim(self, manifest_file: str, unique_ids: list[str], into: str) -> str:
         """Write a small manifest.json to defer to; give its folder."""

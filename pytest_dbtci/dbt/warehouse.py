@@ -93,6 +93,11 @@ class Warehouse:
         """Give the database of the target."""
         return self._adapter.config.credentials.database  # type: ignore[no-any-return]
 
+    @property
+    def schema(self) -> str:
+        """Give the schema of the target."""
+        return str(self._adapter.config.credentials.schema)
+
     def same(self, schema: str) -> str:
         """Give the text by which two names of schemas are one to the warehouse: only PostgreSQL keeps the case."""
         keeps_case = self._type == "postgres" and self._adapter.config.quoting.get("schema", True)
