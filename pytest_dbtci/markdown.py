@@ -10,7 +10,7 @@ from pytest_dbtci.table import plain
 # A zero-width space after these keeps the providers from making mentions and links to issues of them.
 _REFERENCES = re.compile(r"([@#!$%~])(?=\w)")
 # An underscore inside a word is an underscore.
-_PUNCTUATION = re.compile(r"([\\`*{}\[\]|~<>]|(?<!\w)_|_(?!\w))")
+_PUNCTUATION = re.compile(r"([\\`*{}\[\]|~<>]|(?<![^\W_])_|_(?![^\W_]))")
 _SAFE_CODE = re.compile(r"[^\n`|\\]*[^\s`|\\]")
 
 
