@@ -32,6 +32,8 @@ class Ownership:
         A schema of the same pull request that an earlier run left is taken over and, unless `reuse`, made anew;
         one without a mark, or of a newer run, stops everything before anything is written.
         """
+        if unsafe := [s for _, s in schemas if '"' in s]:
+            raise DbtFailed(f"schema {unsafe[0]}: dbt can't work with a quotation mark in a name; nothing was written.")
         done, found = [], self._found(warehouse)
         wanted = {(d, warehouse.same(s)): (d, s) for d, s in schemas}
         for (database, schema), mark in found.items():
@@ -71,9 +73,13 @@ class Ownership:
         for database, schema in () if keep else mine:
             try:
                 warehouse.drop(database, schema, [s for _, s in mine])
-                dropped.append(schema)
             except DbtFailed as error:
                 trouble.append(str(error))
+                continue
+            dropped.append(schema)
+            # Asked once more after trouble, it must not be missed.
+            key = (database, warehouse.same(schema))
+            self.opened = [(d, s) for d, s in self.opened if (d, warehouse.same(s)) != key]
         if trouble:
             raise DbtFailed("\n".join(trouble), usage=False)
         return dropped

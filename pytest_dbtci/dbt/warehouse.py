@@ -15,8 +15,8 @@ from pytest_dbtci.dbt.invocation import DbtFailed, plain
 from pytest_dbtci.results import Rows
 
 MARK_TABLE = "dbt_ci_mark"
-LOCK_SECONDS = 20
-"""How long a drop waits for a lock that another session holds."""
+LOCK_SECONDS = 20.0
+"""How long a drop waits for a lock that another session holds, unless DBT_CI_LOCK_SECONDS says otherwise."""
 
 _COLUMNS = ("tool", "pr", "run", "head", "started")
 
@@ -49,6 +49,12 @@ where n.nspname not in ({inside})
 order by 1, 2
 """
 
+# dbt's own listing compares with `ilike`, to which the underscores of a name are wildcards.
+_RELATIONS = """
+select c.relname from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = {schema} and c.relkind in ('r', 'v', 'm', 'p', 'f')
+"""
+
 _SIZES = {
     "postgres": "select sum(pg_total_relation_size(c.oid)) from pg_class as c "
     "inner join pg_namespace as n on n.oid = c.relnamespace where n.nspname = {schema} and c.relkind in ('r', 'm')",
@@ -70,17 +76,16 @@ class Mark:
 class Warehouse:
     """Run statements with the adapter that dbt's last invocation in this process set up.
 
-    `manifest` is where the adapter finds the macros that its own statements are made of. A drop waits
-    `lock_seconds` for locks of other sessions.
+    `manifest` is where the adapter finds the macros that its own statements are made of.
     """
 
-    def __init__(self, adapter_type: str, manifest: Any, *, lock_seconds: float = LOCK_SECONDS) -> None:
+    def __init__(self, adapter_type: str, manifest: Any) -> None:
         from dbt.adapters.factory import get_adapter_by_type
         from dbt_common.context import set_invocation_context
 
         set_invocation_context(dict(os.environ))
         self._type = adapter_type
-        self._lock_seconds = lock_seconds
+        self._lock_seconds = float(os.environ.get("DBT_CI_LOCK_SECONDS") or LOCK_SECONDS)
         self._adapter = get_adapter_by_type(adapter_type)
         self._adapter.set_macro_resolver(manifest)
 
@@ -111,16 +116,13 @@ class Warehouse:
     def read_mark(self, database: str, schema: str) -> Mark | None:
         """Give the schema's mark, None where it has none; DbtFailed where that can't be known."""
         try:
-            with self._connection("mark"):
-                return self._read_mark(database, schema)
+            return self._read_mark(database, schema)
         except DbtFailed as error:
             raise DbtFailed(f"the mark of schema {schema} could not be read: {error}", usage=False) from error
 
     def size(self, database: str, schema: str) -> tuple[int, int | None]:
         """Give the number of relations, the mark left out, and their bytes (None where nobody says)."""
-        with self._connection("list"):
-            found = self._adapter.list_relations_without_caching(self._schema(database, schema))
-        count = sum(r.identifier.lower() != MARK_TABLE for r in found)
+        count = sum(name.lower() != MARK_TABLE for name in self._relations(database, schema))
         if self._type not in _SIZES:
             return count, None
         try:
@@ -230,12 +232,18 @@ class Warehouse:
                 emit({"event": "rows", "rows": chunk})
         return columns
 
+    def _relations(self, database: str, schema: str) -> tuple[str, ...]:
+        if self._is_server:
+            return tuple(name for (name,) in self.query(_RELATIONS.format(schema=self._literal(schema))).rows)
+        with self._connection("list"):
+            found = self._adapter.list_relations_without_caching(self._schema(database, schema))
+        return tuple(r.identifier for r in found)
+
     def _read_mark(self, database: str, schema: str) -> Mark | None:
-        found = self._adapter.list_relations_without_caching(self._schema(database, schema))
-        if not any(r.identifier.lower() == MARK_TABLE for r in found):
+        # No schema with a quote in its name was ever made here; dbt could not even address it.
+        if '"' in schema or MARK_TABLE not in [name.lower() for name in self._relations(database, schema)]:
             return None
-        sql = f"select {', '.join(_COLUMNS)} from {self._mark_table(database, schema)}"
-        _, table = self._adapter.execute(sql, fetch=True)
+        table = self.query(f"select {', '.join(_COLUMNS)} from {self._mark_table(database, schema)}")
         if len(table.rows) != 1:
             return None
         # Two loads of one table may type its columns differently (a PR id looks like a number).
