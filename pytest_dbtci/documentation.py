@@ -36,7 +36,7 @@ def publish(written: Path, directory: Path) -> None:
     try:
         new.mkdir(parents=True)
         try:
-            shutil.copyfile(written / "static_index.html", new / PAGE)
+            (new / PAGE).write_text(_page(written), encoding="utf-8")
             shutil.copyfile(written / "manifest.json", new / MANIFEST)
             _exchange(new, directory, old)
         finally:
@@ -46,6 +46,15 @@ def publish(written: Path, directory: Path) -> None:
             f"the documentation could not be written to {directory}: {error}. "
             "Name a folder that this user may write beside: --dbt-ci-docs DIR."
         ) from error
+
+
+def _page(written: Path) -> str:
+    """Give dbt's page, in which no text of the project or the warehouse can end the script that it stands in."""
+    page = (written / "static_index.html").read_text(encoding="utf-8")
+    for name in ("manifest.json", "catalog.json"):
+        data = (written / name).read_text(encoding="utf-8")
+        page = page.replace(data, data.replace("<", "\\u003c"))
+    return page
 
 
 def _exchange(new: Path, directory: Path, old: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from pytest_dbtci.planning import Planner
 from pytest_dbtci.profile import Profile, read_profile
 from pytest_dbtci.project import Project, find_project, read_project
 from pytest_dbtci.results import Result
-from pytest_dbtci.schemas import check_isolation, local_name, schema_name
+from pytest_dbtci.schemas import check_isolation, schema_name
 
 
 @dataclass(kw_only=True)
@@ -66,9 +67,7 @@ class ReleasePlanner(Planner):
         )
         return self._plan_all(common, repository, project, profile, origin)
 
-    def _plan_all(
-        self, plan: Plan, repository: Repository, project: Project, profile: Profile, origin: Origin
-    ) -> Plan:
+    def _plan_all(self, plan: Plan, repository: Repository, project: Project, profile: Profile, origin: Origin) -> Plan:
         host = self.host = self.start_host(project.directory, "", profile)
         self.written = self.workspace.work / "head"
         self.invocation = self._invocation(project, profile, "run", None)
@@ -90,9 +89,10 @@ class ReleasePlanner(Planner):
     def _plan_rehearsal(self, plan: Plan, project: Project, profile: Profile) -> Plan:
         """Move a copy of the project into schemas of its own, which are marked and dropped as a pull request's."""
         assert self.host is not None
-        name = local_name("rehearsal", f"{plan.target}_{plan.head[:8]}")
+        name = f"rehearsal_{re.sub('[^a-z0-9]+', '_', plan.target.lower())}_{plan.head[:8]}"
         schema = schema_name(self.settings.schema, name, profile.adapter)
-        self.rehearsal = self._invocation(project, profile, "rehearsal", schema)
+        target = {"target_path": self.invocation["target_path"]}
+        self.rehearsal = self._invocation(project, profile, "rehearsal", schema) | target
         view = self.host.ask("copy_into", tree="head", copy="rehearsal", own=plan.schema, schema=schema)
         copied = Manifest.from_dict(view)
         database = self.host.ask("connect", tree="rehearsal", invocation=self.rehearsal)

@@ -58,6 +58,7 @@ class Run:
         self.trouble: DbtCiError | None = None
         self.done: tuple[str, ...] = ()
         self.begun = frozenset[str]()
+        self.released = False
         self.identity = secrets.token_hex(4)
         self.timings: dict[str, float] = {}
         self._tell = tell
@@ -302,6 +303,7 @@ class Run:
         began = time.perf_counter()
         try:
             if not self.plan.rehearsal or self._rehearse(unique_ids):
+                self.released = self.plan.mode == "release"
                 self._ask_for_build("head", self._planner.invocation, unique_ids, self._hear)
         except Cancelled:
             self.trouble = DbtCiError("the build was cancelled before dbt came to it.")
@@ -314,8 +316,8 @@ class Run:
     def _rehearse(self, unique_ids: list[str]) -> bool:
         """Build in the rehearsal's schemas; tell whether all was green, else keep what is to be shown instead."""
         assert isinstance(self._planner, ReleasePlanner)
-        self._tell(f"rehearsing in {self.plan.rehearsal}")
         heard: dict[str, Result] = {}
+        began = time.perf_counter()
 
         def hear(event: dict[str, Any]) -> None:
             if event["event"] == "result":
@@ -329,10 +331,11 @@ class Run:
                 if result.is_bad:
                     self.results.add(result)
             raise
+        finally:
+            self.timings["rehearsal"] = time.perf_counter() - began
         held = list(held_back(self.plan, heard, unique_ids))
         for result in held:
             self._keep(result)
-        self._tell("the rehearsal failed, so nothing is released" if held else "the rehearsal was green: releasing")
         return not held
 
     def _ask_for_build(

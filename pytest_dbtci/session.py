@@ -215,6 +215,8 @@ class Controller(Participant):
         """Say what became of the schemas, and what the plan wants a reader to know."""
         for line in summary_lines(self.plan, self._teardown):
             terminalreporter.write_line(line)
+        if self.plan.rehearsal and self.run.begun and not self.run.released:
+            terminalreporter.write_line(f"dbt-ci: the rehearsal failed, so nothing was released to {self.plan.target}")
         if self._documented:
             terminalreporter.write_line(f"dbt-ci: documentation in {self._documented}")
 

@@ -48,7 +48,9 @@ class Agent:
 
     root: Path
 
-    def run(self, *, fail_on: str = "nothing", full_refresh: bool = True, rehearse: bool = False) -> list[str]:
+    def run(
+        self, *, fail_on: str = "nothing", full_refresh: bool = True, rehearse: bool = False, stage: str = "prod"
+    ) -> list[str]:
         """Return the calls of the stand-in tools, in order."""
         calls = self.root / "calls"
         calls.write_text("")
@@ -65,7 +67,7 @@ class Agent:
         for step in steps():
             if "bash" not in step:
                 continue
-            done = subprocess.run(["bash", "-c", self._expand(step["bash"])], env=environment, cwd=ROOT)
+            done = subprocess.run(["bash", "-c", self._expand(step["bash"], stage)], env=environment, cwd=ROOT)
             if done.returncode:
                 break
         return calls.read_text().splitlines()
@@ -78,7 +80,7 @@ class Agent:
             (tools / name).chmod(0o755)
         return tools
 
-    def _expand(self, script: str) -> str:
+    def _expand(self, script: str, stage: str) -> str:
         (self.root / "image").mkdir(exist_ok=True)
         (self.root / "image" / "dbt.tar.gz").write_bytes(gzip.compress(b"an image"))
         (self.root / "profile").write_text("secure")
@@ -87,7 +89,7 @@ class Agent:
             "Pipeline.Workspace": str(self.root),
             "Build.SourceVersion": "3f2c1aa",
             "profiles.secureFilePath": str(self.root / "profile"),
-            "STAGE": "prod",
+            "STAGE": stage,
         }
         (self.root / "temp").mkdir(exist_ok=True)
         return re.sub(r"\$\(([\w.]+)\)", lambda match: macros[match[1]], script)
@@ -135,7 +137,7 @@ def test_a_release_runs_publishes_and_uploads_in_this_order(agent: Agent) -> Non
         "python -m pip install --requirement deploy/requirements.txt pytest-dbtci",
         f"dbt deps --project-dir examples/dogs --log-path {temp}/logs",
         "python -m pytest --dbt-ci-release prod --dbt-ci-docs /released --dbt-ci-project-dir examples/dogs"
-        f" --junitxml={temp}/release.xml --dbt-ci-full-refresh",
+        f" --junitxml={temp}/release.xml --dbt-ci-full-refresh --dbt-ci-release-behind",
         "docker load",
         "aws ecr get-login-password",
         "docker login --username AWS --password-stdin 1.dkr.ecr.eu-west-1.amazonaws.com",
@@ -151,7 +153,12 @@ def test_a_release_runs_publishes_and_uploads_in_this_order(agent: Agent) -> Non
 
 def test_rehearses_and_keeps_increments_when_told_to(agent: Agent) -> None:
     (call,) = [call for call in agent.run(full_refresh=False, rehearse=True) if "-m pytest" in call]
-    assert call.endswith("release.xml --dbt-ci-rehearse")
+    assert call.endswith("release.xml --dbt-ci-rehearse --dbt-ci-release-behind")
+
+
+def test_only_the_tip_enters_the_first_stage(agent: Agent) -> None:
+    (call,) = [call for call in agent.run(stage="sandbox") if "-m pytest" in call]
+    assert call.endswith("release.xml --dbt-ci-full-refresh")
 
 
 @pytest.mark.parametrize("failing", ["-m pip", "dbt deps", "-m pytest"])
