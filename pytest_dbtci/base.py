@@ -8,21 +8,28 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from pytest_dbtci.errors import UsageError
+from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.git import Repository
 from pytest_dbtci.host import Host
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.profile import Profile
 from pytest_dbtci.project import Project
 
-FORMAT = 2
-"""Raise it when the view of a manifest changes, so that older cached views are not read."""
+_MADE_BY = (Path(__file__).parent / "dbt" / "view.py", Path(__file__).parent / "mentions.py")
+"""The code that makes a view: a view that other code made is not read."""
+
+_DEFAULT_USED = "DBT_DEFAULT_PLACEHOLDER"
+"""What dbt records for a variable that is not set and whose default was used (DEFAULT_ENV_PLACEHOLDER)."""
+
+_PARSE_FLAGS = ("DBT_STATIC_PARSER", "DBT_STORE_FAILURES", "DBT_MAXIMUM_SEED_SIZE_MIB", "DBT_USE_EXPERIMENTAL_PARSER")
+"""dbt's own variables that change what a parse gives."""
 
 _FILES = ("manifest.json", "partial_parse.msgpack", "view.json")
 
@@ -39,7 +46,8 @@ class ParsedBase:
 class Base:
     """Parse the merge base for a target, or find it parsed.
 
-    `cache` is None where nothing may be kept; `work` is the run's own temporary folder.
+    `cache` is None where nothing may be kept; `work` is the run's own temporary folder. In the cache a parse has
+    a folder of its own, `base-KEY-RANDOM`: it counts once `complete.json` is in it, and no run changes another's.
     """
 
     def __init__(
@@ -75,22 +83,15 @@ class Base:
         Raises UsageError when the base can't be parsed.
         """
         key = self._key(profile, target, invocation)
-        kept = self._cache / f"base-{key}" if self._cache else None
-        if kept is not None and (view := self._believable(kept)) is not None:
-            os.utime(kept)
-            return ParsedBase(folder=kept, manifest=Manifest.from_dict(view), cached=True)
-        folder = Path(tempfile.mkdtemp(prefix="base-", dir=self._cache or self._work))
-        parsed = self._parse_into(folder, tree, invocation)
-        if kept is not None:
-            shutil.rmtree(kept, ignore_errors=True)
-            try:
-                folder.rename(kept)
-                folder = kept
-                self._forget_old()
-            except OSError:
-                # Another run was quicker; ours is as good where it lies.
-                pass
-        return ParsedBase(folder=folder, manifest=parsed, cached=False)
+        for kept in sorted(self._cache.glob(f"base-{key}-*")) if self._cache else ():
+            if (view := self._believable(kept)) is not None:
+                os.utime(kept)
+                return ParsedBase(folder=kept, manifest=Manifest.from_dict(view), cached=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"base-{key}-", dir=self._cache or self._work))
+        manifest = self._parse_into(folder, tree, invocation)
+        if self._cache is not None:
+            _forget_old(self._cache)
+        return ParsedBase(folder=folder, manifest=manifest, cached=False)
 
     def _parse_into(self, folder: Path, tree: str, invocation: Mapping[str, Any]) -> Manifest:
         project_dir = self._checkout()
@@ -100,6 +101,7 @@ class Base:
                 tree=tree,
                 invocation={**invocation, "project_dir": str(project_dir), "target_path": str(folder)},
                 view=str(folder / "view.json"),
+                packages_dir=self._project.packages_dir,
                 write=True,
             )
         except UsageError as error:
@@ -108,11 +110,17 @@ class Base:
                 f"the base ({self._commit[:10]}), which the branch is compared with, does not parse: {error}\n"
                 "Mend it on the target branch, or compare with another commit: --dbt-ci-base COMMIT."
             ) from None
-        digests = {name: _digest(folder / name) for name in _FILES}
-        (folder / "complete.json").write_text(json.dumps(digests), encoding="utf-8")
         for other in folder.iterdir():
-            if other.name not in (*_FILES, "complete.json"):
+            if other.name not in _FILES:
                 shutil.rmtree(other) if other.is_dir() else other.unlink()
+        used = _env_vars_of(project_dir, self._project.packages_dir)
+        complete = {
+            "files": {name: _digest(folder / name) for name in _FILES},
+            "environment": {name: self._environ.get(name) for name in sorted(used)},
+        }
+        # Written aside and moved, so that another run sees all of it or nothing.
+        (folder / "complete.new").write_text(json.dumps(complete), encoding="utf-8")
+        (folder / "complete.new").replace(folder / "complete.json")
         return Manifest.from_dict(view)
 
     def _checkout(self) -> Path:
@@ -126,58 +134,83 @@ class Base:
 
     def _link_packages(self, base: Path) -> None:
         """Give the base the packages it names: the head's where both name the same, else its own by `dbt deps`."""
-        wanted = [n for n in ("packages.yml", "dependencies.yml") if (base / n).is_file()]
-        if not wanted:
+        if not any((base / n).is_file() for n in ("packages.yml", "dependencies.yml")):
             return
         head = self._project.directory
-        files = ("packages.yml", "dependencies.yml", "package-lock.yml")
-        if any(_text(base / n) != _text(head / n) for n in files):
-            self._host.ask("deps", project_dir=str(base))
+        if any(_text(base / n) != _text(head / n) for n in ("packages.yml", "dependencies.yml", "package-lock.yml")):
+            self._install(base)
             return
         installed = head / self._project.packages_dir
-        for package in installed.iterdir() if installed.is_dir() else ():
-            place = package.resolve()
+        for package in sorted(installed.iterdir()) if installed.is_dir() else ():
             link = base / self._project.packages_dir / package.name
+            if link.exists():
+                continue  # committed with the base
+            local = self._project.local_packages.get(package.name)
+            place = self._work / "base" / local if local else package
             link.parent.mkdir(exist_ok=True, parents=True)
-            root = self._repository.root.resolve()
-            if package.is_symlink() and place.is_relative_to(root):
-                place = (self._work / "base" / place.relative_to(root)).resolve()
-            link.symlink_to(place, target_is_directory=True)
+            link.symlink_to(place.resolve(), target_is_directory=True)
+
+    def _install(self, base: Path) -> None:
+        try:
+            self._host.ask("deps", project_dir=str(base))
+        except DbtCiError as error:
+            raise UsageError(
+                f"the base ({self._commit[:10]}) names other packages than the branch does, and they can't be "
+                f"installed beside it: {error}\nLet this machine reach the packages' places, or compare with a "
+                "commit that has the same package-lock.yml: --dbt-ci-base COMMIT."
+            ) from None
 
     def _key(self, profile: Profile, target: str, invocation: Mapping[str, Any]) -> str:
         """Digest everything that the parse of the base depends on, as far as it is known beforehand."""
-        output = json.dumps(profile.outputs[target], sort_keys=True, default=str)
-        paths = (self._project.inside, *self._project.local_packages)
+        # The profile as it is written for this parse: a schema that is replaced does not count, nor its variables.
+        output = _text(Path(invocation["profiles_dir"]) / "profiles.yml") or ""
+        paths = (self._project.inside, *sorted(self._project.local_packages.values()))
+        installed = self._project.directory / self._project.packages_dir
         parts = {
+            "format": [_text(p) for p in _MADE_BY],
             "trees": [self._repository.tree(self._commit, "" if p == "." else p) for p in paths],
+            "packages": {p.parent.name: _digest(p) for p in sorted(installed.glob("*/dbt_project.yml"))},
             "dbt": sorted(f"{d.name}=={d.version}" for d in distributions() if d.name.startswith("dbt")),
             "profile": [profile.name, target, output],
-            "environment": {n: self._environ.get(n) for n in sorted(_env_vars(output))},
+            "environment": {n: self._environ.get(n) for n in sorted({*_env_vars(output), *_PARSE_FLAGS})},
             "vars": invocation.get("vars"),
-            "format": FORMAT,
             "project": self._project.inside,
-            "place": str(self._project.directory),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
     def _believable(self, kept: Path) -> dict[str, Any] | None:
         """Give the kept view if every file is whole and the environment that dbt used is the same."""
         try:
-            digests = json.loads((kept / "complete.json").read_text(encoding="utf-8"))
-            if any(digests[name] != _digest(kept / name) for name in _FILES):
+            complete = json.loads((kept / "complete.json").read_text(encoding="utf-8"))
+            if any(complete["files"][name] != _digest(kept / name) for name in _FILES):
                 return None
             view: dict[str, Any] = json.loads((kept / "view.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, KeyError):
+            if any(self._environ.get(name) != value for name, value in complete["environment"].items()):
+                return None
+            return view if all(self._is_same(*used) for used in view["env_vars"].items()) else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        same = all(self._environ.get(name, value) == value for name, value in view["env_vars"].items())
-        return view if same else None
 
-    def _forget_old(self, keep: int = 8) -> None:
-        """Drop the least recently used bases."""
-        assert self._cache is not None
-        kept = sorted(self._cache.glob("base-" + "?" * 24), key=lambda p: p.stat().st_mtime, reverse=True)
-        for old in kept[keep:]:
+    def _is_same(self, name: str, recorded: str) -> bool:
+        """Compare a variable with what dbt recorded: its value, or a mark where the default was used."""
+        return self._environ.get(name) == (None if recorded == _DEFAULT_USED else recorded)
+
+
+def _forget_old(cache: Path, keep: int = 8, seconds: float = 24 * 3600.0) -> None:
+    """Drop all but the bases used last, and what a run that died left; never what may still be in use."""
+    folders = {p: p.stat().st_mtime for p in cache.glob("base-*") if p.is_dir()}
+    whole = sorted((p for p in folders if (p / "complete.json").is_file()), key=folders.__getitem__, reverse=True)
+    for old in (*whole[keep:], *(folders.keys() - whole)):
+        age = time.time() - folders[old]
+        if age > (seconds if old not in whole else 3600.0):
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _env_vars_of(project_dir: Path, packages_dir: str) -> set[str]:
+    """Name the environment variables in project files, which dbt reads before it records what it uses."""
+    folders = (project_dir, *(project_dir / packages_dir).glob("*"))
+    names = ("dbt_project.yml", "packages.yml", "dependencies.yml", "selectors.yml")
+    return {v for f in folders for n in names for v in _env_vars(_text(f / n) or "")}
 
 
 def _digest(path: Path) -> str:

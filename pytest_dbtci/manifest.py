@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -19,8 +19,11 @@ class ManifestNode:
     """One node, source, unit test or exposure as dbt parsed it.
 
     `file` is dbt's `original_file_path` (relative to its package), `patch` the YAML that describes it
-    (`package://path`), `parts` a digest for each part that dbt's state comparison looks at. `writes` tells
-    whether building it leaves a relation behind.
+    (`package://path`). `parts` holds a digest for each part that dbt's state comparison looks at, `effects` one
+    for each that shows after rendering only. `variables` are the dbt variables that its text reads (`*`: one
+    with a computed name), `mentions` the files it names, `dynamic` tells that it calls macros by a computed
+    name, `graph` that it reads other nodes' properties. `writes` tells whether building it leaves a relation
+    behind.
     """
 
     unique_id: str
@@ -42,12 +45,17 @@ class ManifestNode:
     version: str | None = None
     writes: bool = False
     hooks: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    mentions: tuple[str, ...] = ()
+    dynamic: bool = False
+    graph: bool = False
     parts: Mapping[str, str]
+    effects: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestMacro:
-    """One macro: `digest` of its text, `macros` it calls."""
+    """One macro: `digest` of its text, `macros` it calls, and what its text mentions (see ManifestNode)."""
 
     unique_id: str
     name: str
@@ -55,11 +63,18 @@ class ManifestMacro:
     file: str
     digest: str
     macros: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    mentions: tuple[str, ...] = ()
+    dynamic: bool = False
+    graph: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """A parsed project: nodes and macros by unique_id, docs and disabled nodes as unique_id to file."""
+    """A parsed project: nodes and macros by unique_id, docs and disabled nodes as unique_id to `package://path`.
+
+    `parsed` tells how: `partly` from an earlier parse, or `wholly`; empty where it was read from a file.
+    """
 
     project: str
     adapter: str
@@ -69,6 +84,7 @@ class Manifest:
     docs: Mapping[str, str]
     disabled: Mapping[str, str]
     env_vars: Mapping[str, str]
+    parsed: str = ""
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Manifest:
@@ -102,7 +118,11 @@ class Manifest:
         return frozenset(found)
 
 
+def builtin_packages(adapter: str) -> frozenset[str]:
+    """Name the packages of macros that come with dbt and its adapter."""
+    parents = {"redshift": ("dbt_postgres",), "databricks": ("dbt_spark",)}
+    return frozenset(("dbt", f"dbt_{adapter}", *parents.get(adapter, ())))
+
+
 def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-
-

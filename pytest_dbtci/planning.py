@@ -12,15 +12,17 @@ from typing import Any
 
 from pytest_dbtci import ci, selection
 from pytest_dbtci.base import Base, ParsedBase
-from pytest_dbtci.errors import UsageError
+from pytest_dbtci.choice import Choice, Chooser
 from pytest_dbtci.git import Comparison, Repository
 from pytest_dbtci.host import Host
 from pytest_dbtci.manifest import BUILDABLE, Manifest
-from pytest_dbtci.plan import PathChange, Plan, Reason
+from pytest_dbtci.plan import PathChange, Plan
 from pytest_dbtci.profile import Profile, known_target, read_profile
 from pytest_dbtci.project import Project, find_project, read_project
+from pytest_dbtci.safety_net import Evidence
 from pytest_dbtci.schemas import PLACEHOLDER, check_isolation, local_name, schema_name
 from pytest_dbtci.settings import Settings
+from pytest_dbtci.trees import Trees, settings_texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +77,10 @@ class Planner:
             common, base=comparison.base, base_ref=comparison.base_ref, how=comparison.how, head=comparison.head
         )
         if not any(project.can_matter(p) for c in comparison.changes for p in _paths(c)) and self._is_default():
-            changes = tuple(PathChange(path=c.path, status=c.status, effect="none") for c in comparison.changes)
+            changes = tuple(
+                PathChange(path=c.path, status=c.status, effect="none", note="dbt reads no such file")
+                for c in comparison.changes
+            )
             status = f"nothing that dbt reads changed against {comparison.base_ref} ({comparison.base[:10]})"
             return replace(compared, changes=changes, status=status)
         profile = read_profile(
@@ -127,15 +132,17 @@ class Planner:
             host=host,
             cache=self.workspace.cache,
             work=self.workspace.work,
-            environ=settings.environ,
+            environ={**settings.environ, "PR_NUMBER": settings.environ.get("PR_NUMBER") or plan.pr},
         )
-        before = self._parse_base(base, profile, parsing)
+        trees = Trees(host=host, project=project, profile=profile, invocation=parsing, tell=self.tell)
+        with self._step("base parse"):
+            foreign = settings.invocation_dir / settings.state if settings.state else None
+            before = trees.read_state(foreign) if foreign else trees.parse_base(base)
         with self._step("head parse"):
-            self.tell("parsing the head")
-            partial = str(before.folder / "partial_parse.msgpack") if before else ""
-            head = self._parse_head(parsing, partial)
+            head = trees.parse_head(before)
         with self._step("selection"):
-            reasons = self._select(parsing, head, before)
+            choice = self._choose(repository, trees, head, before, comparison)
+            reasons = choice.reasons
         with self._step("deferral"):
             deferrable = self._deferrable(base, profile, parsing)
         ancestors, deferred = selection.add_ancestors(reasons, head, deferrable)
@@ -156,73 +163,48 @@ class Planner:
             )
         schemas = {(n.database, n.schema) for n in writing if n.writes} | {(database, plan.schema)}
         total = sum(1 for n in head.nodes.values() if n.resource_type in BUILDABLE)
-        changes = tuple(PathChange(path=c.path, status=c.status) for c in comparison.changes)
         if not nodes:
             status = (
                 f"dbt finds nothing to build in what changed against {comparison.base_ref} ({comparison.base[:10]})"
             )
-            return replace(plan, mode="nothing", changes=changes, total=total, status=status)
+            return replace(plan, mode="nothing", changes=choice.changes, total=total, notes=choice.notes, status=status)
         return replace(
             plan,
             nodes=selection.with_hooks(nodes, head, project.packages_dir),
             schemas=tuple(sorted(schemas)),
-            changes=changes,
+            changes=choice.changes,
+            notes=choice.notes,
             total=total,
             deferred=deferred,
             defer_target=settings.defer_target or None,
         )
 
-    def _parse_base(self, base: Base, profile: Profile, parsing: dict[str, Any]) -> ParsedBase | None:
-        if not base.exists():
-            return None
-        with self._step("base parse"):
-            self.tell("parsing the base")
-            try:
-                return base.parse("base", profile, profile.target, parsing)
-            except UsageError:
-                # A fault of the profile or the environment shows in both trees: then it is not the base's.
-                self._parse_head(parsing, "")
-                raise
-
-    def _parse_head(self, parsing: dict[str, Any], partial_parse: str) -> Manifest:
-        assert self.host is not None
-        try:
-            parsed = self.host.ask("parse", tree="head", invocation=parsing, partial_parse=partial_parse, write=False)
-        except UsageError as error:
-            raise UsageError(f"dbt can't parse the project in {parsing['project_dir']}.\n{error}") from None
-        return Manifest.from_dict(parsed)
-
-    def _select(self, parsing: dict[str, Any], head: Manifest, before: ParsedBase | None) -> dict[str, Reason]:
-        """Ask dbt what is selected; give each node with its reason."""
-        assert self.host is not None
-        settings, base = self.settings, before.manifest if before else None
-        if before is None:
-            modified = [u for u, n in head.nodes.items() if n.resource_type != "operation"]
-        else:
-            modified = self.host.ask(
-                "select",
-                tree="head",
-                invocation=parsing,
-                select="state:modified",
-                state=str(before.folder),
-                indirect="empty",
-            )
-        chosen = self.host.ask(
-            "select",
-            tree="head",
-            invocation=parsing,
-            select=settings.select.replace("state:modified", "tag:dbtci_modified"),
-            exclude=settings.exclude.replace("state:modified", "tag:dbtci_modified"),
-            marks={"modified": modified},
+    def _choose(
+        self,
+        repository: Repository,
+        trees: Trees,
+        head: Manifest,
+        before: ParsedBase | None,
+        comparison: Comparison,
+    ) -> Choice:
+        settings, work, profile = self.settings, self.workspace.work, trees.profile
+        root, file = repository.root.resolve(), profile.file.resolve()
+        evidence = Evidence(
+            project=trees.project,
+            changes=comparison.changes,
+            base=before.manifest if before else head,
+            head=head,
+            modified=frozenset(),
+            texts=settings_texts(repository, comparison.base, comparison.changes, work),
+            profile=profile.name,
+            target=profile.target,
+            profile_file=file.relative_to(root).as_posix() if file.is_relative_to(root) else None,
+            foreign=bool(settings.state),
         )
-        roots = frozenset(modified)
-        return {
-            unique_id: selection.modified_reason(unique_id, base, head)
-            if unique_id in roots
-            else selection.downstream_reason(unique_id, roots, head)
-            for unique_id in chosen
-            if unique_id in head.nodes and head.nodes[unique_id].resource_type in BUILDABLE
-        }
+        state = before.folder if before else work
+        chooser = Chooser(host=trees.host, invocation=trees.invocation, state=state, work=work)
+        choose = chooser.choose if before else chooser.choose_of_new
+        return choose(evidence, settings.select, settings.exclude)
 
     def _deferrable(self, base: Base, profile: Profile, parsing: dict[str, Any]) -> frozenset[str]:
         target = self.settings.defer_target

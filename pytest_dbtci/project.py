@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
 from pytest_dbtci.errors import UsageError
+from pytest_dbtci.mentions import DATA_SUFFIXES, files, is_named
 from pytest_dbtci.profile import project_file
 
 _RESOURCE_PATHS = {
@@ -33,7 +36,6 @@ ROOT_FILES = (
     ".dbtignore",
     ".env",
 )
-_SUFFIXES = (".sql", ".yml", ".yaml", ".csv", ".md", ".py", ".js")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +44,8 @@ class Project:
 
     `directory` is absolute; `inside` is its place in the repository (POSIX, `.` for the root itself); `name`
     is dbt's. `resources` are the folders that dbt reads, relative to the project; None when they are written
-    with Jinja, so that any folder may be one. `packages_dir` is where packages are installed, `local_packages`
-    the folders of local packages, relative to the repository.
+    with Jinja, so that any folder may be one. `packages_dir` is where packages are installed, relative to the
+    project; `local_packages` the folders of local packages by package name, relative to the repository.
     """
 
     directory: Path
@@ -51,7 +53,27 @@ class Project:
     name: str
     resources: tuple[str, ...] | None
     packages_dir: str
-    local_packages: tuple[str, ...]
+    local_packages: Mapping[str, str]
+
+    def place(self, package: str, file: str) -> str:
+        """Give a file of a package (the project itself is one) relative to the repository."""
+        file = file.replace("\\", "/")
+        if package == self.name:
+            return self.in_repository(file)
+        if package in self.local_packages:
+            folder = self.local_packages[package]
+            return file if folder == "." else f"{folder}/{file}"
+        return self.in_repository(f"{self.packages_dir}/{package}/{file}")
+
+    def package_of(self, path: str) -> str:
+        """Name the package that a repository path belongs to, empty for none."""
+        for package, folder in self.local_packages.items():
+            if path.startswith(folder + "/"):
+                return package
+        inside = self.within(path)
+        if inside is not None and inside.startswith(self.packages_dir + "/"):
+            return inside[len(self.packages_dir) + 1 :].split("/")[0]
+        return "" if inside is None else self.name
 
     def within(self, path: str) -> str | None:
         """Give a repository path relative to the project's folder, None where it lies outside."""
@@ -65,16 +87,40 @@ class Project:
 
     def can_matter(self, path: str) -> bool:
         """Tell whether dbt can see that repository path: when in doubt, it can."""
-        if any(path == p or path.startswith(p + "/") for p in self.local_packages):
+        if any(path == p or path.startswith(p + "/") for p in self.local_packages.values()):
+            return True
+        name = path.rsplit("/", 1)[-1]
+        if name == "profiles.yml" or self.is_named(path):
+            # A profile can lie outside the project, and SQL can name a file that lies anywhere.
             return True
         inside = self.within(path)
         if inside is None:
             return False
-        if inside in ROOT_FILES:
-            return True
-        if not inside.endswith(_SUFFIXES):
-            return _is_under(inside, self.resources) and not inside.startswith(self.packages_dir + "/")
-        return _is_under(inside, self.resources)
+        return inside in ROOT_FILES or _is_under(inside, self.resources) or inside.startswith(self.packages_dir + "/")
+
+    def is_named(self, path: str) -> bool:
+        """Tell whether a file of the project or of a local package may name this one as data or as a module."""
+        ending = path.rpartition(".")[2].lower()
+        return ending in (*DATA_SUFFIXES, "py") and is_named(path, self._named_files)
+
+    @cached_property
+    def _named_files(self) -> frozenset[str]:
+        root = self.directory
+        for _ in PurePosixPath(self.inside).parts:
+            root = root.parent
+        folders = [self.directory / f for f in self.resources or (".",)]
+        folders += [root / f for f in self.local_packages.values()]
+        texts = [p for f in folders for p in _texts(f)] + [self.directory / "dbt_project.yml"]
+        found = set[str]()
+        for path in texts:
+            found.update(files(path.read_text(encoding="utf-8", errors="replace"), python=path.suffix == ".py"))
+        return frozenset(found)
+
+
+def _texts(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = [f for f in folders if not f.startswith(".") and f not in ("target", "node_modules", "logs")]
+        yield from (Path(place, n) for n in names if n.endswith((".sql", ".py", ".yml", ".yaml")))
 
 
 def _is_under(path: str, folders: tuple[str, ...] | None) -> bool:
@@ -99,7 +145,8 @@ def find_project(given: str, rootdir: Path, invocation_dir: Path) -> Path:
     found = sorted(_below(rootdir))
     if not found:
         raise UsageError(
-            f"there is no dbt_project.yml in {rootdir} or below. Run it in the dbt project, or pass --dbt-ci-project-dir."
+            f"there is no dbt_project.yml in {rootdir} or below. Run it in the dbt project, or pass "
+            "--dbt-ci-project-dir."
         )
     if len(found) > 1:
         names = "\n  ".join(str(p.relative_to(rootdir)) for p in found)
@@ -134,23 +181,32 @@ def _resources(data: Mapping[str, Any]) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(found))
 
 
-def _local_packages(directory: Path, repository_root: Path) -> tuple[str, ...]:
+def _local_packages(directory: Path, repository_root: Path) -> dict[str, str]:
+    """Find the local packages, those of local packages included, that lie in the repository."""
+    found: dict[str, str] = {}
+    todo = [directory]
+    while todo:
+        for place in _local_folders(todo.pop()):
+            if not place.is_relative_to(repository_root) or not (place / "dbt_project.yml").is_file():
+                continue
+            name = str(project_file(place)["name"])
+            if name not in found:
+                found[name] = place.relative_to(repository_root).as_posix()
+                todo.append(place)
+    return found
+
+
+def _local_folders(directory: Path) -> list[Path]:
     found = []
     for name in ("packages.yml", "dependencies.yml"):
-        path = directory / name
-        if not path.is_file():
-            continue
         try:
-            packages = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("packages") or []
-        except (yaml.YAMLError, AttributeError):
+            said = yaml.safe_load((directory / name).read_text(encoding="utf-8")) or {}
+            packages = said.get("packages") or []
+        except (OSError, yaml.YAMLError, AttributeError):
             continue
-        for package in packages:
-            local = package.get("local") if isinstance(package, Mapping) else None
-            if local:
-                place = (directory / str(local)).resolve()
-                if place.is_relative_to(repository_root):
-                    found.append(place.relative_to(repository_root).as_posix())
-    return tuple(found)
+        locals_ = [p.get("local") for p in packages if isinstance(p, Mapping)]
+        found += [(directory / str(local)).resolve() for local in locals_ if local]
+    return found
 
 
 def _below(rootdir: Path, depth: int = 4) -> list[Path]:

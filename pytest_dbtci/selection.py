@@ -10,35 +10,6 @@ from pathlib import PurePosixPath
 from pytest_dbtci.manifest import BUILDABLE, READABLE, Manifest, ManifestNode
 from pytest_dbtci.plan import Node, Reason
 
-_PARTS = {
-    "body": "body",
-    "configs": "config",
-    "relation": "relation",
-    "contract": "contract",
-    "persisted_descriptions": "persisted description",
-    "place": "moved",
-}
-_BODY = {"seed": "content", "test": "test definition", "unit_test": "unit test", "source": "source"}
-
-
-def modified_reason(unique_id: str, base: Manifest | None, head: Manifest) -> Reason:
-    """Say what differs in a node that dbt calls modified, from the two manifests."""
-    node = head.nodes[unique_id]
-    if base is None:
-        return Reason(kind="modified", text="modified")
-    before = base.nodes.get(unique_id)
-    if before is None:
-        return Reason(kind="new", text="new")
-    what = []
-    for part, word in _PARTS.items():
-        if node.parts.get(part) != before.parts.get(part):
-            what.append(_BODY.get(node.resource_type, word) if part == "body" else word)
-    for macro in sorted(head.macros_behind(node.macros) | base.macros_behind(before.macros)):
-        now, then = head.macros.get(macro), base.macros.get(macro)
-        if (now and now.digest) != (then and then.digest):
-            what.append(f"macro {macro.rsplit('.', 1)[-1]}")
-    return Reason(kind="modified", text="modified: " + (", ".join(what) or "by dbt's comparison"))
-
 
 def add_ancestors(
     selected: Iterable[str], head: Manifest, deferrable: frozenset[str]

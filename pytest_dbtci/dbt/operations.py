@@ -23,18 +23,35 @@ class Operations:
         self._tree = ""
 
     def parse(
-        self, tree: str, invocation: dict[str, Any], *, partial_parse: str = "", view: str = "", write: bool
+        self,
+        tree: str,
+        invocation: dict[str, Any],
+        *,
+        partial_parse: str = "",
+        packages_dir: str = "",
+        view: str = "",
+        write: bool,
     ) -> dict[str, Any]:
         """Parse a tree and keep its manifest under the name `tree`; give its view.
 
         With `view`, the view is also written to that file, for later runs.
         """
-        manifest = manifests.parse(Invocation(**invocation), partial_parse=partial_parse, write=write)
+        manifest, parsed = manifests.parse(
+            Invocation(**invocation), partial_parse=partial_parse, packages_dir=packages_dir, write=write
+        )
         self._manifests[tree] = manifest
-        seen = manifests.view(manifest)
+        seen = {**manifests.view(manifest), "parsed": parsed}
         if view:
             Path(view).write_text(json.dumps(seen), encoding="utf-8")
         return seen
+
+    def read(self, folder: str) -> dict[str, Any]:
+        """Give the view of the manifest.json in that folder."""
+        return manifests.view(manifests.read(folder))
+
+    def leave_out(self, manifest_file: str, unique_ids: list[str], into: str) -> str:
+        """Write a manifest.json that lacks these nodes; give its folder."""
+        return manifests.leave_out(manifest_file, unique_ids, into)
 
     def attach(self, invocation: dict[str, Any], created: dict[str, Any] | None = None) -> None:
         """Connect without the user's project: parse an empty one, so that schema statements can run.
@@ -46,7 +63,7 @@ class Operations:
         text = json.dumps({"name": "dbt_ci_empty", "profile": invocation["profile"]})
         (folder / "dbt_project.yml").write_text(text, encoding="utf-8")
         self._tree = "empty"
-        self._manifests[self._tree] = manifests.parse(Invocation(**invocation), write=False)
+        self._manifests[self._tree], _ = manifests.parse(Invocation(**invocation), write=False)
         if created is not None:
             self._ownership = Ownership(
                 prefix=created["prefix"],
@@ -106,6 +123,16 @@ class Operations:
         )
         self._tree = tree
         return self._ownership.open(self._warehouse(tree), [(d, s) for d, s in schemas], reuse)
+
+    def copy_tables(self, tree: str, copies: dict[str, list[list[str]]]) -> dict[str, str | None]:
+        """Copy tables (a name to source and target) and tell of each: empty, why not, or None for no table there."""
+        warehouse, told = self._warehouse(tree), dict[str, str | None]()
+        for name, (source, target) in copies.items():
+            try:
+                told[name] = "" if warehouse.copy_table(source, target) else None
+            except DbtFailed as error:
+                told[name] = f"{'.'.join(source)}: {error}"
+        return told
 
     def build(
         self, tree: str, invocation: dict[str, Any], unique_ids: list[str], **how: Any
