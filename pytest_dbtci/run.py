@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from pytest_dbtci import incremental
 from pytest_dbtci.documentation import publish
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.host import Cancelled, Host, HostDied
@@ -78,6 +79,7 @@ class Run:
 
     def prepare(self) -> Plan:
         """Make the plan; UsageError where the user's input is at fault. The warehouse stays untouched."""
+        incremental.check(self.settings)
         workspace = Workspace(work=self._work, cache=self.settings.cache_dir)
         planner = ReleasePlanner if self.settings.release else Planner
         self._planner = planner(
@@ -87,7 +89,7 @@ class Run:
             tell=self._tell,
             timings=self.timings,
         )
-        self.plan = self._planner.make()
+        self.plan = incremental.with_note(self._planner.make(), self.settings.incremental)
         return self.plan
 
     def open(self) -> None:
@@ -239,8 +241,16 @@ class Run:
         if not self._opened:
             return Teardown()
         if keep == "always" or (keep == "failed" and red):
-            return Teardown(kept=tuple(s for _, s in self.plan.schemas))
+            return self._keep_schemas()
         return self._drop()
+
+    def _keep_schemas(self) -> Teardown:
+        kept = tuple(s for _, s in self.plan.schemas)
+        try:
+            self._ask("drop_schemas", keep=True, last=True, within=DROP_SECONDS)
+        except DbtCiError as error:
+            return Teardown(kept=kept, trouble=str(error))
+        return Teardown(kept=kept)
 
     def _ask(self, op: str, **args: Any) -> Any:
         if self._host is None:
@@ -302,6 +312,8 @@ class Run:
         assert self._planner is not None
         began = time.perf_counter()
         try:
+            if self.settings.incremental == "clone":
+                unique_ids = self._copy_deferred(unique_ids)
             if not self.plan.rehearsal or self._rehearse(unique_ids):
                 self.released = self.plan.mode == "release"
                 self._ask_for_build("head", self._planner.invocation, unique_ids, self._hear)
@@ -312,6 +324,26 @@ class Run:
         finally:
             self.timings["build"] = time.perf_counter() - began
             self.results.close()
+
+    def _copy_deferred(self, unique_ids: list[str]) -> list[str]:
+        """Copy what incremental models go on from; give the nodes that can be built then."""
+        planner = self._planner
+        if planner is None or planner.head is None or planner.deferral is None:
+            return unique_ids
+        copies = incremental.copies(self.plan, planner.head, planner.deferral, unique_ids)
+        if not copies:
+            return unique_ids
+        began = time.perf_counter()
+        told = self._ask("copy_tables", tree="head", copies=copies)
+        self.timings["copies"] = time.perf_counter() - began
+        for unique_id in (u for u, why in told.items() if why is None):
+            self._tell(f"{'.'.join(copies[unique_id][0])} is no table, so {unique_id} is built anew")
+        failed = {u: why for u, why in told.items() if why}
+        held = incremental.held_up(self.plan, failed, unique_ids)
+        for result in held:
+            self._keep(result)
+        stopped = {r.unique_id for r in held}
+        return [u for u in unique_ids if u not in stopped]
 
     def _rehearse(self, unique_ids: list[str]) -> bool:
         """Build in the rehearsal's schemas; tell whether all was green, else keep what is to be shown instead."""

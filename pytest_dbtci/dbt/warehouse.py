@@ -181,32 +181,31 @@ class Warehouse:
         except DbtFailed as error:
             raise DbtFailed(f"schema {schema} could not be dropped: {self._why(str(error))}", usage=False) from error
 
-    def copy_table(self, source: tuple[str, str, str], target: tuple[str, str, str]) -> bool:
+    def copy_table(self, source: Sequence[str], target: Sequence[str]) -> bool:
         """Copy a table, content and all, to a place where nothing stands; False where the source is no table.
 
-        Both are database, schema and identifier. On Redshift and PostgreSQL the copy keeps distribution, sort keys
-        and not-null constraints.
+        Both are database, schema and identifier. It is dbt's own clone where that makes a table. On Redshift and
+        PostgreSQL, where it makes a view, the copy keeps distribution, sort keys and not-null constraints.
         """
         with self._connection("copy"):
             database, schema, identifier = source
-            found = self._adapter.get_relation(database=database, schema=schema, identifier=identifier)
-            if found is None or not found.is_table:
+            old = self._adapter.get_relation(database=database, schema=schema, identifier=identifier)
+            if old is None or not old.is_table:
                 return False
-            new = self._render(*target, quote_policy=self._adapter.config.quoting)
-            old = found.render()
-            if not self._is_server:
-                with self._transaction():
-                    self._execute(f"create table {new} as select * from {old}")
-                return True
+            new = self._adapter.Relation.create(*target, quote_policy=self._adapter.config.quoting)
             with self._transaction():
-                self._execute(f"create table {new} (like {old} including defaults)")
-                self._execute(f"insert into {new} select * from {old}")
+                for statement in self._copying(old, new):
+                    self._execute(statement)
             return True
 
-    def can_clone(self) -> bool:
-        """Tell whether `dbt clone` makes real tables with this adapter."""
-        with self._connection("copy"):
-            return bool(self._adapter.execute_macro("can_clone_table"))
+    def _copying(self, old: Any, new: Any) -> tuple[str, ...]:
+        if self._adapter.execute_macro("can_clone_table"):
+            clone = {"this_relation": new, "defer_relation": old}
+            return (str(self._adapter.execute_macro("create_or_replace_clone", kwargs=clone)),)
+        if self._is_server:
+            like = f"create table {new} (like {old} including defaults)"
+            return (like, f"insert into {new} select * from {old}")
+        return (f"create table {new} as select * from {old}",)
 
     def query(self, sql: str, limit: int | None = None) -> Rows:
         """Give the rows of a query as texts; null becomes `null`."""

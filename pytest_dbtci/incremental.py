@@ -1,0 +1,77 @@
+"""Incremental models and snapshots in a fresh schema: say that they are built anew, or copy what they go on from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from pytest_dbtci.errors import UsageError
+from pytest_dbtci.manifest import Manifest
+from pytest_dbtci.plan import Node, Plan
+from pytest_dbtci.results import Result
+from pytest_dbtci.settings import Settings
+
+
+def check(settings: Settings) -> None:
+    """Raise UsageError where copying is asked for and nothing could come of it."""
+    if settings.incremental != "clone":
+        return
+    if not settings.defer_target:
+        raise UsageError(
+            "--dbt-ci-incremental=clone copies from the deferral target: name it with --dbt-ci-defer-target."
+        )
+    if settings.full_refresh:
+        raise UsageError("--dbt-ci-incremental=clone and --dbt-ci-full-refresh contradict each other: leave one out.")
+
+
+def goes_on(node: Node) -> bool:
+    """Tell whether building the node goes on from what is already there."""
+    return node.materialized == "incremental" or node.resource_type == "snapshot"
+
+
+def with_note(plan: Plan, how: str) -> Plan:
+    """Add to the plan's notes what becomes of its incremental models and snapshots."""
+    count = sum(goes_on(n) for n in plan.nodes)
+    if not count or plan.mode != "pull_request":
+        return plan
+    what = f"{count} incremental model{'s' * (count != 1)} or snapshot{'s' * (count != 1)}"
+    if how == "clone":
+        note = f"{what} go on from a copy of {plan.defer_target}'s relation, so that is_incremental() is tested"
+    else:
+        note = (
+            f"{what} run as a full build in a fresh schema, so is_incremental() is not tested; "
+            "--dbt-ci-incremental=clone does that"
+        )
+    return replace(plan, notes=(*plan.notes, note))
+
+
+def copies(plan: Plan, head: Manifest, deferral: Manifest, unique_ids: Iterable[str]) -> dict[str, list[list[str]]]:
+    """Give what to copy: unique_id to source and target, each database, schema and identifier.
+
+    Only what is built the same way in the deferral target is copied: a table that becomes incremental with this
+    pull request is built anew by a release, too.
+    """
+    found = {}
+    for unique_id in unique_ids:
+        node, theirs, ours = plan.node(unique_id), deferral.nodes.get(unique_id), head.nodes.get(unique_id)
+        if node is None or theirs is None or ours is None or not goes_on(node):
+            continue
+        if theirs.materialized == ours.materialized and theirs.relation:
+            found[unique_id] = [[n.database, n.schema, n.identifier] for n in (theirs, ours)]
+    return found
+
+
+def held_up(plan: Plan, failed: Mapping[str, str], unique_ids: Iterable[str]) -> tuple[Result, ...]:
+    """Give the results of nodes whose copy failed (unique_id to why), and of what reads or tests them.
+
+    The nodes come in the plan's order, so that a cause comes before what it skips.
+    """
+    wanted, held = frozenset(unique_ids), dict[str, Result]()
+    for node in plan.nodes:
+        about = () if node.about is None else (node.about,)
+        if node.unique_id in failed:
+            why = f"what --dbt-ci-incremental=clone goes on from could not be copied: {failed[node.unique_id]}"
+            held[node.unique_id] = Result(unique_id=node.unique_id, status="error", message=why, trouble=True)
+        elif node.unique_id in wanted and any(p in held for p in (*node.parents, *about)):
+            held[node.unique_id] = Result(unique_id=node.unique_id, status="skipped")
+    return tuple(held.values())
