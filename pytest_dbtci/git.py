@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pytest_dbtci import git_release
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.git_base import Wanted, default_branch, find_base, remote
+from pytest_dbtci.git_changes import Change, changed_files
 from pytest_dbtci.git_checkout import check_out
 from pytest_dbtci.git_process import Git, GitError
 
-Status = Literal["added", "modified", "deleted", "renamed"]
-
-# git's letters; T is a change of type (a file became a symbolic link), U a conflict that isn't resolved yet.
-_STATUS: dict[str, Status] = {
-    "A": "added",
-    "C": "added",
-    "D": "deleted",
-    "M": "modified",
-    "R": "renamed",
-    "T": "modified",
-    "U": "modified",
-}
-_SUBMODULE = "160000"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """Name one path (posix, from the repository's root) that differs between the base and the work tree.
-
-    A changed submodule stands as the files that changed in it, or as its own path when it isn't checked out.
-    """
-
-    path: str
-    status: Status
-    old_path: str | None = None
+__all__ = ["Change", "Comparison", "Repository"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +56,8 @@ class Repository:
         if commit := self._git.ask("rev-parse", "--quiet", "--verify", "HEAD^{commit}"):
             return commit
         raise UsageError(
-            f"{self.root} has no commit yet, so there is nothing to compare with. Commit the project as it is "
-            "(`git add -A`, then `git commit`); what you change from then on is validated."
+            f"{self.root} has no commit yet, so there is nothing to compare with. Commit the project as it "
+            "is (`git add -A`, then `git commit`); what you change from then on is validated."
         )
 
     def branch(self) -> str | None:
@@ -116,14 +92,15 @@ class Repository:
         head = self.head()
         wanted = Wanted(base=base, target=target, provider_base=provider_base, provider_head=provider_head)
         found = find_base(self._git, head, wanted)
-        changes = tuple(sorted(_changes(self._git, found.commit), key=lambda change: change.path))
+        changes = tuple(sorted(changed_files(self._git, found.commit), key=lambda change: change.path))
         return Comparison(base=found.commit, base_ref=found.ref, head=head, how=found.how, changes=changes)
 
     def checkout(self, commit: str, into: Path, paths: Sequence[str] = ()) -> tuple[str, ...]:
         """Write the files of `commit`, or only those under `paths`, into a directory of its own.
 
         `into` mirrors the repository's layout. Line endings and filters (LFS) apply as in any checkout;
-        a path that the commit lacks is left out. Returns the submodules left empty, as they aren't here. UsageError when a path lies in a submodule that isn't here.
+        a path that the commit lacks is left out. Returns the submodules left empty, as they aren't here;
+        UsageError when one of `paths` lies in such a submodule.
         """
         git_dir = Path(self._git("rev-parse", "--absolute-git-dir"))
         return check_out(self._git, git_dir, commit, into.resolve(), paths)
@@ -133,9 +110,7 @@ class Repository:
         root = self._git("rev-parse", "--verify", f"{commit}^{{tree}}")
         if path in ("", "."):
             return root
-        listed = self._git(
-            "--literal-pathspecs", "ls-tree", "-z", "--full-tree", root, "--", path.rstrip("/")
-        )
+        listed = self._git("--literal-pathspecs", "ls-tree", "-z", "--full-tree", root, "--", path.rstrip("/"))
         return listed.split("\t")[0].split(" ")[2] if listed else None
 
     def remote_tip(self, branch: str) -> str | None:
@@ -164,73 +139,12 @@ class Repository:
 
     def is_clean(self) -> bool:
         """Say whether the work tree is HEAD's: nothing changed, staged, conflicting or untracked."""
-        return not self._git(
-            "status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=none"
-        )
-
-
-def _changes(git: Git, base: str) -> Iterator[Change]:
-    """Yield what differs between a tree and the work tree, untracked files included."""
-    untracked = set(git("ls-files", "--others", "--exclude-standard", "-z").split("\0")) - {""}
-    # Without core.fileMode a file that only became executable has the same object on both sides.
-    diff = (
-        "-c",
-        "core.fileMode=false",
-        "diff",
-        "--raw",
-        "-z",
-        "--no-abbrev",
-        "--no-ext-diff",
-        "--find-renames",
-    )
-    fields = iter(git(*diff, "--ignore-submodules=none", base, "--").split("\0"))
-    changes: dict[str, Change] = {}
-    for field in fields:
-        if not field:
-            break
-        old_mode, new_mode, old, new, letter = field.removeprefix(":").split(" ")
-        status, path = _STATUS[letter[0]], next(fields)
-        if _SUBMODULE in (old_mode, new_mode):
-            yield from _submodule_changes(git, path, status, old if old_mode == _SUBMODULE else None)
-        elif status == "renamed":
-            changes |= _renamed(path, next(fields), still_there=path in untracked)
-        elif old != new or letter == "T":
-            changes[path] = Change(path=path, status=status)
-    for path in untracked:
-        known = changes.get(path)
-        # Out of the index but still on the disk: not deleted. Another repository is listed as `name/`.
-        status = "modified" if known else "added"
-        changes[path] = Change(path=path.rstrip("/"), status=status)
-    yield from changes.values()
-
-
-def _renamed(old: str, new: str, *, still_there: bool) -> dict[str, Change]:
-    if not still_there:
-        return {new: Change(path=new, status="renamed", old_path=old)}
-    return {new: Change(path=new, status="added"), old: Change(path=old, status="modified")}
-
-
-def _submodule_changes(git: Git, module: str, status: Status, old: str | None) -> Iterator[Change]:
-    """Yield the files that changed in a submodule, or the submodule itself when it can't be looked into."""
-    directory = git.directory / module
-    inside = Git(directory)
-    if status == "renamed" or status == "deleted" or not (directory / ".git").exists():
-        yield Change(path=module, status=status if status != "renamed" else "modified")
-        return
-    base = old or inside("hash-object", "-t", "tree", "--stdin")  # the empty tree
-    if inside.ask("rev-parse", "--quiet", "--verify", f"{base}^{{tree}}") is None:
-        yield Change(path=module, status=status)
-        return
-    for change in _changes(inside, base):
-        old_path = f"{module}/{change.old_path}" if change.old_path else None
-        yield replace(change, path=f"{module}/{change.path}", old_path=old_path)
+        return not self._git("status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=none")
 
 
 def _unusable(path: Path, error: GitError) -> UsageError:
     if not path.is_dir():
-        return UsageError(
-            f"{path} is not a directory. Run pytest in the dbt project, or set --dbt-ci-project-dir."
-        )
+        return UsageError(f"{path} is not a directory. Run pytest in the dbt project, or set --dbt-ci-project-dir.")
     if "dubious ownership" in error.stderr:
         return UsageError(
             f"git doesn't read the repository of {path}: it belongs to another user, as is usual in a "

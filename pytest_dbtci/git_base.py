@@ -49,9 +49,9 @@ class Wanted:
 def find_base(git: Git, head: str, wanted: Wanted) -> Base:
     """Return the commit to compare `head` with; UsageError when there is none or it can't be known.
 
-    Tried in this order: the merge base with the wanted branch as this clone has it; when HEAD is the merge
-    commit that a CI system made of the pull request, its other parent; the merge base after fetching the
-    branch and, in a shallow clone, deepening it; the base commit that the CI system names.
+    Tried in this order: the merge base with the wanted branch as this clone has it; the other parent when
+    HEAD is the merge commit that a CI system made of the pull request; the merge base after fetching the
+    branch and deepening a shallow clone; the base commit that the CI system names.
     """
     name = wanted.base or wanted.target or default_branch(git)
     if not name:
@@ -60,8 +60,10 @@ def find_base(git: Git, head: str, wanted: Wanted) -> Base:
             "branch master or main. Say which branch the changes will go to: --dbt-ci-base BRANCH."
         )
     base = _merge_base(git, head, name, explicit=bool(wanted.base))
-    if base is None and (wanted.base is None or wanted.base == wanted.target):
-        base = _merged_into(git, head, name, wanted.provider_head)
+    if wanted.base in (None, wanted.target):
+        merged = _merged_into(git, head, name, wanted.provider_head)
+        if merged and (base is None or base.commit != merged.commit):
+            base = merged  # nearer, where a reused clone still has the branch as it was some runs ago
     if base is not None:
         return base
     base, trouble = _fetched_merge_base(git, head, name, explicit=bool(wanted.base))
@@ -131,19 +133,19 @@ def _merge_base(git: Git, head: str, name: str, *, explicit: bool) -> Base | Non
             "unrelated. Name the branch that this one was made from: --dbt-ci-base BRANCH."
         )
     if len(found) > 1:
-        # Criss-cross merges. A file can be the same in HEAD and in one merge base and yet be changed by merging,
-        # as it differs from the other one: with either as the base that change would be missing. But a file that
-        # is the same in HEAD and at the other branch's tip never is, so against the tip no change is missing.
+        # Criss-cross merges. A file can be the same in HEAD and in one merge base and yet be changed by the
+        # merge, as it differs from another base: with the first as the base that change would be missing. But
+        # merging never changes a file that is the same in HEAD and at the tip, so the tip misses nothing.
         return Base(commit=tip, ref=ref, how=f"tip of the branch, as there are {len(found)} merge bases")
     return Base(commit=found[0], ref=ref, how="merge base")
 
 
 def _merged_into(git: Git, head: str, name: str, provider_head: str | None) -> Base | None:
-    """Return the parent of a CI system's merge commit that isn't the pull request's head; fetch it if need be.
+    """Return the parent of a CI system's merge commit that isn't the pull request's head.
 
     Which parent comes first differs: Azure, GitHub and GitLab merge the pull request into the target,
     Bitbucket and Jenkins the target into the pull request. The commit names both, even where a shallow
-    clone ends.
+    clone ends, and most servers give a commit by its sha.
     """
     header = git("cat-file", "commit", head).partition("\n\n")[0].split("\n")
     parents = [line.removeprefix("parent ") for line in header if line.startswith("parent ")]
@@ -228,12 +230,11 @@ def _no_base(git: Git, head: str, name: str, trouble: str) -> UsageError:
     if _shallow_commits(git):
         setting = next((fix for variable, fix in _FULL_HISTORY.items() if os.environ.get(variable)), None)
         return UsageError(
-            f"This clone is shallow: it holds too little history to find where HEAD ({head[:10]}) left {name}, and "
-            f"the rest can't be fetched. Clone all of it: {setting or 'run `git fetch --unshallow`'}.{said}"
+            f"This clone is shallow: it has too little history to find where HEAD ({head[:10]}) left {name}, "
+            "and the rest can't be fetched. Clone all of it: "
+            f"{setting or 'run `git fetch --unshallow`'}.{said}"
         )
-    names = git(
-        "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes", "refs/tags"
-    ).split()
+    names = git("for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes", "refs/tags").split()
     near = difflib.get_close_matches(name, names, n=5) or names[:5]
     return UsageError(
         f"The base {name!r} is no branch, tag or commit of {git.directory}"

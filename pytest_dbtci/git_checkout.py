@@ -74,9 +74,7 @@ def _submodule(git: Git, git_dir: Path, commit: str, module: str) -> Git | None:
     here = git.directory / module
     if (here / ".git").exists():
         return Git(here)
-    names = git.ask(
-        "config", "--blob", f"{commit}:.gitmodules", "-z", "--get-regexp", r"^submodule\..*\.path$"
-    )
+    names = git.ask("config", "--blob", f"{commit}:.gitmodules", "-z", "--get-regexp", r"^submodule\..*\.path$")
     for key, _, path in (setting.partition("\n") for setting in (names or "").split("\0")):
         kept = git_dir / "modules" / key.removeprefix("submodule.").removesuffix(".path")
         if path == module and (kept / "HEAD").exists():

@@ -78,9 +78,7 @@ class Git:
         git = Git(self.directory, *self._options, *slow, environment=environment)
         return git(*arguments, seconds=NETWORK_SECONDS)
 
-    def _run(
-        self, arguments: tuple[str, ...], stdin: str = "", seconds: float | None = None
-    ) -> tuple[int, str, str]:
+    def _run(self, arguments: tuple[str, ...], stdin: str = "", seconds: float | None = None) -> tuple[int, str, str]:
         try:
             import git  # here, because GitPython looks for git while it is imported
         except ImportError as error:
@@ -106,8 +104,8 @@ class Git:
 
 def _no_git(error: Exception) -> UsageError:
     return UsageError(
-        "git could not be started, and --dbt-ci needs it to see what changed: install git, put it on PATH, or "
-        f"name it in GIT_PYTHON_GIT_EXECUTABLE. ({str(error).strip().splitlines()[0]})"
+        "git could not be started, and --dbt-ci needs it to see what changed: install git, put it on PATH, "
+        f"or name it in GIT_PYTHON_GIT_EXECUTABLE. ({str(error).strip().splitlines()[0]})"
     )
 
 
