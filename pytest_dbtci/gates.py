@@ -118,7 +118,8 @@ def check_sources(repository: Repository, project: Project, head: Manifest, comm
     described = (*(n.patch or "" for n in head.nodes.values()), *head.docs.values())
     read |= {p.partition("://")[2] for p in described if p.startswith(f"{head.project}://")}
     read |= {file for u, file in head.docs.items() if "://" not in file and u.startswith(f"doc.{head.project}.")}
-    paths = {project.in_repository(file.replace("\\", "/")) for file in read}
+    # A hook's file is `./dbt_project.yml`.
+    paths = {project.in_repository(str(PurePosixPath(file.replace("\\", "/")))) for file in read}
     _refuse(path for path in paths if path not in known and known.isdisjoint(_above(path)))
 
 
