@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_dbtci import git_release
 from pytest_dbtci.errors import DbtCiError, UsageError
-from pytest_dbtci.git_base import Wanted, default_branch, find_base, remote
+from pytest_dbtci.git_base import Wanted, default_branch, find_base, parents_of, remote, same
 from pytest_dbtci.git_changes import Change, changed_files
 from pytest_dbtci.git_checkout import check_out
 from pytest_dbtci.git_process import Git, GitError
@@ -80,17 +80,36 @@ class Repository:
         except (OSError, KeyError, ImportError):  # a container whose uid has no name, by version of Python
             return "user"
 
+    def holds(self, commit: str) -> bool:
+        """Say whether HEAD is that commit (its sha may be shortened), was merged from it, or descends from it."""
+        head = self.head()
+        if any(same(known, commit) for known in (head, *parents_of(self._git, head))):
+            return True
+        try:
+            return self._git.ask("merge-base", "--is-ancestor", commit, head) is not None
+        except GitError:
+            return False  # this clone doesn't know the commit, so HEAD, with all its parents, isn't made of it
+
     def compare(
-        self, *, base: str | None, target: str | None, provider_base: str | None, provider_head: str | None
+        self,
+        *,
+        base: str | None,
+        target: str | None,
+        provider_base: str | None,
+        provider_head: str | None,
+        remedy: str = "run `git fetch --unshallow`",
     ) -> Comparison:
         """Compare the work tree with the commit that the branch started from.
 
         `base` is the user's word (branch, tag, commit; compared at its merge base with HEAD), the others are
         the CI system's: the pull request's target branch by its short name, its base commit, its head commit.
+        `remedy` says how to get a clone with its whole history.
         UsageError when the base is unknown, unrelated, or cut off by a shallow clone that can't be deepened.
         """
         head = self.head()
-        wanted = Wanted(base=base, target=target, provider_base=provider_base, provider_head=provider_head)
+        wanted = Wanted(
+            base=base, target=target, provider_base=provider_base, provider_head=provider_head, remedy=remedy
+        )
         found = find_base(self._git, head, wanted)
         changes = tuple(sorted(changed_files(self._git, found.commit), key=lambda change: change.path))
         return Comparison(base=found.commit, base_ref=found.ref, head=head, how=found.how, changes=changes)

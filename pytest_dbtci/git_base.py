@@ -8,7 +8,6 @@ last, and without any answer there is an error, never an empty comparison.
 from __future__ import annotations
 
 import difflib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +16,6 @@ from pytest_dbtci.git_process import Git, GitError
 
 # Commits to add to a shallow clone, round by round, before all of its history is fetched.
 _DEEPEN = ("--deepen=50", "--deepen=500", "--unshallow")
-
-# The variable that a CI system sets, and the setting there that clones enough history.
-_FULL_HISTORY = {
-    "TF_BUILD": "on the pipeline's `checkout: self` step set `fetchDepth: 0` and `persistCredentials: true`",
-    "GITHUB_ACTIONS": "give actions/checkout `fetch-depth: 0`",
-    "GITLAB_CI": 'set the variable `GIT_DEPTH: "0"` on the job',
-    "BITBUCKET_BUILD_NUMBER": "set `clone: depth: full` on the step",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +29,16 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Hold what the user (`base`) and the CI system (the rest) say about the base; None where they don't."""
+    """Hold what the user (`base`) and the CI system (the rest) say about the base; None where they don't.
+
+    `remedy` says, in half a sentence, how to get a clone with its whole history.
+    """
 
     base: str | None
     target: str | None
     provider_base: str | None
     provider_head: str | None
+    remedy: str
 
 
 def find_base(git: Git, head: str, wanted: Wanted) -> Base:
@@ -70,7 +65,7 @@ def find_base(git: Git, head: str, wanted: Wanted) -> Base:
     if base is None and wanted.base is None and wanted.provider_base:
         base = _named_by_provider(git, head, wanted.provider_base)
     if base is None:
-        raise _no_base(git, head, name, trouble)
+        raise _no_base(git, head, name, trouble, wanted.remedy)
     return base
 
 
@@ -147,9 +142,8 @@ def _merged_into(git: Git, head: str, name: str, provider_head: str | None) -> B
     Bitbucket and Jenkins the target into the pull request. The commit names both, even where a shallow
     clone ends, and most servers give a commit by its sha.
     """
-    header = git("cat-file", "commit", head).partition("\n\n")[0].split("\n")
-    parents = [line.removeprefix("parent ") for line in header if line.startswith("parent ")]
-    others = [parent for parent in parents if not _same(parent, provider_head)]
+    parents = parents_of(git, head)
+    others = [parent for parent in parents if not same(parent, provider_head)]
     if len(parents) != 2 or len(others) != 1:
         return None
     parent = others[0]
@@ -162,7 +156,13 @@ def _merged_into(git: Git, head: str, name: str, provider_head: str | None) -> B
     return Base(commit=parent, ref=f"{where}/{name}" if where else name, how="parent of the merge commit")
 
 
-def _same(commit: str, named: str | None) -> bool:
+def parents_of(git: Git, commit: str) -> tuple[str, ...]:
+    """Return the parents that a commit names, whether or not a shallow clone holds them."""
+    header = git("cat-file", "commit", commit).partition("\n\n")[0].split("\n")
+    return tuple(line.removeprefix("parent ") for line in header if line.startswith("parent "))
+
+
+def same(commit: str, named: str | None) -> bool:
     """Say whether a CI system's name, which may be shortened (Bitbucket's is), means `commit`."""
     return named is not None and len(named) >= 7 and commit.startswith(named.lower())
 
@@ -225,14 +225,13 @@ def _named_by_provider(git: Git, head: str, commit: str) -> Base | None:
     return Base(commit=full, ref=commit, how="the provider's base commit")
 
 
-def _no_base(git: Git, head: str, name: str, trouble: str) -> UsageError:
+def _no_base(git: Git, head: str, name: str, trouble: str, remedy: str) -> UsageError:
     said = f"\ngit said: {trouble}" if trouble else ""
     if _shallow_commits(git):
-        setting = next((fix for variable, fix in _FULL_HISTORY.items() if os.environ.get(variable)), None)
         return UsageError(
             f"This clone is shallow: it has too little history to find where HEAD ({head[:10]}) left {name}, "
             "and the rest can't be fetched. Clone all of it: "
-            f"{setting or 'run `git fetch --unshallow`'}.{said}"
+            f"{remedy}.{said}"
         )
     names = git("for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes", "refs/tags").split()
     near = difflib.get_close_matches(name, names, n=5) or names[:5]

@@ -13,6 +13,7 @@ from typing import Any
 from pytest_dbtci import ci, selection
 from pytest_dbtci.base import Base, ParsedBase
 from pytest_dbtci.choice import Choice, Chooser
+from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git import Comparison, Repository
 from pytest_dbtci.host import Host
 from pytest_dbtci.manifest import BUILDABLE, Manifest
@@ -107,12 +108,19 @@ class Planner:
         return self.settings.select == "state:modified+" and not self.settings.state
 
     def _compare(self, repository: Repository, build: ci.Build) -> Comparison:
+        if build.pr and build.head_sha and not repository.holds(build.head_sha):
+            raise UsageError(
+                f"this checkout is not pull request {build.pr}: HEAD ({repository.head()[:10]}) is neither its head "
+                f"{build.head_sha[:10]} nor made of it, so nothing was validated. Check out the pull request's merge "
+                f"commit or head, with its history: {ci.remedy(build)}."
+            )
         with self._step("git"):
             return repository.compare(
                 base=self.settings.base or None,
                 target=build.target_branch,
                 provider_base=build.base_sha,
                 provider_head=build.head_sha,
+                remedy=ci.remedy(build),
             )
 
     def _plan_nodes(

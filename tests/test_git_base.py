@@ -15,7 +15,6 @@ from tests.repositories import CHECKOUTS, Checkout, Remote, commit, git, reposit
 
 PULL_REQUEST_FILES = [("models/fact_dogs.sql", "modified"), ("models/fact_walks.sql", "added")]
 
-PROVIDER_VARIABLES = ("TF_BUILD", "GITHUB_ACTIONS", "GITLAB_CI", "BITBUCKET_BUILD_NUMBER")
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +26,6 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Remote:
 def _own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in repositories.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    for name in PROVIDER_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
 
 
 def compare(checkout: Checkout, base: str | None = None) -> Comparison:
@@ -75,31 +72,16 @@ def test_needs_no_network_when_the_clone_holds_the_history(how: str, origin: Rem
     assert compare(checkout).base == checkout.base
 
 
-@pytest.mark.parametrize(
-    ("variable", "how", "setting"),
-    [
-        ("TF_BUILD", "azure_shallow", "`fetchDepth: 0` and `persistCredentials: true`"),
-        ("GITHUB_ACTIONS", "github_shallow", "`fetch-depth: 0`"),
-        ("GITLAB_CI", "gitlab_detached", '`GIT_DEPTH: "0"`'),
-        ("BITBUCKET_BUILD_NUMBER", "github_shallow", "`clone: depth: full`"),
-        (None, "github_shallow", "`git fetch --unshallow`"),
-    ],
-)
 def test_names_the_setting_to_change_when_history_is_missing_and_the_remote_gives_none(
-    variable: str | None,
-    how: str,
-    setting: str,
-    origin: Remote,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    origin: Remote, tmp_path: Path
 ) -> None:
-    checkout = CHECKOUTS[how](origin, tmp_path / "clone")
+    checkout = CHECKOUTS["azure_shallow"](origin, tmp_path / "clone")
     without_remote(checkout.path)
-    if variable:
-        monkeypatch.setenv(variable, "true")
     with pytest.raises(UsageError, match="shallow") as caught:
-        compare(checkout)
-    assert setting in str(caught.value)
+        Repository.find(checkout.path).compare(
+            base=None, target="master", provider_base=None, provider_head=None, remedy="set `fetchDepth: '0'`"
+        )
+    assert "set `fetchDepth: '0'`" in str(caught.value)
     assert "nothing-here.git" in str(caught.value), "git's own words are shown"
 
 
