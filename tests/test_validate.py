@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tarfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -177,3 +181,26 @@ def test_collecting_only_shows_the_plan_and_touches_no_warehouse(dogs: Path) -> 
     assert "<model fact_dogs  modified: body" in run.output
     assert "<model top_dogs  downstream of fact_dogs" in run.output
     assert not (dogs / "warehouse.duckdb").exists()
+
+
+@pytest.mark.slow
+def test_the_junit_file_with_every_outcome_is_valid_for_jenkins(red: Validation, tmp_path: Path) -> None:
+    import xmlschema  # the only test here that needs it, and the built wheel's environment has it not
+
+    # The schema comes with pytest's own source, which its wheel leaves out.
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary=pytest"]
+    subprocess.run([*download, f"--dest={tmp_path}", f"pytest=={pytest.__version__}"], check=True)
+    (source,) = tmp_path.glob("pytest-*.tar.gz")
+    with tarfile.open(source) as archive:
+        member = next(m for m in archive if m.name.endswith("/junit-10.xsd"))
+        found = archive.extractfile(member)
+        assert found is not None
+        (tmp_path / "junit-10.xsd").write_bytes(found.read())
+    tree = ElementTree.parse(red.junit)
+    # It knows no properties of a test case; pytest writes them, and consumers take or ignore them.
+    for case in tree.iter("testcase"):
+        for properties in case.findall("properties"):
+            case.remove(properties)
+    assert {c.outcome for c in red.cases.values()} == {"passed", "failed", "skipped"}
+    errors = list(xmlschema.XMLSchema(str(tmp_path / "junit-10.xsd")).iter_errors(tree))
+    assert errors == []
