@@ -61,7 +61,8 @@ def changed_files(git: Git, base: str) -> Iterator[Change]:
             changes |= _renamed(path, next(fields), still_there=path in untracked)
         elif _SUBMODULE in (old_mode, new_mode):
             yield from _submodule_changes(git, path, status, old if old_mode == _SUBMODULE else None)
-        elif old != new or letter == "T":
+        elif old != new or letter != "M":
+            # A file that was added has no object yet where the index is older than the disk (a copied clone).
             changes[path] = Change(path=path, status=status)
     for path in untracked:
         # Out of the index but still on the disk: not deleted. Another repository is listed as `name/`.
