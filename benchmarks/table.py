@@ -37,8 +37,9 @@ class Comparison:
 
 
 def totals_table(comparisons: Iterable[Comparison]) -> str:
-    """Show wall, CPU and memory of both, and the plugin's share of the script's."""
-    header = ("warehouse", "models", "mode", "nodes", "script s", "plugin s", "ratio", "CPU ratio", "peak MiB", "ratio")
+    """Show wall time, CPU time and memory of both, and the plugin's share of the script's."""
+    pairs = [(f"script {what}", f"plugin {what}", "ratio") for what in ("s", "CPU s", "MiB")]
+    header = ("warehouse", "models", "mode", "nodes", *(name for pair in pairs for name in pair))
     return _markdown(header, [_totals(c) for c in comparisons])
 
 
@@ -60,23 +61,17 @@ def steps_table(comparisons: Iterable[Comparison]) -> str:
 
 def _totals(comparison: Comparison) -> tuple[str, ...]:
     script, plugin = ([run.cost for run in runs] for runs in (comparison.script, comparison.plugin))
-    wall, own_wall = median(c.wall for c in script), median(c.wall for c in plugin)
-    cpu, own_cpu = median(c.cpu for c in script), median(c.cpu for c in plugin)
-    peak, own_peak = median(c.peak for c in script), median(c.peak for c in plugin)
+    walls = _pair(comparison.parse_alone or [c.wall for c in script], [c.wall for c in plugin], ".1f")
     if comparison.parse_alone:
-        wall = median(comparison.parse_alone)
-        return (
-            *_situation(comparison),
-            f"{wall:.1f} (dbt parse)",
-            f"{own_wall:.1f}",
-            f"{own_wall / wall:.2f}",
-            "",
-            "",
-            "",
-        )
-    ratios = (own_wall / wall, own_cpu / cpu, own_peak / peak)
-    costs = (f"{wall:.1f}", f"{own_wall:.1f}", f"{ratios[0]:.2f}", f"{ratios[1]:.2f}")
-    return (*_situation(comparison), *costs, f"{peak:.0f}, {own_peak:.0f}", f"{ratios[2]:.2f}")
+        return (*_situation(comparison), f"{walls[0]} (dbt parse)", *walls[1:], *[""] * 6)
+    cpu = _pair([c.cpu for c in script], [c.cpu for c in plugin], ".1f")
+    peak = _pair([c.peak for c in script], [c.peak for c in plugin], ".0f")
+    return (*_situation(comparison), *walls, *cpu, *peak)
+
+
+def _pair(script: Sequence[float], plugin: Sequence[float], form: str) -> tuple[str, str, str]:
+    before, after = median(script), median(plugin)
+    return f"{before:{form}}", f"{after:{form}}", f"{after / before:.2f}"
 
 
 def _situation(comparison: Comparison) -> tuple[str, ...]:

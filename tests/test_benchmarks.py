@@ -130,8 +130,8 @@ def test_shows_medians_and_ratios() -> None:
         warehouse="duckdb", models=10, mode="unchanged", script=script, plugin=plugin, parse_alone=(50.0,)
     )
     rows = totals_table([cold, unchanged]).splitlines()
-    assert rows[2] == "| duckdb | 2,000 | cold | 7 | 20.0 | 5.0 | 0.25 | 0.25 | 20, 5 | 0.25 |"
-    assert rows[3] == "| duckdb | 10 | unchanged | 7 | 50.0 (dbt parse) | 5.0 | 0.10 |  |  |  |"
+    assert rows[2] == "| duckdb | 2,000 | cold | 7 | 20.0 | 5.0 | 0.25 | 20.0 | 5.0 | 0.25 | 20 | 5 | 0.25 |"
+    assert rows[3] == "| duckdb | 10 | unchanged | 7 | 50.0 (dbt parse) | 5.0 | 0.10 |  |  |  |  |  |  |"
     steps = steps_table([cold, unchanged]).splitlines()
     assert "| build | 10.00 | 2.50 |" in steps
     assert steps[-1] == "| git, JUnit, pytest | 10.00 | 2.50 |"
