@@ -120,7 +120,7 @@ def held_back(plan: Plan, rehearsed: Mapping[str, Result], wanted: Iterable[str]
             message = "dbt ended the rehearsal without a result for it"
             yield Result(unique_id=node.unique_id, status="no result", message=message, trouble=True)
         elif result.is_bad:
-            yield result
+            yield replace(result, message=f"{result.message}\n\nThis was the rehearsal: nothing was released.")
         elif result.outcome == "skipped":
             yield replace(result, message=result.message or why)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from tests.validation import Validation, validate
 
 PROD = "--dbt-ci-release=prod"
 MASTER = {**AZURE, "BUILD_REASON": "Manual", "BUILD_SOURCEBRANCH": "refs/heads/master"}
+LAPTOP: dict[str, str] = {}
 MODEL = "models/staging/dim_dog.sql"
 
 
@@ -162,18 +163,18 @@ def test_releases_nothing_when_the_remote_cannot_be_asked(master: Path) -> None:
     assert demo.contents(master) == before
 
 
-def origin(directory: Path, *, behind: bool = False, **environ: str) -> Origin:
+def origin(directory: Path, environ: Mapping[str, str] = LAPTOP, *, behind: bool = False) -> Origin:
     """Ask whether HEAD may be released."""
     return check_origin(Repository.find(directory), ci.detect(environ), behind=behind)
 
 
-@pytest.mark.parametrize("environ", [{}, MASTER], ids=["laptop", "azure"])
+@pytest.mark.parametrize("environ", [LAPTOP, MASTER], ids=["laptop", "azure"])
 def test_accepts_the_tip_on_the_branch_and_detached(master: Path, environ: dict[str, str]) -> None:
     tip = demo.git(master, "rev-parse", "HEAD").strip()
     expected = Origin(branch="master", commit=tip, how="the remote's tip")
-    assert origin(master, **environ) == expected
+    assert origin(master, environ) == expected
     demo.git(master, "checkout", "--quiet", "--detach")
-    assert origin(master, **environ) == expected
+    assert origin(master, environ) == expected
 
 
 def test_accepts_an_earlier_commit_when_told_to(master: Path) -> None:
@@ -192,7 +193,7 @@ def test_accepts_an_earlier_commit_in_a_shallow_clone(master: Path, tmp_path: Pa
     demo.git(tmp_path, "clone", "--quiet", "--depth=1", url, str(clone))
     demo.git(clone, "fetch", "--quiet", "--depth=1", "origin", demo.git(master, "rev-parse", "HEAD~2").strip())
     demo.git(clone, "checkout", "--quiet", "FETCH_HEAD")
-    assert origin(clone, behind=True, **MASTER).commit == demo.git(master, "rev-parse", "HEAD~2").strip()
+    assert origin(clone, MASTER, behind=True).commit == demo.git(master, "rev-parse", "HEAD~2").strip()
 
 
 def test_refuses_what_was_never_merged_even_when_told_to_go_back(master: Path) -> None:
