@@ -28,7 +28,7 @@ _SUBMODULE = "160000"
 
 # Without core.fileMode a file that only became executable has the same object on both sides.
 _DIFF = (
-    *("-c", "core.fileMode=false", "diff", "--raw", "-z", "--no-abbrev", "--no-ext-diff"),
+    *("-c", "core.fileMode=false", "diff", "--raw", "-z", "--no-abbrev"),
     *("--find-renames", "--ignore-submodules=none"),
 )
 
@@ -102,5 +102,4 @@ def _own_index(git: Git) -> Iterator[Git]:
         if index.exists():
             # The time counts: a file as young as the index is read, as it may have changed since.
             shutil.copy2(index, copy)
-        environment = {"GIT_INDEX_FILE": str(copy)}
-        yield Git(git.directory, "-c", "core.splitIndex=false", environment=environment)
+        yield Git(git.directory, environment={"GIT_INDEX_FILE": str(copy)})

@@ -11,9 +11,6 @@ from pytest_dbtci.git_process import Git
 
 _SUBMODULE = "160000"
 
-# A sparse or split index, or a file system monitor, belongs to the user's work tree and not to this one.
-_PLAIN = ("core.sparseCheckout=false", "core.splitIndex=false", "core.fsmonitor=false", "core.bare=false")
-
 
 def check_out(git: Git, git_dir: Path, commit: str, into: Path, paths: Sequence[str]) -> tuple[str, ...]:
     """Write `paths` of `commit` (all of it when empty) under `into`; return the submodules left empty.
@@ -24,10 +21,9 @@ def check_out(git: Git, git_dir: Path, commit: str, into: Path, paths: Sequence[
     """
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="dbt-ci-index-") as private:
-        options = [option for setting in _PLAIN for option in ("-c", setting)]
         own = Git(
             into,
-            *(*options, f"--git-dir={git_dir}", f"--work-tree={into}"),
+            *("-c", "core.fsmonitor=false", f"--git-dir={git_dir}", f"--work-tree={into}"),
             environment={"GIT_INDEX_FILE": str(Path(private) / "index")},
         )
         own("read-tree", commit)

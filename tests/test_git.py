@@ -93,6 +93,18 @@ def test_a_file_touched_without_a_change_is_none(project: Path) -> None:
     assert (project / ".git/index").read_bytes() == index, "the user's index isn't even refreshed"
 
 
+def test_a_copied_clone_whose_index_is_older_than_its_files_tells_the_same(project: Path, tmp_path: Path) -> None:
+    commit(project, {"models/new.sql": "select 1\n", MODEL: "select 2\n", "models/dim_dog.sql": None})
+    write(project, {"models/dim_cat.sql": ""})
+    git(project, "add", "-A")
+    before = changes(project)
+    shutil.copytree(project, tmp_path / "copy")
+    for path in (tmp_path / "copy/models").iterdir():
+        os.utime(path, (1, 1))
+    assert changes(tmp_path / "copy") == before
+    assert [change.status for change in before] == ["added", "deleted", "modified", "added"]
+
+
 def test_changes_since_on_the_target_branch_are_not_the_branch_s(project: Path) -> None:
     commit(project, {"models/mine.sql": "select 1\n"})
     git(project, "checkout", "-q", "master")

@@ -16,7 +16,6 @@ from tests.repositories import CHECKOUTS, Checkout, Remote, commit, git, reposit
 PULL_REQUEST_FILES = [("models/fact_dogs.sql", "modified"), ("models/fact_walks.sql", "added")]
 
 
-
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Remote:
     return repositories.remote(tmp_path_factory.mktemp("origin"))
@@ -93,10 +92,10 @@ def test_takes_the_parent_that_a_shallow_merge_commit_still_holds(origin: Remote
     assert (comparison.base, comparison.how) == (origin.target_tip, "parent of the merge commit")
 
 
-def test_a_depth_of_one_is_left_at_one_commit_more(origin: Remote, tmp_path: Path) -> None:
+def test_a_clone_of_depth_one_gets_one_commit_more(origin: Remote, tmp_path: Path) -> None:
     checkout = CHECKOUTS["azure_shallow"](origin, tmp_path / "clone")
     compare(checkout)
-    assert git(checkout.path, "rev-list", "--all", "--count") == "1"
+    assert git(checkout.path, "rev-list", "--count", "HEAD", origin.target_tip) == "2"
 
 
 def test_deepens_a_shallow_clone_when_the_provider_says_nothing_about_its_merge(origin: Remote, tmp_path: Path) -> None:
@@ -331,9 +330,10 @@ def test_fetching_never_asks_and_ends_in_time(origin: Remote, tmp_path: Path, mo
     assert "BatchMode=yes" in seen.read_text()
 
 
-def test_hides_a_password_in_what_git_says(origin: Remote, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["http", "git"])
+def test_hides_a_password_in_what_git_says(scheme: str, origin: Remote, tmp_path: Path) -> None:
     checkout = CHECKOUTS["gitlab_detached"](origin, tmp_path / "clone")
-    git(checkout.path, "remote", "set-url", "origin", "http://ci:s3cret@127.0.0.1:9/dogs.git")
+    git(checkout.path, "remote", "set-url", "origin", f"{scheme}://ci:s3cret@127.0.0.1:9/dogs.git")
     with pytest.raises(UsageError, match="shallow") as caught:
         compare(checkout)
     assert "s3cret" not in str(caught.value)

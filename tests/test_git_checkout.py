@@ -110,7 +110,7 @@ def test_links_and_modes_are_kept(tmp_path: Path, into: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ["core.splitIndex=true", "core.fsmonitor=true", "index.sparse=true", "core.bare=false"]
+    "setting", ["core.splitIndex=true", "core.fsmonitor=true", "index.sparse=true", "core.untrackedCache=true"]
 )
 def test_settings_of_the_user_s_index_don_t_reach_ours(setting: str, tmp_path: Path, into: Path) -> None:
     path = repository(tmp_path / "project")
@@ -126,6 +126,17 @@ def test_a_sparse_checkout_still_gives_all_of_the_commit(tmp_path: Path, into: P
     git(path, "sparse-checkout", "set", "dbt")
     Repository.find(path).checkout("HEAD", into)
     assert contents(into) == {"dbt/a.sql": "1\n", "other/b.sql": "1\n"}
+
+
+def test_a_worktree_of_a_bare_repository_is_read_like_any_other(tmp_path: Path, into: Path) -> None:
+    git(tmp_path, "clone", "-q", "--bare", str(repository(tmp_path / "project")), "bare.git")
+    git(tmp_path / "bare.git", "worktree", "add", "-q", "-b", "feature", str(tmp_path / "linked"))
+    write(tmp_path / "linked", {MODEL: "select 2\n"})
+    repo = Repository.find(tmp_path / "linked")
+    comparison = repo.compare(base="master", target=None, provider_base=None, provider_head=None)
+    assert [change.path for change in comparison.changes] == [MODEL]
+    repo.checkout("master", into)
+    assert contents(into) == BASE
 
 
 def test_a_place_inside_the_work_tree_is_fine(tmp_path: Path) -> None:
