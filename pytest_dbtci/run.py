@@ -383,6 +383,7 @@ class Run:
             defer_state=self._planner.defer_state,
             full_refresh=self.settings.full_refresh,
             show_rows=self.settings.show_rows,
+            batch_tests=self.settings.batch_tests,
         )
 
     def _hear(self, event: dict[str, Any]) -> None:

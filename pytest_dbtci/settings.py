@@ -163,6 +163,12 @@ OPTIONS: tuple[Option, ...] = (
         in_ini=False,
     ),
     Option(
+        name="batch-tests",
+        kind="flag",
+        help="ask many data tests in one query, those that nothing waits for; the others stay with dbt",
+        default="false",
+    ),
+    Option(
         name="show-rows",
         kind="number",
         metavar="N",
@@ -226,6 +232,7 @@ class Settings:
     sweep: Literal["off", "list", "drop"] = "off"
     sweep_age: str = ""
     sweep_pr: str = ""
+    batch_tests: bool = False
     show_rows: int = 5
     summary: str = ""
     comment: bool = False

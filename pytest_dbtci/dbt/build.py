@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pytest_dbtci.dbt import batches
+from pytest_dbtci.dbt.batchable import batchable
 from pytest_dbtci.dbt.invocation import Invocation, plain
 from pytest_dbtci.dbt.manifests import MARK, mark
 from pytest_dbtci.dbt.warehouse import Warehouse
@@ -24,27 +26,46 @@ def build(
     defer_state: str = "",
     full_refresh: bool = False,
     show_rows: int = 5,
+    batch_tests: bool = False,
 ) -> dict[str, Any]:
     """Build these nodes, and no others, with the manifest (which can be built from only once).
 
     `emit` gets `{"event": "start", "unique_id"}` and `{"event": "result", "result": {...}}` (see
     `pytest_dbtci.results.Result`) while dbt works, from dbt's threads. Results that dbt reports only at the
-    end (hooks of the start, nodes left out by fail-fast) follow when it ends. Raises DbtFailed when dbt
+    end (hooks of the start, nodes left out by fail-fast) follow when it ends. With `batch_tests`, the data
+    tests that nothing waits for come last, many in a query: see `batches.run`. Raises DbtFailed when dbt
     itself failed, KeyboardInterrupt when it was cancelled.
     """
-    mark(manifest, "build", unique_ids)
-    args = ["--select", f"tag:{MARK}build", "--indirect-selection", "empty"]
-    args += ["--defer", "--favor-state", "--defer-state", defer_state] if defer_state else ["--no-defer"]
+    args = ["--defer", "--favor-state", "--defer-state", defer_state] if defer_state else ["--no-defer"]
     args += ["--full-refresh"] if full_refresh else []
+    planned = list(unique_ids)
+    last = set(batchable(manifest, planned)) if batch_tests else set[str]()
     listener = Listener(manifest, emit, show_rows)
+    elapsed = 0.0
+    if first := [u for u in planned if u not in last]:
+        elapsed += _build(invocation, manifest, first, args, listener)
+    if last:
+        tests = [u for u in planned if u in last]
+        left = batches.run(invocation, manifest, planned, tests, listener)
+        if left:
+            batches.forget_hooks(manifest)
+            elapsed += _build(invocation, manifest, left, ["--no-defer"], listener)
+    return {"elapsed": elapsed}
+
+
+def _build(
+    invocation: Invocation, manifest: Any, unique_ids: Iterable[str], args: Iterable[str], listener: Listener
+) -> float:
+    mark(manifest, "build", unique_ids)
+    select = ["--select", f"tag:{MARK}build", "--indirect-selection", "empty"]
     try:
-        results = invocation.run("build", *args, manifest=manifest, callbacks=[listener])
+        results = invocation.run("build", *select, *args, manifest=manifest, callbacks=[listener])
     finally:
         if listener.error is not None:
             raise listener.error
     for result in results.results if results else ():
         listener.add(result.node.unique_id, result, getattr(result.node, "relation_name", None))
-    return {"elapsed": getattr(results, "elapsed_time", 0.0)}
+    return float(getattr(results, "elapsed_time", 0.0))
 
 
 class Listener:
@@ -56,16 +77,16 @@ class Listener:
 
     def __init__(self, manifest: Any, emit: Emit, show_rows: int) -> None:
         self.error: BaseException | None = None
+        self.statuses: dict[str, str] = {}
         self._manifest = manifest
         self._emit = emit
         self._show_rows = show_rows
-        self._seen = set[str]()
         self._lock = threading.Lock()
 
     def __call__(self, event: Any) -> None:
         try:
             if event.info.name == "NodeStart":
-                self._emit({"event": "start", "unique_id": event.data.node_info.unique_id})
+                self.start(event.data.node_info.unique_id)
             elif event.info.name == "LogHookEndLine" and event.data.status == "success":
                 # A failed hook's message comes only with dbt's final result.
                 self._add_hook(event.data)
@@ -75,14 +96,18 @@ class Listener:
         except BaseException as error:
             self.error = self.error or error
 
+    def start(self, unique_id: str) -> None:
+        """Tell that the node's turn has come."""
+        self._emit({"event": "start", "unique_id": unique_id})
+
     def add(self, unique_id: str, result: Any, relation: str | None) -> None:
         """Emit the node's result unless that was done before."""
-        with self._lock:
-            if unique_id in self._seen:
-                return
-            self._seen.add(unique_id)
-        node = self._manifest.nodes.get(unique_id) or self._manifest.unit_tests.get(unique_id)
         status = str(getattr(result.status, "value", result.status))
+        with self._lock:
+            if unique_id in self.statuses:
+                return
+            self.statuses[unique_id] = status
+        node = self._manifest.nodes.get(unique_id) or self._manifest.unit_tests.get(unique_id)
         failures = getattr(result, "num_failures", None)
         failures = getattr(result, "failures", None) if failures is None else failures
         is_test = unique_id.startswith("test.")
@@ -108,7 +133,7 @@ class Listener:
     def _add_hook(self, data: Any) -> None:
         unique_id = data.node_info.unique_id
         with self._lock:
-            self._seen.add(unique_id)
+            self.statuses[unique_id] = data.status
         result = Result(unique_id=unique_id, status=data.status, seconds=data.execution_time)
         self._emit({"event": "result", "result": result.to_dict()})
 

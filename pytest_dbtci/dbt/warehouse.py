@@ -103,6 +103,11 @@ class Warehouse:
         """Give the schema of the target."""
         return str(self._adapter.config.credentials.schema)
 
+    @property
+    def threads(self) -> int:
+        """Give how many queries dbt runs at a time."""
+        return int(self._adapter.config.threads)
+
     def same(self, schema: str) -> str:
         """Give the text by which two names of schemas are one to the warehouse: only PostgreSQL keeps the case."""
         keeps_case = self._type == "postgres" and self._adapter.config.quoting.get("schema", True)
@@ -217,6 +222,23 @@ class Warehouse:
             rows=rows if limit is None else rows[:limit],
             more=limit is not None and len(rows) > limit,
         )
+
+    def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+        """Give all rows of a query, as the driver types them."""
+        with self._connection("query"):
+            _, cursor = self._adapter.connections.add_select_query(sql)
+            return [tuple(row) for row in cursor.fetchall()]
+
+    def render(self, macro: str, **arguments: Any) -> str:
+        """Give the text that a macro of dbt makes, the adapter's own or the project's where there is one."""
+        with self._connection("macro"):
+            return str(self._adapter.execute_macro(macro, kwargs=arguments))
+
+    def cancel(self) -> None:
+        """End the queries that run on this process's other connections, where the adapter can."""
+        if self._adapter.is_cancelable():
+            with self._connection("cancel"):
+                self._adapter.cancel_open_connections()
 
     def stream(self, sql: str, emit: Callable[[dict[str, Any]], None], size: int = 1000) -> list[str]:
         """Run a query and emit its rows as they come, `size` at a time; give the column names.
