@@ -365,6 +365,9 @@ class Run:
             raise
         finally:
             self.timings["rehearsal"] = time.perf_counter() - began
+        if self._cancelled:
+            # The rehearsal had just ended, so dbt could not tell; a release must not begin now.
+            raise Cancelled("the run was cancelled between rehearsal and release.")
         held = list(held_back(self.plan, heard, unique_ids))
         for result in held:
             self._keep(result)

@@ -256,6 +256,9 @@ def read_settings(option: Callable[[str], Any], ini: Callable[[str], Any], **kno
     for name in ("docs", "release-behind"):
         if values[name.replace("-", "_")] and not values["release"]:
             raise UsageError(f"--dbt-ci-{name} is for a release: it goes with --dbt-ci-release TARGET.")
+    if values["release"]:
+        # They are a pull request's, and may stand in the ini file.
+        values |= {"base": "", "defer_target": "", "incremental": "build"}
     return Settings(**values)
 
 
