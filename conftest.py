@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from examples import demo
+from tests.kennel import kennel
 from tests.warehouses.fixtures import redshift, server_warehouse, warehouse, warehouse_server
 
-__all__ = ["redshift", "server_warehouse", "warehouse", "warehouse_server"]
+__all__ = ["kennel", "redshift", "server_warehouse", "warehouse", "warehouse_server"]
 
 pytest_plugins = ["pytester"]
 

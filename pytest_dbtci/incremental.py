@@ -34,12 +34,13 @@ def with_note(plan: Plan, how: str) -> Plan:
     count = sum(goes_on(n) for n in plan.nodes)
     if not count or plan.mode != "pull_request":
         return plan
-    what = f"{count} incremental model{'s' * (count != 1)} or snapshot{'s' * (count != 1)}"
+    one = count == 1
+    what = "1 incremental model or snapshot" if one else f"{count} incremental models or snapshots"
     if how == "clone":
-        note = f"{what} go on from a copy of {plan.defer_target}'s relation, so that is_incremental() is tested"
+        note = f"{what} {'goes' if one else 'go'} on from a copy of {plan.defer_target}'s relation, so that is_incremental() is tested"
     else:
         note = (
-            f"{what} run as a full build in a fresh schema, so is_incremental() is not tested; "
+            f"{what} {'runs' if one else 'run'} as a full build in a fresh schema, so is_incremental() is not tested; "
             "--dbt-ci-incremental=clone does that"
         )
     return replace(plan, notes=(*plan.notes, note))
@@ -62,16 +63,11 @@ def copies(plan: Plan, head: Manifest, deferral: Manifest, unique_ids: Iterable[
 
 
 def held_up(plan: Plan, failed: Mapping[str, str], unique_ids: Iterable[str]) -> tuple[Result, ...]:
-    """Give the results of nodes whose copy failed (unique_id to why), and of what reads or tests them.
-
-    The nodes come in the plan's order, so that a cause comes before what it skips.
-    """
-    wanted, held = frozenset(unique_ids), dict[str, Result]()
-    for node in plan.nodes:
-        about = () if node.about is None else (node.about,)
-        if node.unique_id in failed:
-            why = f"what --dbt-ci-incremental=clone goes on from could not be copied: {failed[node.unique_id]}"
-            held[node.unique_id] = Result(unique_id=node.unique_id, status="error", message=why, trouble=True)
-        elif node.unique_id in wanted and any(p in held for p in (*node.parents, *about)):
-            held[node.unique_id] = Result(unique_id=node.unique_id, status="skipped")
-    return tuple(held.values())
+    """Give the results of nodes whose copy failed (unique_id to why), and of what reads or tests them."""
+    wanted, stopped = [n for n in plan.nodes if n.unique_id in frozenset(unique_ids)], set(failed)
+    while more := {n.unique_id for n in wanted if stopped & {*n.parents, n.about}} - stopped:
+        stopped |= more
+    wrong = "what --dbt-ci-incremental=clone goes on from could not be copied"
+    errors = (Result(unique_id=u, status="error", message=f"{wrong}: {why}", trouble=True) for u, why in failed.items())
+    # The errors first: they are the cause that a skipped node names.
+    return (*errors, *(Result(unique_id=u, status="skipped") for u in sorted(stopped - set(failed))))

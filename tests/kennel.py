@@ -13,8 +13,11 @@ import pytest
 from pytest_dbtci.host import Host
 from tests.tiny import git
 from tests.validation import Validation, environment, validate
-from tests.warehouses import Kind, Server, Warehouse, duckdb_warehouse
+from tests.warehouses import KINDS, Kind, Server, Warehouse, duckdb_warehouse
 from tests.warehouses.dbt_project import PROFILE, copy_project, run_dbt, write_profiles
+
+NEW_VISIT = "15,1,2024-05-01,26000,2024-05-01 09:00:00\n"
+"""A row that a pull request adds to seeds/raw_visits.csv."""
 
 TEAM_SCHEMA = "finance"
 """A schema of somebody else, which no run may touch."""
@@ -43,18 +46,22 @@ class Kennel:
         self.main = copy_project(directory / "main")
         self._profiles = directory / "profiles"
         self._profiles.mkdir()
-        outputs = {"ci": warehouse.output("dev"), "prod": warehouse.output("prod")}
-        write_profiles(self.main, {"prod": outputs["prod"]})
+        write_profiles(self.main, {"prod": warehouse.output("prod")})
         done = run_dbt(self.main, ["build", "--no-use-colors"])
         assert done.returncode == 0, done.stdout
         for leftover in ("profiles.yml", "target", "logs"):
             path = self.main / leftover
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+        # A run has no business with prod's rights: it only asks where prod's relations are.
+        outputs = {"ci": warehouse.output("dev"), "prod": warehouse.output("prod", as_reader=True)}
         write_profiles(self._profiles, outputs)
         git(self.main, "init", "--quiet", "--initial-branch=main")
         (self.main / ".gitignore").write_text("target/\nlogs/\n")
         git(self.main, "add", "--all")
         git(self.main, "commit", "--quiet", "--message=Release")
+        for strategy in ("append", "merge", "replace"):
+            # What no full build gives: a copy of prod's rows is known by it.
+            warehouse.query(f"update prod.visits_{strategy} set weight_kg = 99 where visit_id = 10")
         warehouse.query(f"create schema {TEAM_SCHEMA}")
         warehouse.query(f"create table {TEAM_SCHEMA}.wages as select 1 as dog_id, 7 as bones")
         self.before = warehouse.contents()
@@ -91,9 +98,17 @@ class Kennel:
         found = self.warehouse.contents()
         return {name: rows for name, rows in found.items() if not name.lower().startswith("dbt_build")}
 
-    def built(self) -> tuple[str, ...]:
-        """Give the schemas that runs left."""
-        return tuple(s for s in self.warehouse.schemas() if s.lower().startswith("dbt_build"))
+    def built(self, pr: str) -> tuple[str, ...]:
+        """Give the schemas that runs of the pull request left."""
+        return tuple(s for s in self.warehouse.schemas() if f"{s.lower()}_".startswith(f"dbt_build_{pr}_"))
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def kennel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kennel]:
+    """One released warehouse of each kind for many cases; each case has pull requests of its own."""
+    directory = tmp_path_factory.mktemp(request.param)
+    with empty_warehouse(request.param, request, directory) as warehouse:
+        yield Kennel(directory, warehouse)
 
 
 @contextmanager

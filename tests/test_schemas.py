@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -223,7 +224,7 @@ def test_takes_nothing_along_that_lies_elsewhere(server_host: Host, server_wareh
 
 @pytest.mark.parametrize("option", [{}, {"autocommit": False}, {"retry_all": True, "retries": 3}])
 def test_commits_whatever_dbt_redshift_is_told_of_transactions(
-    process: Host, redshift: Warehouse, tmp_path: Path, option: dict[str, object]
+    process: Host, redshift: Warehouse, tmp_path: Path, option: dict[str, Any]
 ) -> None:
     attach(process, tmp_path / "attached", redshift, **option)
     open_schemas(process, redshift, "dbt_build_7")

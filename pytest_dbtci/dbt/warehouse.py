@@ -192,16 +192,16 @@ class Warehouse:
         Both are database, schema and identifier. It is dbt's own clone where that makes a table. On Redshift and
         PostgreSQL, where it makes a view, the copy keeps distribution, sort keys and not-null constraints.
         """
+        database, schema, identifier = source
         with self._connection("copy"):
-            database, schema, identifier = source
             old = self._adapter.get_relation(database=database, schema=schema, identifier=identifier)
-            if old is None or not old.is_table:
-                return False
-            new = self._adapter.Relation.create(*target, quote_policy=self._adapter.config.quoting)
-            with self._transaction():
-                for statement in self._copying(old, new):
-                    self._execute(statement)
-            return True
+        if old is None or not old.is_table:
+            return False
+        new = self._adapter.Relation.create(*target, quote_policy=self._adapter.config.quoting)
+        with self._connection("copy"), self._transaction():
+            for statement in self._copying(old, new):
+                self._execute(statement)
+        return True
 
     def _copying(self, old: Any, new: Any) -> tuple[str, ...]:
         if self._adapter.execute_macro("can_clone_table"):
