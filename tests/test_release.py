@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from pytest_dbtci.release import held_back
 from pytest_dbtci.results import Result
 from tests.ci_environments import AZURE
 from tests.dogs_run import PLAN, RESULTS
-from tests.validation import Validation, environment, read_junit, validate
+from tests.validation import Validation, command, environment, read_junit, validate
 from tests.warehouses import Warehouse
 from tests.warehouses.dbt_project import copy_project, write_profiles
 
@@ -73,10 +75,8 @@ def first(released: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     demo.git(directory, "checkout", "--quiet", "--detach")
     junit = directory.parent / "release.xml"
     # Without --dbt-ci: the release implies it.
-    command = [sys.executable, "-m", "pytest", "-v", PROD, "--dbt-ci-rehearse", f"--junitxml={junit}"]
-    done = subprocess.run(
-        command, cwd=directory, env=environment(**MASTER), capture_output=True, text=True, check=False
-    )
+    line = [sys.executable, "-m", "pytest", "-v", PROD, "--dbt-ci-rehearse", f"--junitxml={junit}"]
+    done = subprocess.run(line, cwd=directory, env=environment(**MASTER), capture_output=True, text=True, check=False)
     return directory, Validation(code=done.returncode, output=done.stdout, cases=read_junit(junit), junit=junit)
 
 
@@ -190,6 +190,25 @@ def test_rehearses_a_project_whose_schemas_have_names_of_their_own(master: Path)
     added = {name.partition(".")[0] for name in after if name not in before}
     assert all(schema.startswith("dbt_build_rehearsal_prod_") for schema in added)
     assert {schema.rpartition("_")[2] for schema in added} > {"staging", "marts", "raw"}
+
+
+@pytest.mark.slow
+def test_releases_nothing_when_the_rehearsal_is_interrupted(master: Path) -> None:
+    slow = "select sum(a.range * b.range) as howls from range(10000000) as a, range(1000000) as b\n"
+    merge(master, {"models/marts/slow.sql": "{{ config(materialized='table') }}\n" + slow, **RED})
+    before = demo.contents(master)
+    process = subprocess.Popen(
+        command(PROD, "--dbt-ci-rehearse"), cwd=master, env=environment(), stdout=subprocess.PIPE, text=True
+    )
+    sent = master / "target/dbt_ci/run/dogs/models/marts/slow.sql"
+    deadline = time.monotonic() + 120
+    while not sent.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert demo.contents(master) == before
+    assert {s.split("_")[0] for s in demo.schemas(master)} == {"analytics"}
 
 
 def test_a_rehearsal_stops_at_a_schema_that_is_not_its_own(master: Path) -> None:

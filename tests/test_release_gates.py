@@ -13,6 +13,7 @@ from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.gates import Origin, check_clean, check_origin
 from pytest_dbtci.git import Repository
 from pytest_dbtci.project import read_project
+from pytest_dbtci.settings import read_settings
 from tests.ci_environments import AZURE, AZURE_PR, GITLAB_MR
 from tests.validation import Validation, validate
 
@@ -225,3 +226,14 @@ def test_lets_files_lie_about_that_no_release_is_made_of(master: Path, path: str
     (master / path).write_text("")
     repository = Repository.find(master)
     check_clean(repository, read_project(master.resolve(), repository.root.resolve()), repository.head())
+
+
+def test_does_not_let_a_pull_requests_settings_bend_a_release(tmp_path: Path) -> None:
+    ini = {"dbt_ci_defer_target": "prod", "dbt_ci_incremental": "clone", "dbt_ci_base": "develop"}
+    known = {"rootdir": tmp_path, "invocation_dir": tmp_path}
+    settings = read_settings(
+        lambda name: "prod" if name == "dbtci_release" else None, lambda key: ini.get(key, ""), **known
+    )
+    assert (settings.defer_target, settings.incremental, settings.base) == ("", "build", "")
+    settings = read_settings(lambda name: None, lambda key: ini.get(key, ""), **known)
+    assert (settings.defer_target, settings.incremental, settings.base) == ("prod", "clone", "develop")
