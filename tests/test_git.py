@@ -94,7 +94,8 @@ def test_a_file_touched_without_a_change_is_none(project: Path) -> None:
 
 
 def test_a_copied_clone_whose_index_is_older_than_its_files_tells_the_same(project: Path, tmp_path: Path) -> None:
-    commit(project, {"models/new.sql": "select 1\n", MODEL: "select 2\n", "models/dim_dog.sql": None})
+    # No file is deleted: looking for its new name, git would read the others.
+    commit(project, {"models/new.sql": "select 1\n", MODEL: "select 2\n"})
     write(project, {"models/dim_cat.sql": ""})
     git(project, "add", "-A")
     before = changes(project)
@@ -102,7 +103,7 @@ def test_a_copied_clone_whose_index_is_older_than_its_files_tells_the_same(proje
     for path in (tmp_path / "copy/models").iterdir():
         os.utime(path, (1, 1))
     assert changes(tmp_path / "copy") == before
-    assert [change.status for change in before] == ["added", "deleted", "modified", "added"]
+    assert [change.status for change in before] == ["added", "modified", "added"]
 
 
 def test_changes_since_on_the_target_branch_are_not_the_branch_s(project: Path) -> None:
