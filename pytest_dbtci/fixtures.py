@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.outcomes import Answer, Outcomes, Relation
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Result
@@ -28,6 +29,7 @@ class Build:
         self._outcomes = outcomes
 
     def __getitem__(self, name: str) -> Result:
+        __tracebackhide__ = True
         nodes = [n for n in self._outcomes.plan.find(name) if n.is_item]
         if not nodes:
             raise KeyError(f"{name} is not in the plan of this run")
@@ -75,6 +77,7 @@ def dbt_relation(request: pytest.FixtureRequest) -> Callable[..., Relation]:
     outcomes = _run(request)
 
     def relation(name: str, deferred: bool = False) -> Relation:
+        __tracebackhide__ = True
         found = outcomes.relation(name, deferred)
         if found is None:
             where = "in the deferral target" if deferred else "in this run or in its deferral target"
@@ -86,5 +89,19 @@ def dbt_relation(request: pytest.FixtureRequest) -> Callable[..., Relation]:
 
 @pytest.fixture(scope="session")
 def dbt_query(request: pytest.FixtureRequest) -> Callable[[str], Answer]:
-    """Give a function that compiles SQL with dbt (`ref`, `source`, macros), runs it and gives its rows."""
-    return _run(request).query
+    """Give a function that compiles SQL with dbt (`ref`, `source`, macros), runs it and gives its rows.
+
+    It waits until the build has ended, because dbt does one thing at a time. DbtCiError when dbt or the warehouse
+    refuses the query.
+    """
+    outcomes = _run(request)
+
+    def query(sql: str) -> Answer:
+        __tracebackhide__ = True
+        try:
+            return outcomes.query(sql)
+        except DbtCiError as error:
+            # What lies between here and the warehouse is of no use to who wrote the test.
+            raise error.with_traceback(None) from None
+
+    return query

@@ -24,14 +24,21 @@ class NodeFailed(Exception):
 
 
 class DbtFile(pytest.File):
-    """A file of the dbt project, with the planned nodes that stand under it."""
+    """A file of the dbt project, with the planned nodes that stand under it.
 
-    nodes: tuple[Node, ...]
+    `unselected` are nodes that the command line names although the pull request does not select them, each with
+    the sentence that says so.
+    """
+
+    nodes: tuple[Node, ...] = ()
+    unselected: tuple[tuple[str, str], ...] = ()
     outcomes: Outcomes
 
-    def collect(self) -> Iterator[DbtItem]:
+    def collect(self) -> Iterator[DbtItem | StatusItem]:
         for node in self.nodes:
             yield DbtItem.from_parent(self, name=node.item, node=node, outcomes=self.outcomes)
+        for name, why in self.unselected:
+            yield StatusItem.from_parent(self, name=name, status=why)
 
 
 class DbtItem(pytest.Item):
@@ -45,6 +52,9 @@ class DbtItem(pytest.Item):
         self.add_marker("dbt")
         self.add_marker(f"dbt_{node.resource_type}")
         self.user_properties += [("dbt_unique_id", node.unique_id), ("dbt_reason", str(node.reason))]
+        if self.config.pluginmanager.has_plugin("rerunfailures"):
+            # Another try would only show the same result again.
+            self.add_marker(pytest.mark.flaky(reruns=0))
         if node.relation:
             self.user_properties.append(("dbt_relation", node.relation))
 
@@ -52,7 +62,7 @@ class DbtItem(pytest.Item):
         return f"<{self.node.resource_type} {self.name}  {self.node.reason}>"
 
     def setup(self) -> None:
-        """Wait for the result; trouble that is not the node's own is an error."""
+        """Take the result, which is there by now; trouble that is not the node's own is an error."""
         self.result = self._outcomes.wait(self.node.unique_id)
         if self.result.outcome == "error":
             raise NodeFailed(self._describe(self.result))
@@ -78,7 +88,7 @@ class DbtItem(pytest.Item):
 
 
 class StatusItem(pytest.Item):
-    """The one item of a run that builds nothing: it says why, as a skip."""
+    """What is asked for and not built: it says why, as a skip."""
 
     def __init__(self, *, status: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

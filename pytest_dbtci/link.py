@@ -24,6 +24,7 @@ class Server:
         self._outcomes = outcomes
         self._key = secrets.token_bytes(32)
         self._listener = Listener(authkey=self._key, backlog=64)
+        self._plan = outcomes.plan.to_json()
         self._closed = False
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -33,7 +34,7 @@ class Server:
         return {
             "address": self._listener.address,
             "key": self._key.hex(),
-            "plan": self._outcomes.plan.to_json(),
+            "plan": self._plan,
         }
 
     def close(self) -> None:
@@ -67,16 +68,18 @@ class RemoteOutcomes:
         self.plan = Plan.from_json(ticket["plan"])
         self._ticket = ticket
         self._connection: Connection | None = None
+        self._results: dict[str, Result] = {}
         self._asking = threading.Lock()
 
-    def begin(self, unique_ids: Iterable[str], queries: bool = False) -> None:
+    def begin(self, unique_ids: Iterable[str], needs: Iterable[str] = (), queries: bool = False) -> None:
         """Ask the controller to build; see `Outcomes`."""
-        self._ask("begin", tuple(unique_ids), queries)
+        self._ask("begin", tuple(unique_ids), tuple(needs), queries)
 
     def wait(self, unique_id: str) -> Result:
         """Wait for a node's result; see `Outcomes`."""
-        result: Result = self._ask("wait", unique_id)
-        return result
+        if unique_id not in self._results:
+            self._results[unique_id] = self._ask("wait", unique_id)
+        return self._results[unique_id]
 
     def known(self) -> Mapping[str, Result]:
         """Give the results that are there; see `Outcomes`."""

@@ -12,17 +12,25 @@ from pytest_dbtci.outcomes import Outcomes
 from pytest_dbtci.plan import Node, Plan
 
 
+def awaited(item: pytest.Item, plan: Plan) -> tuple[str, ...]:
+    """Give the nodes that an item waits for: a dbt item's own; what a Python test names or, naming none, all."""
+    if isinstance(item, DbtItem):
+        return (item.node.unique_id,)
+    if names := _named(item):
+        return tuple(n.unique_id for name in names for n in plan.find(name) if n.is_item)
+    if BUILDING.intersection(getattr(item, "fixturenames", ())):
+        return tuple(n.unique_id for n in plan.items)
+    return ()
+
+
+def nodes_asked(items: Iterable[pytest.Item]) -> frozenset[str]:
+    """Give the unique_ids that dbt items show."""
+    return frozenset(i.node.unique_id for i in items if isinstance(i, DbtItem))
+
+
 def nodes_needed(items: Iterable[pytest.Item], plan: Plan) -> frozenset[str]:
-    """Give the unique_ids to build: the dbt items' own, and what Python tests name or, naming none, all."""
-    found = set[str]()
-    for item in items:
-        if isinstance(item, DbtItem):
-            found.add(item.node.unique_id)
-        elif names := _named(item):
-            found.update(n.unique_id for name in names for n in plan.find(name))
-        elif BUILDING.intersection(getattr(item, "fixturenames", ())):
-            found.update(n.unique_id for n in plan.items)
-    return frozenset(found)
+    """Give the unique_ids that Python tests need."""
+    return frozenset(u for i in items if not isinstance(i, DbtItem) for u in awaited(i, plan))
 
 
 def uses_queries(items: Iterable[pytest.Item]) -> bool:

@@ -46,9 +46,7 @@ class Answer(Sequence[tuple[Any, ...]]):
     def scalar(self) -> Any:
         """Give the only value; ValueError unless there is one row with one column."""
         if len(self.rows) != 1 or len(self.columns) != 1:
-            raise ValueError(
-                f"the query gave {len(self.rows)} rows with {len(self.columns)} columns, not one value"
-            )
+            raise ValueError(f"the query gave {len(self.rows)} rows with {len(self.columns)} columns, not one value")
         return self.rows[0][0]
 
     def dicts(self) -> list[dict[str, Any]]:
@@ -88,8 +86,8 @@ class Outcomes(Protocol):
         """Give the plan."""
         ...
 
-    def begin(self, unique_ids: Iterable[str], queries: bool = False) -> None:
-        """Open the schemas and build these nodes with what they need."""
+    def begin(self, unique_ids: Iterable[str], needs: Iterable[str] = (), queries: bool = False) -> None:
+        """Open the schemas and build these nodes; see that `needs` and what all of them need is there."""
         ...
 
     def wait(self, unique_id: str) -> Result:

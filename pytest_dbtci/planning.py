@@ -48,6 +48,7 @@ class Planner:
     start_host: Callable[[Path, str, Profile], Host]
     tell: Callable[[str], None] = lambda text: None
     timings: dict[str, float] = field(default_factory=dict)
+    adjust: Callable[[Choice, Manifest], Choice] = lambda choice, head: choice
     host: Host | None = None
     invocation: dict[str, Any] = field(default_factory=dict)
     defer_state: str = ""
@@ -149,7 +150,7 @@ class Planner:
         with self._step("head parse"):
             head = trees.parse_head(before)
         with self._step("selection"):
-            choice = self._choose(repository, trees, head, before, comparison)
+            choice = self.adjust(self._choose(repository, trees, head, before, comparison), head)
             reasons = choice.reasons
         with self._step("deferral"):
             deferrable = self._deferrable(base, profile, parsing)

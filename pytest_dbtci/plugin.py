@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_dbtci.fixtures import SESSION, dbt_build, dbt_plan, dbt_query, dbt_relation, dbt_schema
-from pytest_dbtci.settings import OPTIONS, Settings, read_settings
+from pytest_dbtci.settings import OPTIONS, Settings, change, read_settings
 
 __all__ = ["dbt_build", "dbt_plan", "dbt_query", "dbt_relation", "dbt_schema"]
 
@@ -41,6 +41,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             parser.addini(option.ini, help=option.help, default="")
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks for a team's own plugins."""
+    from pytest_dbtci import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; with `--dbt-ci`, the session that does the work."""
     for name, text in MARKERS.items():
@@ -48,7 +55,8 @@ def pytest_configure(config: pytest.Config) -> None:
     asked = config.getoption("--dbt-ci") or config.getoption("dbtci_release")
     if not asked or config.getoption("help", False) or config.getoption("version", False):
         return
-    from pytest_dbtci.session import Controller, Participant
+    from pytest_dbtci.participant import Participant
+    from pytest_dbtci.session import Controller
 
     worker = getattr(config, "workerinput", None)
     if worker is None:
@@ -66,7 +74,8 @@ def pytest_configure(config: pytest.Config) -> None:
     elif "dbtci" in worker:
         from pytest_dbtci.link import RemoteOutcomes
 
-        config.pluginmanager.register(Participant(config, RemoteOutcomes(worker["dbtci"])), SESSION)
+        ticket = worker["dbtci"]
+        config.pluginmanager.register(Participant(config, RemoteOutcomes(ticket), ticket["unselected"]), SESSION)
 
 
 def _settings(config: pytest.Config) -> Settings:
@@ -74,7 +83,7 @@ def _settings(config: pytest.Config) -> Settings:
 
     cache = getattr(config, "cache", None)
     try:
-        return read_settings(
+        settings = read_settings(
             config.getoption,
             config.getini,
             rootdir=config.rootpath,
@@ -82,5 +91,9 @@ def _settings(config: pytest.Config) -> Settings:
             cache_dir=Path(cache.mkdir("dbtci")) if cache is not None else None,
             environ=dict(os.environ),
         )
+        changes: dict[str, Any] = {}
+        for found in reversed(config.hook.pytest_dbtci_settings(config=config, settings=settings)):
+            changes.update(found)
+        return change(settings, changes)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None

@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from pytest_dbtci import incremental
+from pytest_dbtci.choice import Choice
 from pytest_dbtci.documentation import publish
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.host import Cancelled, Host, HostDied
+from pytest_dbtci.kept import Kept, keep, reusable
+from pytest_dbtci.manifest import BUILDABLE, Manifest
 from pytest_dbtci.outcomes import Answer, Relation, find_relation
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.planning import Planner, Workspace
@@ -26,6 +29,7 @@ from pytest_dbtci.profile import Profile
 from pytest_dbtci.redaction import Redaction, secrets_of
 from pytest_dbtci.release import ReleasePlanner, held_back
 from pytest_dbtci.results import Result, Results
+from pytest_dbtci.selection import home
 from pytest_dbtci.settings import Settings
 from pytest_dbtci.transient import kind_of_trouble
 
@@ -52,8 +56,15 @@ class Run:
     time, and more than once.
     """
 
-    def __init__(self, settings: Settings, tell: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tell: Callable[[str], None] = lambda text: None,
+        adjust: Callable[[Choice, Manifest], Choice] = lambda choice, head: choice,
+    ) -> None:
         self.settings = settings
+        self.kept: Kept | None = None
+        self.asked = frozenset[str]()
         self.plan = Plan(mode="nothing")
         self.results = Results()
         self.trouble: DbtCiError | None = None
@@ -63,6 +74,8 @@ class Run:
         self.identity = secrets.token_hex(4)
         self.timings: dict[str, float] = {}
         self._tell = tell
+        self._adjust = adjust
+        self.on_result: Callable[[Result], None] = lambda result: None
         self._began = datetime.now(timezone.utc)
         self._work = Path(tempfile.mkdtemp(prefix="dbt-ci-"))
         self._planner: Planner | None = None
@@ -88,24 +101,29 @@ class Run:
             start_host=self._start_host,
             tell=self._tell,
             timings=self.timings,
+            adjust=self._adjust,
         )
         self.plan = incremental.with_note(self._planner.make(), self.settings.incremental)
         return self.plan
 
-    def open(self) -> None:
-        """Create and mark the schemas; UsageError when one is not ours, DbtCiError for other trouble."""
+    def open(self, reuse: str = "") -> None:
+        """Create and mark the schemas; UsageError when one is not ours, DbtCiError for other trouble.
+
+        Schemas that carry the mark of the run `reuse` are taken as they are.
+        """
         assert self._host is not None
         began = time.perf_counter()
         self._opened = True
         try:
-            self.done = tuple(self._host.ask("open_schemas", tree="head", reuse=False, **self._ownership()))
+            self.done = tuple(self._host.ask("open_schemas", tree="head", reuse=reuse, **self._ownership()))
         finally:
             self.timings["schemas"] = time.perf_counter() - began
 
-    def begin(self, unique_ids: Iterable[str], queries: bool = False) -> None:
+    def begin(self, unique_ids: Iterable[str], needs: Iterable[str] = (), queries: bool = False) -> None:
         """Open the schemas and build these nodes in the background, with what they need; only the first call acts.
 
-        `queries` tells that `query` will be called. Raises UsageError when a schema is not ours; other trouble
+        `needs` are nodes that must be there besides; they, and what is needed, may come from `kept`. `queries`
+        tells that `query` will be called. Raises UsageError when a schema is not ours; other trouble
         is what `wait` then answers.
         """
         with self._beginning:
@@ -113,8 +131,12 @@ class Run:
                 return
             try:
                 self._check_whole(unique_ids := frozenset(unique_ids))
+                needed = self.plan.needed_by((*unique_ids, *needs))
+                reused = self._reusable(unique_ids, needed)
                 if self.plan.schemas:
-                    self.open()
+                    self.open(self.kept.run if self.kept and reused else "")
+                if not all(f"{schema} reused" in self.done for _, schema in self.plan.schemas):
+                    reused = frozenset()
                 if queries:
                     self._ask("keep_for_queries", tree="head")
             except UsageError as error:
@@ -129,8 +151,10 @@ class Run:
                 # Nobody may wait for what will not be built.
                 self.results.close()
                 raise
-            chosen = sorted(self.plan.needed_by(unique_ids))
-            self.begun = frozenset(chosen)
+            for unique_id in reused:
+                self.results.add(Result(unique_id=unique_id, status="reused", message="kept from the run before"))
+            self.asked, self.begun = unique_ids, needed - reused
+            chosen = sorted(self.begun)
             self._thread = threading.Thread(target=self._build, args=(chosen,), daemon=True)
             self._thread.start()
 
@@ -142,6 +166,24 @@ class Run:
                 f"({left_out[0].label} …), and a release builds and tests the whole project. "
                 "Leave out paths, -k, -m, --deselect, --lf and the like."
             )
+
+    def _reusable(self, asked: frozenset[str], needed: frozenset[str]) -> frozenset[str]:
+        head = self._planner.head if self._planner is not None else None
+        return reusable(self.kept, self.plan, head, asked, needed) if head is not None else frozenset()
+
+    def holds(self) -> Kept | None:
+        """Give what the kept schemas hold; None unless they were kept."""
+        head = self._planner.head if self._planner is not None else None
+        kept = self._teardown is not None and self._teardown.kept
+        return keep(self.identity, self.plan, head, self.results) if head is not None and kept else None
+
+    def names_in(self, file: str) -> tuple[str, ...]:
+        """Give the names of all nodes that stand under a file of the project, planned or not."""
+        head = self._planner.head if self._planner is not None else None
+        if head is None:
+            return ()
+        nodes = [n for n in head.nodes.values() if n.resource_type in BUILDABLE]
+        return tuple(n.name for n in nodes if home(n, head, "dbt_packages") == file)
 
     def known(self) -> Mapping[str, Result]:
         """Give the results that are there by now."""
@@ -399,6 +441,7 @@ class Run:
         if result.outcome == "skipped":
             result = replace(result, cause=self._cause(result.unique_id))
         self.results.add(result)
+        self.on_result(result)
 
     def _cause(self, unique_id: str) -> str | None:
         """Find the nearest node upstream that went wrong."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -11,110 +12,34 @@ from typing import Any
 
 import pytest
 
-from pytest_dbtci import ci, failures
+from pytest_dbtci import failures
+from pytest_dbtci.adjustments import adjust
+from pytest_dbtci.choice import Choice
 from pytest_dbtci.errors import DbtCiError, UsageError
-from pytest_dbtci.items import DbtFile, DbtItem, NodeFailed, StatusFile
 from pytest_dbtci.link import Server
-from pytest_dbtci.needs import check_needs, nodes_needed, uses_queries
-from pytest_dbtci.outcomes import Outcomes
-from pytest_dbtci.plan import Node, Plan
+from pytest_dbtci.manifest import Manifest
+from pytest_dbtci.observer import Observer
+from pytest_dbtci.participant import Participant
+from pytest_dbtci.plan import Plan
+from pytest_dbtci.progress import Progress
+from pytest_dbtci.rerun import Rerun
 from pytest_dbtci.results import Result
 from pytest_dbtci.run import Run, Teardown
 from pytest_dbtci.settings import Settings
-from pytest_dbtci.terminal import header_lines, summary_lines
-
-
-class Participant:
-    """What the controller and every worker do alike: collect the plan's nodes, order them, begin the build."""
-
-    def __init__(self, config: pytest.Config, outcomes: Outcomes) -> None:
-        self._config = config
-        self.outcomes = outcomes
-        self._by_file: dict[Path, tuple[Node, ...]] | None = None
-
-    @property
-    def files(self) -> dict[Path, tuple[Node, ...]]:
-        """Give the planned nodes by the path of the file they stand under, as pytest writes that path."""
-        if self._by_file is None:
-            self._by_file = {}
-            for node in self.outcomes.plan.items:
-                path = self._project_dir / node.file
-                self._by_file[path] = (*self._by_file.get(path, ()), node)
-        return self._by_file
-
-    @property
-    def _project_dir(self) -> Path:
-        """Give the project's folder by way of rootdir, which may be reached through a symbolic link.
-
-        Links below the project stay: a local package is a link in the packages' folder.
-        """
-        directory, root = Path(self.outcomes.plan.project_dir), self._config.rootpath
-        real = root.resolve()
-        return root / directory.relative_to(real) if directory.is_relative_to(real) else directory
-
-    @property
-    def status_path(self) -> Path:
-        """Give the file under which the status item of an empty plan stands."""
-        return self._project_dir / "dbt_project.yml"
-
-    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-        """Give the planned nodes of a file."""
-        if file_path in self.files:
-            file = DbtFile.from_parent(parent, path=file_path)
-            file.nodes, file.outcomes = self.files[file_path], self.outcomes
-            return file
-        if self.outcomes.plan.status and file_path == self.status_path:
-            status = StatusFile.from_parent(parent, path=file_path)
-            status.status = self.outcomes.plan.status
-            return status
-        return None
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Put dbt's items first, in dbt's build order."""
-        order = {n.unique_id: i for i, n in enumerate(self.outcomes.plan.nodes)}
-        last = len(order)
-        items.sort(key=lambda i: order[i.node.unique_id] if isinstance(i, DbtItem) else last)
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Begin to build what is left after deselection."""
-        needed = nodes_needed(session.items, self.outcomes.plan)
-        if not needed or self._config.option.collectonly or session.testsfailed:
-            return
-        self.outcomes.begin(needed, uses_queries(session.items))
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Let a Python test wait for what it needs, or skip."""
-        check_needs(item)
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: Any
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Give a dbt item dbt's execution time, and its failure as text without a traceback.
-
-        What a warehouse or a test printed must not reach the CI provider as one of its commands.
-        """
-        report = yield
-        report.sections = [(name, self._harmless(text)) for name, text in report.sections]
-        if isinstance(item, DbtItem):
-            if call.excinfo is not None and isinstance(call.excinfo.value, NodeFailed):
-                report.longrepr = self._harmless(str(call.excinfo.value))
-            report.duration = item.result.seconds if item.result is not None and call.when == "call" else 0.0
-        return report
-
-    def _harmless(self, text: str) -> str:
-        provider: Any = self.outcomes.plan.provider
-        return ci.defang(text, provider)
+from pytest_dbtci.terminal import header_lines, summary_lines, unasked_line
 
 
 class Controller(Participant):
     """Own the run: make its plan, show it, serve the workers, tear down."""
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
-        self.run = Run(settings, tell=self._tell)
+        self.run = Run(settings, tell=self._tell, adjust=self._adjust)
         super().__init__(config, self.run)
+        self.progress = Progress(config, self.run)
+        config.pluginmanager.register(self.progress)
+        self._rerun = Rerun(config, self.run)
+        self._observer: Observer | None = None
+        self._failures = 0
         self._misuse: str | None = None
         self._trouble: str | None = None
         self._reported = set[str]()
@@ -133,16 +58,49 @@ class Controller(Participant):
     def pytest_sessionstart(self) -> Generator[None, None, None]:
         """Make the plan, so that the header can show it and workers get it."""
         self._old_handler = signal.signal(signal.SIGTERM, _terminate)
+        if self._config.hook.pytest_dbtci_result.get_hookimpls():
+            self._observer = Observer(self._show)
+            self.run.on_result = self._observer.tell
         try:
             self.run.prepare()
         except UsageError as error:
             self._misuse = str(error)
         except DbtCiError as error:
             self._trouble = f"the plan could not be made: {error}"
-        if self._config.args_source is not pytest.Config.ArgsSource.ARGS and not self._failed:
-            here = [str(p) for p in self.files] or [str(self.status_path)]
-            self._config.args += [p for p in here if p not in self._config.args]
+        finally:
+            self.progress.hide()
+        if not self._failed:
+            self._take_arguments()
+            self.run.kept = self._rerun.recall()
         return (yield)
+
+    def _take_arguments(self) -> None:
+        """Without paths on the command line collect every planned file; else see which ones are named in vain."""
+        given = [(self._absolute(path), name) for path, _, name in (a.partition("::") for a in self._config.args)]
+        if self._config.args_source is not pytest.Config.ArgsSource.ARGS:
+            here = self.files or (self.status_path,)
+            self._config.args += [str(f) for f in here if not any(f.is_relative_to(root) for root, _ in given)]
+            return
+        named: dict[str, dict[str, str]] = {}
+        self.unselected = named
+        for path, name in given:
+            if not path.is_relative_to(self.project_dir) or path == self.status_path or not path.is_file():
+                continue
+            planned = {n.item for n in self.files.get(path, ())}
+            known = self.run.names_in(path.relative_to(self.project_dir).as_posix())
+            if not known and self.plan.status and path.suffix in (".sql", ".csv", ".yml", ".yaml"):
+                known = (name or "dbt_ci",)
+            vain = [n for n in known if n not in planned and (n == name if name else not planned)]
+            why = self.plan.status or "dbt knows it, but this pull request does not select it"
+            if vain:
+                named.setdefault(str(path), {}).update(dict.fromkeys(vain, why))
+
+    def _absolute(self, path: str) -> Path:
+        return Path(os.path.abspath(self._config.invocation_params.dir / path))  # noqa: PTH100 - pytest follows no link
+
+    def wait(self, unique_id: str) -> None:
+        """Wait for a node's result, showing what dbt does meanwhile."""
+        self.progress.wait(unique_id)
 
     @property
     def _failed(self) -> bool:
@@ -173,10 +131,15 @@ class Controller(Participant):
         """Give a worker what it needs to take part."""
         if self._server is None:
             self._server = Server(self.run)
-        node.workerinput["dbtci"] = self._server.ticket
+        node.workerinput["dbtci"] = {**self._server.ticket, "unselected": self.unselected}
+        self.progress.start()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note which nodes were shown."""
+        """Note which nodes were shown; once pytest is about to stop, let dbt stop, too, so that no worker waits."""
+        self._rerun.note(report)
+        self._failures += report.failed
+        if report.failed and 0 < self._config.getoption("maxfail") <= self._failures:
+            self.run.cancel()
         unique_id = dict(report.user_properties).get("dbt_unique_id")
         if unique_id:
             self._reported.add(str(unique_id))
@@ -195,6 +158,7 @@ class Controller(Participant):
         stopped = bool(session.shouldstop or session.shouldfail or broken)
         if session.exitstatus == pytest.ExitCode.OK and not session.testsfailed and not stopped:
             self._document()
+        self.progress.stop()
         self._close(red=bool(session.testsfailed) or session.exitstatus not in (0, 5), stopped=stopped)
         unseen = [r for r in self.run.results if r.is_bad and r.unique_id not in self._reported]
         for node_id, text in self._late_errors(unseen):
@@ -205,20 +169,29 @@ class Controller(Participant):
             session.exitstatus = pytest.ExitCode.INTERRUPTED
         if self.run.misuse is not None:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        return (yield)
+        yield
+        self._rerun.write()
 
     def pytest_unconfigure(self) -> None:
         """Tear down where the session never began or broke off."""
+        self.progress.stop()
         self._close(red=True, stopped=True)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what became of the schemas, and what the plan wants a reader to know."""
         for line in summary_lines(self.plan, self._teardown):
             terminalreporter.write_line(line)
+        if self.plan.nodes and not self.run.asked and not self._failed and not self._config.option.collectonly:
+            terminalreporter.write_line(unasked_line(self.plan, self.run.begun))
         if self.plan.rehearsal and self.run.begun and not self.run.released:
             terminalreporter.write_line(f"dbt-ci: the rehearsal failed, so nothing was released to {self.plan.target}")
         if self._documented:
             terminalreporter.write_line(f"dbt-ci: documentation in {self._documented}")
+        if self.plan.nodes:
+            known = self.run.known()
+            for lines in self._config.hook.pytest_dbtci_summary(config=self._config, plan=self.plan, results=known):
+                for line in lines:
+                    terminalreporter.write_line(line)
 
     def _document(self) -> None:
         try:
@@ -232,6 +205,8 @@ class Controller(Participant):
             self._teardown = self.run.finish(red=red, stopped=stopped)
             if self._server is not None:
                 self._server.close()
+            if self._observer is not None:
+                self._observer.close()
         if self._old_handler is not None:
             signal.signal(signal.SIGTERM, self._old_handler)
             self._old_handler = None
@@ -263,16 +238,31 @@ class Controller(Participant):
             if node is not None:
                 text = failures.describe(node, result, self.plan, self.run.known())
                 note = "(no item of this run shows it, but something that was selected needs it)"
-                found.append((node.label, self._harmless(f"{text}\n\n{note}")))
+                found.append((node.label, self.harmless(f"{text}\n\n{note}")))
         if self.run.misuse is not None and self._misuse is None:
             found.append(("dbt_project.yml::dbt_ci_schemas", str(self.run.misuse)))
         if self._undocumented:
             found.append(("dbt_project.yml::dbt_ci_docs", self._undocumented))
+        if self._observer is not None and self._observer.trouble:
+            found.append(("dbt_project.yml::dbt_ci_result_hook", self._observer.trouble))
         if self._teardown.trouble:
             found.append(("dbt_project.yml::dbt_ci_teardown", self._teardown.trouble))
         return found
 
+    def _adjust(self, choice: Choice, head: Manifest) -> Choice:
+        hook = self._config.hook.pytest_dbtci_select
+        found = hook(config=self._config, selected=choice.reasons, manifest=head)
+        return adjust(choice, [wish for wishes in found for wish in wishes], head)
+
+    def _show(self, result: Result) -> None:
+        node = self.plan.node(result.unique_id)
+        if node is not None:
+            self._config.hook.pytest_dbtci_result(config=self._config, node=node, result=result)
+
     def _tell(self, text: str) -> None:
+        if not self.plan.nodes:
+            self.progress.step(text)
+            return
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None and self._config.get_verbosity() >= 0:
             reporter.write_line(f"dbt-ci: {text}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -260,6 +260,16 @@ def read_settings(option: Callable[[str], Any], ini: Callable[[str], Any], **kno
         # They are a pull request's, and may stand in the ini file.
         values |= {"base": "", "defer_target": "", "incremental": "build"}
     return Settings(**values)
+
+
+def change(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """Replace fields; UsageError for one that there is not."""
+    from pytest_dbtci.errors import UsageError
+
+    unknown = sorted(changes.keys() - {f.name for f in fields(Settings)})
+    if unknown:
+        raise UsageError(f"a plugin's pytest_dbtci_settings sets {', '.join(unknown)}, which is no setting.")
+    return replace(settings, **changes)
 
 
 def _value(declared: Option, said: Any) -> Any:

@@ -22,15 +22,14 @@ def header_lines(plan: Plan, verbosity: int = 0) -> list[str]:
     changed = len(plan.changes)
     untouched = plan.total - sum(kinds[k] for k in ("modified", "downstream", "ancestors", "tests"))
     where = f"deferred to {plan.defer_target}" if plan.defer_target else "not needed"
+    built = f"{counts or 'no nodes'}, {tests} test{'s' * (tests != 1)}"
     lines.append(
-        f"dbt-ci: {changed} file{'s' * (changed != 1)} changed → {counts or 'no nodes'}, {tests} test{'s' * (tests != 1)}"
+        f"dbt-ci: {changed} file{'s' * (changed != 1)} changed → {built}"
         f" · {untouched} of {plan.total} nodes untouched ({where})"
     )
     lines += [f"dbt-ci: {note}" for note in plan.notes]
     if verbosity > 0:
-        lines += [
-            f"dbt-ci: {c.status} {c.path}: {c.effect}{f' ({c.note})' if c.note else ''}" for c in plan.changes
-        ]
+        lines += [f"dbt-ci: {c.status} {c.path}: {c.effect}{f' ({c.note})' if c.note else ''}" for c in plan.changes]
     return lines
 
 
@@ -53,6 +52,13 @@ def summary_lines(plan: Plan, teardown: Teardown) -> list[str]:
     if teardown.trouble:
         lines.append(f"dbt-ci: {teardown.trouble}")
     return lines
+
+
+def unasked_line(plan: Plan, built: frozenset[str]) -> str:
+    """Say that no dbt item was among what pytest was asked to run, and what was built all the same."""
+    if not built:
+        return f"dbt-ci: no dbt item was asked for: none of the {len(plan.items)} planned nodes, so nothing was built"
+    return f"dbt-ci: no dbt item was asked for: {len(built)} nodes were built for Python tests"
 
 
 def _kind(resource_type: str, reason: str) -> str:

@@ -112,7 +112,7 @@ class Operations:
         return manifests.slim(manifest_file, unique_ids, into)
 
     def open_schemas(
-        self, tree: str, schemas: list[list[str]], prefix: str, mark: dict[str, str], keep: bool, reuse: bool
+        self, tree: str, schemas: list[list[str]], prefix: str, mark: dict[str, str], keep: bool, reuse: str
     ) -> list[str]:
         """Make every schema of the run ready, empty and marked as the run's: see `Ownership.open`."""
         self._ownership = Ownership(

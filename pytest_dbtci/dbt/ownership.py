@@ -26,11 +26,11 @@ class Ownership:
     begun: bool = False
     opened: list[Place] = field(default_factory=list)
 
-    def open(self, warehouse: Warehouse, schemas: list[Place], reuse: bool) -> list[str]:
+    def open(self, warehouse: Warehouse, schemas: list[Place], reuse: str) -> list[str]:
         """Make every schema ready, empty and marked; give what was done, in words.
 
-        A schema of the same pull request that an earlier run left is taken over and, unless `reuse`, made anew;
-        one without a mark, or of a newer run, stops everything before anything is written.
+        A schema of the same pull request that an earlier run left is taken over and made anew, unless all are there
+        as the run `reuse` left them; one without a mark, or of a newer run, stops everything before anything is written.
         """
         if unsafe := [s for _, s in schemas if '"' in s]:
             raise DbtFailed(f"schema {unsafe[0]}: dbt can't work with a quotation mark in a name; nothing was written.")
@@ -40,12 +40,14 @@ class Ownership:
             self._check(schema, mark, is_wanted=(database, warehouse.same(schema)) in wanted)
         self.begun = True
         theirs = [place for place, mark in found.items() if mark and mark.pr == self.mark.pr]
+        left = {(d, warehouse.same(s)) for (d, s), mark in found.items() if mark and mark.run == reuse}
+        as_it_is = bool(reuse) and wanted.keys() <= left
         for database, schema in theirs:
             # The mark first: the earlier run, if it lives, then knows that its time is over.
             warehouse.take_over(database, schema, self.mark)
         for database, schema in theirs:
             key = (database, warehouse.same(schema))
-            if reuse and key in wanted:
+            if as_it_is and key in wanted:
                 self.opened.append(wanted.pop(key))
                 done.append(f"{schema} reused")
             else:

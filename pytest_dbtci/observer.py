@@ -1,0 +1,37 @@
+"""Hand results to a listener in a thread of its own, so that a slow listener holds up nobody."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import traceback
+from collections.abc import Callable
+
+from pytest_dbtci.results import Result
+
+
+class Observer:
+    """Call the listener with one result after the other; `trouble` is the traceback of its first exception."""
+
+    def __init__(self, listener: Callable[[Result], None]) -> None:
+        self.trouble = ""
+        self._listener = listener
+        self._waiting = queue.SimpleQueue[Result | None]()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def tell(self, result: Result) -> None:
+        """Queue a result."""
+        self._waiting.put(result)
+
+    def close(self) -> None:
+        """Wait until everything is told; safe to call more than once."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (result := self._waiting.get()) is not None:
+            try:
+                self._listener(result)
+            except Exception:
+                self.trouble = self.trouble or traceback.format_exc()

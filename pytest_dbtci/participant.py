@@ -1,0 +1,134 @@
+"""What every pytest process of a run does, alone or beside others: collect the plan's nodes, order them, wait."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_dbtci import ci
+from pytest_dbtci.errors import DbtCiError
+from pytest_dbtci.items import DbtFile, DbtItem, DbtWarning, NodeFailed, StatusFile, StatusItem
+from pytest_dbtci.needs import awaited, check_needs, nodes_asked, nodes_needed, uses_queries
+from pytest_dbtci.outcomes import Outcomes
+from pytest_dbtci.plan import Node
+
+
+class Participant:
+    """Take part in a run; `unselected` maps files that the command line names to names and sentences."""
+
+    def __init__(
+        self, config: pytest.Config, outcomes: Outcomes, unselected: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
+        self._config = config
+        self.outcomes = outcomes
+        self.unselected = unselected or {}
+        self._by_file: dict[Path, tuple[Node, ...]] | None = None
+        self._folders = set[Path]()
+
+    @property
+    def files(self) -> dict[Path, tuple[Node, ...]]:
+        """Give the planned nodes by the path of the file they stand under, as pytest writes that path."""
+        if self._by_file is None:
+            found: dict[Path, list[Node]] = {}
+            for node in self.outcomes.plan.items:
+                found.setdefault(self.project_dir / node.file, []).append(node)
+            self._by_file = {path: tuple(nodes) for path, nodes in found.items()}
+            self._folders = {folder for path in found for folder in path.relative_to(self.project_dir).parents}
+        return self._by_file
+
+    @property
+    def project_dir(self) -> Path:
+        """Give the project's folder by way of rootdir, which may be reached through a symbolic link.
+
+        Links below the project stay: a local package is a link in the packages' folder.
+        """
+        directory, root = Path(self.outcomes.plan.project_dir), self._config.rootpath
+        real = root.resolve()
+        return root / directory.relative_to(real) if directory.is_relative_to(real) else directory
+
+    @property
+    def status_path(self) -> Path:
+        """Give the file under which the status item of an empty plan stands."""
+        return self.project_dir / "dbt_project.yml"
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Look into folders that pytest leaves out by their name (`build`, `dist` …) but that hold planned nodes."""
+        if not self.files or not collection_path.is_relative_to(self.project_dir):
+            return None
+        if collection_path.relative_to(self.project_dir) not in self._folders:
+            return None
+        return None if self._config.getoption("ignore") or self._config.getoption("ignore_glob") else False
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        """Give the planned nodes of a file, and those of its nodes that were named although they are not planned."""
+        unselected = self.unselected.get(str(file_path), {})
+        if file_path in self.files or unselected:
+            file = DbtFile.from_parent(parent, path=file_path)
+            file.nodes, file.outcomes = self.files.get(file_path, ()), self.outcomes
+            file.unselected = tuple(unselected.items())
+            return file
+        if self.outcomes.plan.status and file_path == self.status_path:
+            status = StatusFile.from_parent(parent, path=file_path)
+            status.status = self.outcomes.plan.status
+            return status
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Put dbt's items first, in dbt's build order."""
+        order = {n.unique_id: i for i, n in enumerate(self.outcomes.plan.nodes)}
+        last = len(order)
+        items.sort(key=lambda i: order[i.node.unique_id] if isinstance(i, DbtItem) else last)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Begin to build what is left after deselection."""
+        asked, needed = nodes_asked(session.items), nodes_needed(session.items, self.outcomes.plan)
+        if not (asked or needed) or self._config.option.collectonly or session.testsfailed:
+            return
+        self.outcomes.begin(asked, needed, uses_queries(session.items))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Wait for dbt before the item's own time begins, so that no timeout and no duration counts the wait."""
+        # What is wrong here shows in the item's setup, which asks again.
+        with contextlib.suppress(DbtCiError):
+            for unique_id in awaited(item, self.outcomes.plan):
+                self.wait(unique_id)
+        return (yield)
+
+    def wait(self, unique_id: str) -> None:
+        """Wait for a node's result."""
+        self.outcomes.wait(unique_id)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Skip a Python test unless what it needs was built."""
+        check_needs(item)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: Any
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Give a dbt item dbt's execution time, and its failure as text without a traceback.
+
+        What a warehouse or a test printed must not reach the CI provider as one of its commands.
+        """
+        report = yield
+        report.sections = [(name, self.harmless(text)) for name, text in report.sections]
+        if isinstance(item, DbtItem | StatusItem) and isinstance(report.longrepr, tuple):
+            # A skip is said of the project's file, not of the line here that makes it.
+            report.longrepr = (str(item.path), 1, report.longrepr[2])
+        if isinstance(item, DbtItem):
+            if call.excinfo is not None and isinstance(call.excinfo.value, NodeFailed | DbtCiError | DbtWarning):
+                report.longrepr = self.harmless(str(call.excinfo.value))
+            report.duration = item.result.seconds if item.result is not None and call.when == "call" else 0.0
+        return report
+
+    def harmless(self, text: str) -> str:
+        """Take the meaning of a command to the CI provider out of a text."""
+        provider: Any = self.outcomes.plan.provider
+        return ci.defang(text, provider)
