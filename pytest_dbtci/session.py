@@ -165,6 +165,8 @@ class Controller(Participant):
             self._config.hook.pytest_runtest_logreport(report=_error(node_id, text, "teardown"))
             if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if session.exitstatus == pytest.ExitCode.INTERRUPTED:
+            self._report_the_rest()
         if self._interrupted and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
         if self.run.misuse is not None:
@@ -258,6 +260,16 @@ class Controller(Participant):
         node = self.plan.node(result.unique_id)
         if node is not None:
             self._config.hook.pytest_dbtci_result(config=self._config, node=node, result=result)
+
+    def _report_the_rest(self) -> None:
+        """Give every node that was begun an outcome where Ctrl-C ended the session before its item's turn."""
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        others = self._config.pluginmanager.subset_hook_caller("pytest_runtest_logreport", [terminal, self])
+        for node in self.plan.items:
+            if node.unique_id in self.run.begun and node.unique_id not in self._reported:
+                report = _error(node.label, "the session was interrupted before this was shown", "setup")
+                report.user_properties = [("dbt_unique_id", node.unique_id)]
+                others(report=report)
 
     def _tell(self, text: str) -> None:
         if not self.plan.nodes:

@@ -1,0 +1,134 @@
+"""Ctrl-C, SIGTERM and SIGKILL at any time: the schemas go, the others stay, the report is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.faults.stage import SCHEMA, Stage, assert_every_node_has_an_outcome, eventually, outcomes
+
+INTERRUPTED = 2
+SECOND = r"create\s+table.*second"
+
+
+def test_is_green_where_nothing_is_wrong(stage: Stage) -> None:
+    run = stage.run()
+    assert run.code == 0, run.output
+    assert set(outcomes(run).values()) == {"passed"}, run.output
+    assert_every_node_has_an_outcome(run)
+    stage.assert_nothing_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_writes_nothing_when_the_plan_is_interrupted(stage: Stage, number: int) -> None:
+    running = stage.start()
+    stage.host()
+    running.signal(number)
+    run = running.wait()
+    assert run.code == INTERRUPTED, run.output
+    assert not stage.warehouse.faults.statements("create schema")
+    stage.assert_nothing_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("times", [1, 2])
+def test_drops_the_schemas_when_the_build_is_interrupted(stage: Stage, number: int, times: int) -> None:
+    hold = stage.warehouse.faults.hold(SECOND)
+    running = stage.start()
+    hold.wait(60)
+    for _ in range(times):
+        running.signal(number, group=True)
+    run = running.wait()
+    assert run.code == INTERRUPTED, run.output
+    assert_every_node_has_an_outcome(run)
+    assert outcomes(run)["model.kennel.second"] == "error"
+    stage.assert_nothing_left()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ends_the_teardown_in_spite_of_ctrl_c(stage: Stage, times: int) -> None:
+    hold = stage.warehouse.faults.hold("drop schema")
+    running = stage.start()
+    hold.wait(60)
+    for _ in range(times):
+        running.signal(signal.SIGINT, group=True)
+    eventually(lambda: "please wait" in running.output(), "the user is asked to wait")
+    hold.release()
+    run = running.wait()
+    assert run.code == INTERRUPTED, run.output
+    assert set(outcomes(run).values()) == {"passed"}, run.output
+    assert_every_node_has_an_outcome(run)
+    stage.assert_nothing_left()
+
+
+def test_drops_the_schemas_when_pytest_is_killed(stage: Stage) -> None:
+    hold = stage.warehouse.faults.hold(SECOND)
+    running = stage.start()
+    hold.wait(60)
+    assert stage.own_schemas()
+    running.signal(signal.SIGKILL)
+    running.process.wait()
+    eventually(lambda: not stage.own_schemas(), "the dbt process drops the schemas")
+    stage.assert_nothing_left()
+
+
+def test_takes_a_killed_dbt_for_an_error_and_drops_the_schemas(stage: Stage) -> None:
+    hold = stage.warehouse.faults.hold(SECOND)
+    running = stage.start()
+    hold.wait(60)
+    os.kill(stage.host(), signal.SIGKILL)
+    hold.release()
+    run = running.wait()
+    assert run.code == 1, run.output
+    assert outcomes(run)["model.kennel.second"] == "error"
+    assert "ended unexpectedly by signal 9" in run.output
+    assert_every_node_has_an_outcome(run)
+    stage.assert_nothing_left()
+
+
+def test_survives_the_death_of_a_worker(stage: Stage) -> None:
+    hold = stage.warehouse.faults.hold(SECOND)
+    running = stage.start("-n2")
+    hold.wait(60)
+    workers = _workers(running.process.pid)
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    hold.release()
+    run = running.wait()
+    assert run.code == 1, run.output
+    assert "crashed" in run.output
+    stage.assert_nothing_left()
+
+
+def test_drops_the_schemas_when_pytest_and_dbt_are_killed_and_it_runs_again(stage: Stage) -> None:
+    hold = stage.warehouse.faults.hold(SECOND)
+    running = stage.start()
+    hold.wait(60)
+    host = stage.host()
+    running.signal(signal.SIGSTOP)
+    os.kill(host, signal.SIGKILL)
+    running.signal(signal.SIGKILL)
+    running.process.wait()
+    hold.release()
+    assert SCHEMA in stage.own_schemas()
+    stage.assert_others_untouched()
+    again = stage.run()
+    assert again.code == 0, again.output
+    assert stage.own_schemas() == []
+    stage.assert_others_untouched()
+
+
+def _workers(controller: int) -> list[int]:
+    """Give the processes that xdist started; the dbt process is not among them."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            stat, line = (process / "stat").read_text(), (process / "cmdline").read_text()
+            parent = int(stat.rsplit(")", 1)[1].split()[1])
+            if parent == controller and "pytest_dbtci" not in line:
+                found.append(int(process.name))
+    return found
