@@ -37,7 +37,8 @@ def with_note(plan: Plan, how: str) -> Plan:
     one = count == 1
     what = "1 incremental model or snapshot" if one else f"{count} incremental models or snapshots"
     if how == "clone":
-        note = f"{what} {'goes' if one else 'go'} on from a copy of {plan.defer_target}'s relation, so that is_incremental() is tested"
+        source = f"a copy of {plan.defer_target}'s relation"
+        note = f"{what} {'goes' if one else 'go'} on from {source}, so that is_incremental() is tested"
     else:
         note = (
             f"{what} {'runs' if one else 'run'} as a full build in a fresh schema, so is_incremental() is not tested; "

@@ -14,6 +14,7 @@ from typing import Any
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.host import Host
 from pytest_dbtci.profile import Profile, project_file, read_profile
+from pytest_dbtci.redaction import Redaction, secrets_of
 from pytest_dbtci.schemas import PLACEHOLDER, is_inside, schema_name
 from pytest_dbtci.settings import Settings
 
@@ -97,7 +98,8 @@ class Sweep:
         profile = _read_profile(settings, project_dir)
         environ = {**settings.environ, "PR_NUMBER": settings.environ.get("PR_NUMBER") or PLACEHOLDER}
         self._work = Path(tempfile.mkdtemp(prefix="dbt-ci-"))
-        self._host = Host(project_dir, environ, self._work / "dbt.log")
+        redaction = Redaction(secrets_of(profile.outputs, settings.environ))
+        self._host = Host(project_dir, environ, self._work / "dbt.log", redaction=redaction, private=self._work)
         self._attached = False
         self._invocation = {
             "project_dir": str(self._work / "empty"),
