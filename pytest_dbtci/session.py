@@ -138,7 +138,7 @@ class Controller(Participant):
         """Note which nodes were shown; once pytest is about to stop, let dbt stop, too, so that no worker waits."""
         self._rerun.note(report)
         self._failures += report.failed
-        if report.failed and 0 < self._config.getoption("maxfail") <= self._failures:
+        if report.failed and 0 < (self._config.getoption("maxfail") or 0) <= self._failures:
             self.run.cancel()
         unique_id = dict(report.user_properties).get("dbt_unique_id")
         if unique_id:
