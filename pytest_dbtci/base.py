@@ -165,11 +165,12 @@ class Base:
         # The profile as it is written for this parse: a schema that is replaced does not count, nor its variables.
         output = _text(Path(invocation["profiles_dir"]) / "profiles.yml") or ""
         paths = (self._project.inside, *sorted(self._project.local_packages.values()))
-        installed = self._project.directory / self._project.packages_dir
+        installed = (self._project.directory / self._project.packages_dir).glob("*/dbt_project.yml")
+        own = self._project.local_packages
         parts = {
             "format": [_text(p) for p in _MADE_BY],
             "trees": [self._repository.tree(self._commit, "" if p == "." else p) for p in paths],
-            "packages": {p.parent.name: _digest(p) for p in sorted(installed.glob("*/dbt_project.yml"))},
+            "packages": {p.parent.name: _digest(p) for p in sorted(installed) if p.parent.name not in own},
             "dbt": sorted(f"{d.name}=={d.version}" for d in distributions() if d.name.startswith("dbt")),
             "profile": [profile.name, target, output],
             "environment": {n: self._environ.get(n) for n in sorted({*_env_vars(output), *_PARSE_FLAGS})},

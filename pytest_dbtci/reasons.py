@@ -46,12 +46,15 @@ class Reasons:
             return self._new(node)
         parts = self.differing(unique_id)
         macros = self._changed_macros(node, before)
-        words = [_word(node, p) for p in parts] + [f"macro {m.rsplit('.', 1)[-1]}" for m in macros]
+        told = [p for p in parts if p != "body"] if _is_generic(node) and len(parts) > 1 else parts
+        words = [_word(node, p) for p in told] + [f"macro {m.rsplit('.', 1)[-1]}" for m in macros]
         if not words:
             words = self.rendered(unique_id) or ["by dbt's comparison"]
         places = [self._macro_file(m) for m in macros]
         if parts or not macros:
             places += self.files_of(node, before, described=not {"body", "fqn"}.issuperset(parts) or not parts)
+            if "persisted_descriptions" in parts:
+                places += self._doc_files
             if "configs" in parts or "relation" in parts or not self._changed(places):
                 places += self._project_files(node)
         return Reason(kind="modified", text=f"modified: {', '.join(words)}", files=self._changed(places))
@@ -59,7 +62,12 @@ class Reasons:
     def differing(self, unique_id: str) -> tuple[str, ...]:
         """Name the parts of a node that dbt compares and that differ."""
         now, then = self.head.nodes[unique_id].parts, self.base.nodes[unique_id].parts
-        return tuple(p for p in _PARTS if now.get(p) != then.get(p))
+        # Where only one of the two persists descriptions, it is the configuration that differs.
+        return tuple(
+            p
+            for p in _PARTS
+            if now.get(p) != then.get(p) and (p != "persisted_descriptions" or (p in now and p in then))
+        )
 
     def rendered(self, unique_id: str) -> list[str]:
         """Name what differs in a node only after rendering."""
@@ -70,8 +78,14 @@ class Reasons:
     def affected(self, unique_id: str) -> Reason:
         """Say what differs after rendering in a node that dbt does not call modified."""
         node, before = self.head.nodes[unique_id], self.base.nodes.get(unique_id)
-        places = self._changed(self.files_of(node, before)) or self._changed(self._project_files(node))
-        return Reason(kind="affected", text=f"affected: {', '.join(sorted(self.rendered(unique_id)))}", files=places)
+        rendered = sorted(self.rendered(unique_id))
+        files = self._changed(self.files_of(node, before))
+        if not files and "parents" in rendered:
+            parents = set(node.parents) ^ set(before.parents if before else ())
+            found = (m.nodes[p] for p in sorted(parents) for m in (self.head, self.base) if p in m.nodes)
+            files = self._changed(f for parent in found for f in self.files_of(parent, None))
+        files = files or self._changed(self._project_files(node))
+        return Reason(kind="affected", text=f"affected: {', '.join(rendered)}", files=files)
 
     def files_of(self, node: ManifestNode, before: ManifestNode | None, *, described: bool = True) -> list[str]:
         """Give every repository path that the node is defined in, before and now, its fixtures included.
@@ -111,6 +125,11 @@ class Reasons:
         behind = self.head.macros_behind(node.macros) | self.base.macros_behind(before.macros)
         return [m for m in self.macros.changed if m in behind]
 
+    @cached_property
+    def _doc_files(self) -> list[str]:
+        found = {*self.head.docs.values(), *self.base.docs.values()}
+        return sorted(self.project.place(*f.split("://", 1)) for f in found)
+
     def _macro_file(self, unique_id: str) -> str:
         macro = self.head.macros.get(unique_id) or self.base.macros[unique_id]
         return self.project.place(macro.package, macro.file)
@@ -121,6 +140,10 @@ class Reasons:
 
     def _changed(self, places: Iterable[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(p for p in places if p in self.changed_paths))
+
+
+def _is_generic(node: ManifestNode) -> bool:
+    return node.resource_type == "test" and node.file.endswith((".yml", ".yaml"))
 
 
 def _word(node: ManifestNode, part: str) -> str:

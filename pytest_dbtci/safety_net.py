@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pytest_dbtci import mentions
 from pytest_dbtci.git import Change
 from pytest_dbtci.macro_reach import Macros
-from pytest_dbtci.manifest import BUILDABLE, Manifest
+from pytest_dbtci.manifest import BUILDABLE, Manifest, ManifestNode
 from pytest_dbtci.plan import PathChange, Reason
 from pytest_dbtci.project import ROOT_FILES, Project
 from pytest_dbtci.project_diff import Difference, profile_difference, project_difference
@@ -90,9 +90,10 @@ class _Caster:
         self._settings()
         self._named_files()
         self._graph()
+        everything = self._why_everything()
         return Net(
-            reasons=self.found,
-            everything=self._why_everything(),
+            reasons={u: _with_files(r, everything) for u, r in self.found.items()},
+            everything=everything,
             unexplained=tuple(unexplained),
             causes=self.causes,
         )
@@ -146,7 +147,8 @@ class _Caster:
         then, now = _hooks(self.base), _hooks(self.head)
         for package in sorted({p for p, _ in then ^ now}):
             path = self.project.place(package, "dbt_project.yml")
-            if path in self._paths or not self.evidence.foreign:
+            # A changed dbt_project.yml speaks for itself; this is a package that was exchanged as a whole.
+            if path not in self._paths and not self.evidence.foreign:
                 self._add_everything("on-run-start or on-run-end hooks changed", path)
 
     def _macros(self) -> None:
@@ -291,13 +293,24 @@ class _Index:
     @cached_property
     def gone(self) -> dict[str, list[str]]:
         """Name what each path defined at the base and what is not there any more."""
-        base, head, project = self._evidence.base, self._evidence.head, self._evidence.project
+        base, head = self._evidence.base, self._evidence.head
         found: dict[str, list[str]] = {}
         for unique_id, node in base.nodes.items():
             if unique_id not in head.nodes and node.resource_type in BUILDABLE:
-                path = project.place(node.package, node.file)
-                found.setdefault(path, []).append(f"{node.name}{' (disabled)' if unique_id in head.disabled else ''}")
+                name = f"{node.name}{' (disabled)' if unique_id in head.disabled else ''}"
+                found.setdefault(self._where_it_was(node), []).append(name)
         return found
+
+    def _where_it_was(self, node: ManifestNode) -> str:
+        """Give the changed path by which a node went: its own, that of its YAML, or a file of the whole project."""
+        project = self._evidence.project
+        places = [project.place(node.package, node.file)]
+        if node.patch and "://" in node.patch:
+            places.append(project.place(*node.patch.split("://", 1)))
+        places.append(project.place(node.package, "dbt_project.yml"))
+        places += [project.in_repository(n) for n in (".dbtignore", "dbt_project.yml", *_PACKAGE_FILES)]
+        changed = {p for c in self._evidence.changes for p in (c.path, c.old_path) if p}
+        return next((p for p in places if p in changed), places[0])
 
     @cached_property
     def _defined(self) -> dict[str, list[str]]:
@@ -323,6 +336,8 @@ class _Index:
             return "the installed packages give the same nodes and macros"
         if path.endswith(".md"):
             return "documentation only"
+        if any(project.place(m.package, m.file) == path for m in self._evidence.head.macros.values()):
+            return "its macros are the same"
         if found := self._defined.get(path):
             names = ", ".join(sorted(set(found))[:5])
             return f"what is built of {names} is the same"
@@ -330,6 +345,11 @@ class _Index:
         if disabled:
             return f"disabled: {', '.join(sorted(u.split('.')[2] for u in disabled))}"
         return "dbt builds nothing from it"
+
+
+def _with_files(reason: Reason, everything: Reason | None) -> Reason:
+    """Give a reason without a file of its own those of what can affect everything."""
+    return replace(reason, files=everything.files) if everything and not reason.files else reason
 
 
 def _hooks(manifest: Manifest) -> frozenset[tuple[str, str]]:

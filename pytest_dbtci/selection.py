@@ -54,13 +54,18 @@ def downstream_reason(unique_id: str, roots: frozenset[str], head: Manifest) -> 
         parents = sorted({p for u in level for p in _upstream(head, u) if p not in seen})
         for parent in parents:
             if parent in roots:
-                name = head.nodes[parent].name
+                name = _called(head.nodes[parent])
                 is_check = head.nodes[unique_id].resource_type in ("test", "unit_test")
                 near = parent in _upstream(head, unique_id)
                 return Reason(kind="downstream", text=f"tests {name}" if is_check and near else f"downstream of {name}")
         seen.update(parents)
         level = parents
     return Reason(kind="selected", text="selected")
+
+
+def _called(node: ManifestNode) -> str:
+    """Name a node as its readers do: a source by both of its names."""
+    return ".".join(node.unique_id.split(".")[2:]) if node.resource_type == "source" else node.name
 
 
 def _upstream(head: Manifest, unique_id: str) -> tuple[str, ...]:

@@ -213,12 +213,11 @@ def _effects(node: Any, config: Any, parents: list[str]) -> dict[str, Any]:
     name = node.identifier if node.resource_type == "source" else getattr(node, "alias", None)
     effects = {
         "rendered configuration": settings,
-        "relation's name": (
-            *(getattr(node, "database", None), getattr(node, "schema", None), name),
-            getattr(node, "relation_name", None),
-        ),
         "parents": sorted(parents),
     }
+    if node.resource_type == "source" or _writes(node, config):
+        place = (getattr(node, "database", None), getattr(node, "schema", None), name)
+        effects["relation's name"] = (*place, getattr(node, "relation_name", None))
     if metadata := getattr(node, "test_metadata", None):
         effects["arguments"] = (node.raw_code, metadata.kwargs, metadata.name, metadata.namespace)
     if node.resource_type == "source":

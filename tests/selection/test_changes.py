@@ -1,0 +1,75 @@
+"""Every kind of change selects what it has to, says why, and leaves no changed path out."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_dbtci.manifest import BUILDABLE, Manifest
+from tests.selection.bench import SUB_SELECTORS, Bench, Planned
+from tests.selection.cases import CASES, Case
+
+_BUILT = tuple(f"{kind}." for kind in BUILDABLE)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_selects_what_the_change_can_affect_and_says_why(kennel: Bench, case: Case) -> None:
+    edits = dict(case.files)
+    for path, old, new in case.swaps:
+        text = edits.get(path) or (kennel.text(path) if (kennel.origin / path).is_file() else "")
+        assert isinstance(text, str)
+        assert old in text
+        edits[path] = text.replace(old, new) if old else new
+    # dbt's sub-selectors are asked where there is something to compare with them.
+    differs = any(text.startswith("modified") for text in case.roots.values())
+    kennel.host.parts = (*SUB_SELECTORS, "macros") if differs else ()
+    planned = kennel.change(edits)
+
+    reasons = {name: reason.text for name, reason in planned.roots.items()}
+    if case.everything:
+        assert set(planned.names) == _all(planned)
+        assert f"can be affected: {case.everything}" in reasons.values()
+        assert planned.plan.notes[0].startswith(f"every node can be affected: {case.everything} (")
+    else:
+        assert reasons == case.roots
+    assert all(reason.files for reason in planned.roots.values()), "every reason names a changed file"
+    effects = {c.path: planned.effect(c.path) for c in planned.plan.changes}
+    assert effects == {path: case.effects.get(path, "selected") for path in effects}
+    _takes_in_all_that_dbt_does(planned)
+    _says_of_each_part_what_dbt_says(planned)
+
+
+def test_the_cases_are_as_many_as_the_kinds_of_things_in_a_project() -> None:
+    assert len({case.name for case in CASES}) == len(CASES) >= 100
+
+
+def _all(planned: Planned) -> set[str]:
+    assert planned.head is not None
+    return {n.name for n in planned.head.nodes.values() if n.resource_type in BUILDABLE}
+
+
+def _takes_in_all_that_dbt_does(planned: Planned) -> None:
+    own = {u for u in planned.own.get("modified+", ()) if u.startswith(_BUILT)}
+    assert own <= {n.unique_id for n in planned.plan.nodes}
+
+
+def _says_of_each_part_what_dbt_says(planned: Planned) -> None:
+    """Compare the words of each reason with dbt's own sub-selectors of `state:modified`."""
+    if not planned.own or planned.head is None:
+        return
+    for node in planned.plan.nodes:
+        if node.reason.kind != "modified" or node.reason.text == "modified: test definition":
+            continue
+        said = node.reason.text.removeprefix("modified: ").split(", ")
+        for part, word in SUB_SELECTORS.items():
+            if part == "body" and (
+                node.resource_type in ("seed", "unit_test") or _is_generic(planned.head, node.unique_id)
+            ):
+                continue
+            if part != "persisted_descriptions" or word in said:
+                assert (word in said) == (node.unique_id in planned.own[part]), f"{node.unique_id}: {part}"
+        named = any(w.startswith("macro ") for w in said)
+        assert named == (node.unique_id in planned.own["macros"]), f"{node.unique_id}: macros"
+
+
+def _is_generic(head: Manifest, unique_id: str) -> bool:
+    return head.nodes[unique_id].resource_type == "test" and head.nodes[unique_id].file.endswith(".yml")
