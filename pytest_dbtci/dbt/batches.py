@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from pytest_dbtci.dbt.warehouse import Warehouse
 MOST = 50
 """The most tests in a query: beyond it nothing is gained, and an error or a timeout costs more."""
 
+_COMPARISON = re.compile(r"\s*(=|!=|<>|<|>|<=|>=)\s*-?\d+(\.\d+)?\s*")
 _SQL = "__dbt_ci_sql_of_the_test__"
 _BAD = {"error", "runtime error", "fail", "partial success", "skipped"}
 
@@ -143,10 +145,11 @@ def _frame(warehouse: Warehouse, fail_calc: str, warn_if: str, error_if: str, li
 
 
 def _batches(tests: Iterable[Test], threads: int) -> Iterator[list[Test]]:
-    """Share the tests out: alike in `fail_calc`, so that a column of one type comes of it."""
-    alike: dict[str, list[Test]] = {}
+    """Share the tests out, those together whose columns are of the same types."""
+    alike: dict[tuple[str, ...], list[Test]] = {}
     for test in tests:
-        alike.setdefault(test.fail_calc, []).append(test)
+        unusual = (t for t in (test.warn_if, test.error_if) if not _COMPARISON.fullmatch(t))
+        alike.setdefault((test.fail_calc, *unusual), []).append(test)
     for group in alike.values():
         size = min(MOST, -(-len(group) // threads))
         for begin in range(0, len(group), size):
@@ -219,5 +222,5 @@ def _judge(test: Test, answers: Sequence[tuple[Any, ...]], seconds: float) -> Si
     return _result("pass", "", 0, seconds)
 
 
-def _result(status: str, message: str = "", failures: int | None = None, seconds: float = 0.0) -> SimpleNamespace:
+def _result(status: str, message: str = "", failures: int = 0, seconds: float = 0.0) -> SimpleNamespace:
     return SimpleNamespace(status=status, message=message, num_failures=failures, execution_time=seconds)
