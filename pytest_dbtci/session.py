@@ -267,7 +267,8 @@ class Controller(Participant):
         others = self._config.pluginmanager.subset_hook_caller("pytest_runtest_logreport", [terminal, self])
         for node in self.plan.items:
             if node.unique_id in self.run.begun and node.unique_id not in self._reported:
-                report = _error(node.label, "the session was interrupted before this was shown", "setup")
+                # Only a report of the teardown carries its properties into a JUnit file.
+                report = _error(node.label, "the session was interrupted before this was shown", "teardown")
                 report.user_properties = [("dbt_unique_id", node.unique_id)]
                 others(report=report)
 
