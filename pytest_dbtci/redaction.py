@@ -24,7 +24,7 @@ class Redaction:
     """Replace secrets in texts; as short as it may be, a secret is never shown as a word of its own."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {form for secret in secrets for form in _forms(secret)}
+        known = {form for secret in secrets if secret.strip() for form in _forms(secret)}
         # The longest first, so that of a secret that holds another one nothing stays.
         patterns = [_pattern(form) for form in sorted(known, key=len, reverse=True)]
         self._pattern = re.compile("|".join(patterns)) if patterns else None

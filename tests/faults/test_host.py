@@ -1,0 +1,142 @@
+"""A dbt process that babbles, hangs, dies or fills the pipe ends the request that waits for it, and itself."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_dbtci import host as host_module
+from pytest_dbtci.host import Cancelled, Host, HostDied
+from pytest_dbtci.redaction import Redaction
+
+ANSWER = "import json, sys\nfor line in sys.stdin:\n    if line.strip():\n        number = json.loads(line).get('id')\n"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Callable[[str], Host]]:
+    """Make a host that runs a program of ours in dbt's place."""
+    made: list[Host] = []
+
+    def make(program: str) -> Host:
+        command = (sys.executable, "-c", program)
+        made.append(Host(tmp_path, {"PATH": ""}, tmp_path / "log", redaction=Redaction(["hush-hush"]), command=command))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nonsense",
+        "42",
+        "null",
+        "[]",
+        "{}",
+        '{"id": 99, "done": 1}',
+        '{"event": "result"}',
+        "\\xff\\xfe",
+        "x' * 200_000 + '",
+    ],
+)
+def test_takes_nonsense_for_the_end(host: Callable[[str], Host], line: str) -> None:
+    one = host(f"{ANSWER}        print('{line}', flush=True)\n")
+    with pytest.raises(HostDied, match="wrote what is no answer"):
+        one.ask("parse", on_event=lambda event: None)
+    with pytest.raises(HostDied):
+        one.ask("drop_schemas", last=True)
+
+
+def test_says_how_a_process_ended_and_what_it_said_last(host: Callable[[str], Host]) -> None:
+    one = host("import sys; print('no dbt here, hush-hush', file=sys.stderr); sys.exit(3)")
+    with pytest.raises(HostDied, match=r"with exit code 3\.\nIt said last:\n  no dbt here, \*\*\*"):
+        one.ask("parse")
+
+
+def test_ends_a_process_that_is_silent_for_too_long(host: Callable[[str], Host]) -> None:
+    one = host("import time; time.sleep(600)")
+    with pytest.raises(HostDied, match=r"did not answer to `drop_schemas` within 0.2 seconds"):
+        one.ask("drop_schemas", last=True, within=0.2)
+
+
+def test_ends_a_process_that_does_not_stop_when_cancelled(
+    host: Callable[[str], Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_module, "CANCEL_SECONDS", 0.3)
+    one = host("import time; time.sleep(600)")
+    ended: list[BaseException] = []
+
+    def build() -> None:
+        try:
+            one.ask("build")
+        except HostDied as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    while one.pid is None or not one._open:
+        time.sleep(0.01)
+    one.cancel()
+    thread.join(10)
+    assert "did not stop within 0.3 seconds" in str(ended[0])
+    with pytest.raises(Cancelled):
+        one.ask("build")
+
+
+def test_closes_at_once_a_process_that_is_at_work(host: Callable[[str], Host]) -> None:
+    one = host("import time; time.sleep(600)")
+
+    def parse() -> None:
+        with contextlib.suppress(HostDied):
+            one.ask("parse")
+
+    thread = threading.Thread(target=parse)
+    thread.start()
+    while one.pid is None or not one._open:
+        time.sleep(0.01)
+    began = time.monotonic()
+    one.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert time.monotonic() - began < 5
+
+
+def test_reads_on_where_events_fill_the_pipe(host: Callable[[str], Host]) -> None:
+    heard: list[object] = []
+    flood = "        for _ in range(2000): print(json.dumps({'event': 'rows', 'rows': 'x' * 1000}))\n"
+    one = host(f"{ANSWER}{flood}        print(json.dumps({{'id': number, 'done': 7}}), flush=True)\n")
+    assert one.ask("query", on_event=heard.append) == 7
+    assert len(heard) == 2000
+
+
+def test_fails_where_an_event_can_not_be_taken_in(host: Callable[[str], Host]) -> None:
+    one = host(f"{ANSWER}        print(json.dumps({{'event': 'start'}}), flush=True)\n")
+    with pytest.raises(HostDied, match="unique_id"):
+        one.ask("build", on_event=lambda event: event["unique_id"])
+
+
+def test_takes_secrets_out_of_errors_and_results_but_not_out_of_names(host: Callable[[str], Host]) -> None:
+    heard: list[dict[str, object]] = []
+    result = {"unique_id": "model.hush-hush", "message": "hush-hush!", "rows": {"rows": [["hush-hush"]]}}
+    program = (
+        f"{ANSWER}        print(json.dumps({{'event': 'result', 'result': {result!r}}}))\n"
+        "        print(json.dumps({'id': number, 'failed': 'no hush-hush', 'kind': 'trouble'}), flush=True)\n"
+    )
+    with pytest.raises(Exception, match=r"no \*\*\*$"):
+        host(program).ask("build", on_event=heard.append)
+    expected = {"unique_id": "model.hush-hush", "message": "***!", "rows": {"rows": [["***"]]}}
+    assert heard[0]["result"] == expected
+
+
+def test_looks_for_modules_where_pytest_does_and_not_in_the_project(tmp_path: Path) -> None:
+    (tmp_path / "queue.py").write_text("raise SystemExit('the project is on the path')\n")
+    with Host(tmp_path, {}, tmp_path / "log") as one, pytest.raises(Exception, match="KeyError"):
+        one.ask("repoint", tree="none", placeholder="", schema="")

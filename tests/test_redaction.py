@@ -1,0 +1,118 @@
+"""Secrets become stars wherever they turn up; a profile passes through as the user wrote it."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_dbtci.profile import Profile
+from pytest_dbtci.redaction import Redaction, secrets_of
+from pytest_dbtci.transient import explain, kind_of_trouble
+
+OUTPUTS = {
+    "database": {"method": "database", "host": "h", "user": "u", "password": "{{ env_var('PW') }}", "dbname": "d"},
+    "iam": {"method": "iam", "cluster_id": "c", "iam_profile": "p", "region": "eu-north-1", "autocreate": True},
+    "keys": {"method": "iam", "access_key_id": "AKIA123456", "secret_access_key": "wJalr/K7+x", "is_serverless": True},
+    "iam_role": {"method": "iam_role", "serverless_work_group": "w", "serverless_acct_id": "012345678901"},
+    "browser": {
+        "method": "browser_identity_center",
+        "idc_region": "r",
+        "issuer_url": "https://i",
+        "idp_listen_port": 1,
+    },
+    "token": {
+        "method": "oauth_token_identity_center",
+        "token_endpoint": {"type": "okta", "request_url": "https://t", "request_data": "password=s3cret-data"},
+    },
+    "options": {"retries": 3, "retry_all": True, "db_groups": ["a"], "role": None, "port": "{{ 5439 | as_number }}"},
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_passes_every_field_of_an_output_through_but_its_schema(tmp_path: Path, name: str) -> None:
+    output = {"type": "redshift", **OUTPUTS[name], "schema": "analytics", "threads": 4}
+    profile = Profile(name="p", target="ci", file=tmp_path, outputs={"ci": output, "prod": {}})
+    folder = profile.write(tmp_path / "private", "ci", "dbt_build_7")
+    written = yaml.safe_load((folder / "profiles.yml").read_text())
+    assert written == {"p": {"target": "ci", "outputs": {"ci": {**output, "schema": "dbt_build_7"}}}}
+    assert stat.S_IMODE((folder / "profiles.yml").stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_finds_the_secrets_of_a_profile_and_of_the_environment() -> None:
+    environ = {"PW": "from-env", "DBT_ENV_SECRET_TOKEN": "by-name", "AWS_SECRET_ACCESS_KEY": "aws", "USER": "anton"}
+    assert secrets_of(OUTPUTS, environ) == {
+        "from-env", "by-name", "aws", "AKIA123456", "wJalr/K7+x", "password=s3cret-data",
+    }  # fmt: skip
+    other = {
+        "pass": 12345678,
+        "token": "{{ var('t') }}",
+        "private_key_path": "/k",
+        "secret": "{{ env_var('N', 'dflt') }}",
+    }
+    assert secrets_of({"ci": other}, {}, {"t": "from-vars"}) == {"12345678", "from-vars", "dflt"}
+
+
+@given(secret=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zs"]), min_size=6), around=st.text())
+def test_lets_no_form_of_a_secret_through(secret: str, around: str) -> None:
+    redaction = Redaction([secret])
+    forms = (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe=""), secret.replace("'", "''"))
+    for form in forms:
+        assert secret not in redaction.text(f"{around}{form}{around}") or secret in "***" + around * 2
+
+
+def test_hides_a_short_secret_only_where_it_stands_alone() -> None:
+    redaction = Redaction(["dbt", ""])
+    assert redaction.text('user "root", password dbt: dbt_build_7 of dbt-core') == (
+        'user "root", password ***: dbt_build_7 of ***-core'
+    )
+
+
+def test_hides_every_line_of_a_key() -> None:
+    key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END KEY-----"
+    told = Redaction([key]).text("could not read\n  MIIEvQIBADANBg\n  kqhkiG9w0BAQEF")
+    assert told == "could not read\n  ***\n  ***"
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("Database Error in model a (models/a.sql)\n  1023\n  compiled code at target/a.sql", "serializable isolation"),
+        ("could not serialize access due to read/write dependencies among transactions", "serializable isolation"),
+        ("Database Error\n  FATAL:  sorry, too many clients already", "too many connections"),
+        ('connection limit "500" exceeded for non-bootstrap users', "too many connections"),
+        ("server closed the connection unexpectedly", "connection lost"),
+        ("Runtime Error\n  server socket closed. Please check that client side networking", "connection lost"),
+        ('connection to server at "h", port 1 failed: Connection refused', "warehouse not reachable"),
+        ("Query (28572825) cancelled on user's request", "query cancelled"),
+        ("canceling statement due to statement timeout", "query cancelled"),
+        ("Disk Full", "disk full"),
+        ('could not extend file "base/1": No space left on device', "disk full"),
+        ("IO Error: Could not set lock on file", "lock timeout"),
+    ],
+)
+def test_tells_the_warehouses_trouble(message: str, kind: str) -> None:
+    found = kind_of_trouble(message)
+    assert found.startswith(kind)
+    assert explain(found, message).startswith(f"{kind}")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'Database Error in model a (models/a.sql)\n  column "b" does not exist',
+        "Compilation Error in model a (models/a.sql)\n  too many connections, says a macro",
+        "Database Error in model a\n  value 1023 is out of range",
+        "Database Error in model a\n  permission denied for schema analytics",
+        "",
+    ],
+)
+def test_takes_what_is_the_models_fault_for_that(message: str) -> None:
+    assert kind_of_trouble(message) == ""
