@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.host import Host
 from tests.kennel import attach, database_of, open_schemas, running_host
 from tests.warehouses import Warehouse
-from tests.warehouses.faults import REDSHIFT_SERIALIZABLE
+from tests.warehouses.faults import REDSHIFT_CANCELLED, REDSHIFT_SERIALIZABLE
 
 LATER = "2024-05-01T10:05:00+00:00"
 MARK = "dbt_build_7.dbt_ci_mark"
@@ -193,6 +194,19 @@ def test_waits_for_a_lock_only_so_long_and_names_the_schema(server_host: Host, s
     assert f"Find that session in {view}" in str(caught.value)
     assert server_warehouse.schemas() == ("dbt_build_7",)
     assert server_host.ask("drop_schemas") == ["dbt_build_7"]
+
+
+@pytest.mark.parametrize("spelled", ["cancelled", "canceled"])
+def test_knows_redshifts_own_words_for_a_wait_that_is_over(
+    process: Host, redshift: Warehouse, tmp_path: Path, spelled: str
+) -> None:
+    attach(process, tmp_path / "attached", redshift)
+    open_schemas(process, redshift, "dbt_build_7")
+    over = replace(REDSHIFT_CANCELLED, message=f"Query (150) {spelled} on user's request")
+    redshift.faults.fail("drop schema", over)
+    with pytest.raises(DbtCiError, match=r"dbt_build_7 could not be dropped: another session held a lock"):
+        process.ask("drop_schemas")
+    assert process.ask("drop_schemas") == ["dbt_build_7"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ LOCK_SECONDS = 20.0
 
 _COLUMNS = ("tool", "pr", "run", "head", "started")
 
-# Redshift has no lock_timeout; its statement_timeout counts all that a statement waits for (AWS, "statement_timeout").
+# Redshift has no lock_timeout; its statement_timeout counts planning, queueing and execution (AWS documentation).
 _WAIT = {"postgres": "set lock_timeout = {0}", "redshift": "set statement_timeout to {0}"}
 
 # The joins are those by which dbt-redshift follows dependencies, so that they run on Redshift, too. A view hangs
@@ -281,7 +281,7 @@ class Warehouse:
 
     def _why(self, text: str) -> str:
         said = text.lower()
-        if not any(words in said for words in ("lock timeout", "statement timeout", "cancelled on user")):
+        if not any(words in said for words in ("lock timeout", "statement timeout", "on user's request")):
             return text
         view = "svv_transactions" if self._type == "redshift" else "pg_locks"
         return (
