@@ -169,7 +169,9 @@ class Run:
 
     def _reusable(self, asked: frozenset[str], needed: frozenset[str]) -> frozenset[str]:
         head = self._planner.head if self._planner is not None else None
-        return reusable(self.kept, self.plan, head, asked, needed) if head is not None else frozenset()
+        if head is None or self.plan.mode == "release":
+            return frozenset()
+        return reusable(self.kept, self.plan, head, asked, needed)
 
     def holds(self) -> Kept | None:
         """Give what the kept schemas hold; None unless they were kept."""
