@@ -258,7 +258,7 @@ class Controller(Participant):
 
     def _show(self, result: Result) -> None:
         node = self.plan.node(result.unique_id)
-        if node is not None:
+        if node is not None and node.is_item:
             self._config.hook.pytest_dbtci_result(config=self._config, node=node, result=result)
 
     def _report_the_rest(self) -> None:

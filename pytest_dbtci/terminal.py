@@ -56,9 +56,10 @@ def summary_lines(plan: Plan, teardown: Teardown) -> list[str]:
 
 def unasked_line(plan: Plan, built: frozenset[str]) -> str:
     """Say that no dbt item was among what pytest was asked to run, and what was built all the same."""
-    if not built:
+    count = sum(n.unique_id in built for n in plan.items)
+    if not count:
         return f"dbt-ci: no dbt item was asked for: none of the {len(plan.items)} planned nodes, so nothing was built"
-    return f"dbt-ci: no dbt item was asked for: {len(built)} nodes were built for Python tests"
+    return f"dbt-ci: no dbt item was asked for: {count} nodes were built for Python tests"
 
 
 def _kind(resource_type: str, reason: str) -> str:

@@ -1,0 +1,147 @@
+"""Paths, node ids, expressions and re-runs mean for dbt's items what they mean for Python tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from examples import demo
+from tests.validation import DEFER, Validation, validate
+
+FACT = "models/staging/fact_dogs.sql"
+
+
+@pytest.fixture(scope="module")
+def repository(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the released example on which only collection runs."""
+    directory = tmp_path_factory.mktemp("selection") / "dogs"
+    demo.copy_repository(released, directory)
+    return directory
+
+
+def collected(run: Validation) -> list[str]:
+    """Give the node ids of `--collect-only -q`."""
+    return [line for line in run.output.splitlines() if "::" in line and not line.startswith("ERROR")]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((f"{FACT}::unique_fact_dogs_stay_id",), [f"{FACT}::unique_fact_dogs_stay_id"]),
+        (("-k", "unique and income"), None),
+        (("-m", "dbt_unit_test", FACT), [f"{FACT}::a_week_is_a_tenth_off", f"{FACT}::prices_are_in_kronor"]),
+    ],
+    ids=["node id", "expression", "marker"],
+)
+def test_selects_the_pytest_way(repository: Path, given: tuple[str, ...], expected: list[str] | None) -> None:
+    found = collected(validate(repository, *DEFER, "--collect-only", "-q", *given))
+    assert found
+    assert found == expected if expected else all("unique" in f and "income" in f for f in found)
+
+
+def test_collects_a_folder_and_leaves_out_what_is_deselected(repository: Path) -> None:
+    found = collected(validate(repository, *DEFER, "--co", "-q", "models/staging", f"--deselect={FACT}::fact_dogs"))
+    assert found
+    assert {f.split("::")[0] for f in found} == {FACT}
+    assert f"{FACT}::fact_dogs" not in found
+
+
+def test_puts_dbts_items_first_in_build_order_and_names_each_once(repository: Path) -> None:
+    found = collected(validate(repository, *DEFER, "--co", "-q"))
+    python = [i for i, f in enumerate(found) if f.startswith("tests/python/")]
+    assert python == list(range(len(found) - len(python), len(found)))
+    assert found.index(f"{FACT}::fact_dogs") < found.index("models/marts/top_dogs.sql::top_dogs")
+    assert len(set(found)) == len(found)
+
+
+def test_says_that_the_pull_request_does_not_select_what_was_named(repository: Path) -> None:
+    run = validate(repository, *DEFER, "-rs", "models/staging/dim_dog.sql::dim_dog")
+    assert run.code == 0, run.output
+    case = run.cases["models.staging.dim_dog.sql::dim_dog"]
+    assert (case.outcome, case.message) == ("skipped", "dbt knows it, but this pull request does not select it")
+    assert "so nothing was built" in run.output
+    assert "dropped" not in run.output
+    assert "pytest_dbtci/" not in run.output
+
+
+def test_refuses_a_name_that_dbt_does_not_know(repository: Path) -> None:
+    run = validate(repository, *DEFER, f"{FACT}::no_such_test")
+    assert run.code == 4
+    assert "not found" in run.output
+
+
+def test_prepares_what_python_tests_need_and_says_that_no_dbt_item_was_asked_for(repository: Path) -> None:
+    name = "test_no_dog_brings_more_than_a_fifth_of_the_income"
+    run = validate(repository, *DEFER, f"tests/python/test_dogs.py::{name}")
+    assert [c.outcome for c in run.cases.values()] == ["passed"], run.output
+    assert "no dbt item was asked for" in run.output
+    assert "dropped dbt_build_1066" in run.output
+
+
+def test_collects_folders_that_pytest_leaves_out_by_name(dogs: Path) -> None:
+    (dogs / "models/build").mkdir()
+    (dogs / "models/build/hidden_away.sql").write_text("select 1 as one\n")
+    assert "models/build/hidden_away.sql::hidden_away" in collected(validate(dogs, *DEFER, "--co", "-q"))
+
+
+def test_stops_dbt_at_the_first_failure(dogs: Path) -> None:
+    (dogs / "models/staging/a_broken.sql").write_text("select no_such_column from {{ ref('dim_dog') }}\n")
+    (dogs / "models/staging/slow.sql").write_text(
+        "-- depends_on: {{ ref('dim_dog') }}\nselect count(*) as n from range(200000000000) t(i) where i % 7 = 3\n"
+    )
+    run = validate(dogs, *DEFER, "-x", "models/staging/a_broken.sql", "models/staging/slow.sql")
+    assert run.code == 1, run.output
+    assert [c.outcome for c in run.cases.values()] == ["failed"]
+    assert "dropped dbt_build_1066" in run.output
+
+
+def test_builds_again_only_what_failed_and_what_was_skipped_because_of_it(dogs: Path) -> None:
+    broken = dogs / "models/staging/broken.sql"
+    broken.write_text("select no_such_column from {{ ref('fact_dogs') }}\n")
+    (dogs / "models/staging/hangs_on_broken.sql").write_text("select * from {{ ref('broken') }}\n")
+    keep = "--dbt-ci-keep-schema=failed"
+
+    first = validate(dogs, *DEFER, keep)
+    assert first.code == 1, first.output
+    assert "dbt-ci: kept dbt_build_1066" in first.output
+
+    broken.write_text("select dog_id from {{ ref('fact_dogs') }}\n")
+    second = validate(dogs, *DEFER, keep, "--lf")
+    assert second.code == 0, second.output
+    assert {name.split("::")[1] for name in second.cases} == {"broken", "hangs_on_broken"}
+    assert {c.outcome for c in second.cases.values()} == {"passed"}
+    assert built(dogs) == {"model.dogs.broken", "model.dogs.hangs_on_broken"}
+    assert "dropped dbt_build_1066" in second.output
+    assert not [s for s in demo.schemas(dogs) if s.startswith("dbt_build")]
+
+
+def test_builds_a_changed_parent_anew_in_a_kept_schema(dogs: Path) -> None:
+    broken = dogs / "models/staging/broken.sql"
+    broken.write_text("select no_such_column from {{ ref('fact_dogs') }}\n")
+    keep = "--dbt-ci-keep-schema=failed"
+    assert validate(dogs, *DEFER, keep).code == 1
+    broken.write_text("select dog_id from {{ ref('fact_dogs') }}\n")
+    fact = dogs / FACT
+    fact.write_text(fact.read_text() + "\n-- said more clearly\n")
+    second = validate(dogs, *DEFER, keep, "--lf")
+    assert second.code == 0, second.output
+    assert built(dogs) == {"model.dogs.broken", "model.dogs.fact_dogs"}
+
+
+def test_does_not_trust_a_schema_that_another_run_made_since(dogs: Path) -> None:
+    broken = dogs / "models/staging/broken.sql"
+    broken.write_text("select no_such_column from {{ ref('fact_dogs') }}\n")
+    keep = "--dbt-ci-keep-schema=failed"
+    assert validate(dogs, *DEFER, keep).code == 1
+    assert validate(dogs, *DEFER, "--dbt-ci-keep-schema=always", "-p", "no:cacheprovider").code == 1
+    second = validate(dogs, *DEFER, keep, "--lf")
+    assert second.code == 1, second.output
+    assert built(dogs) == {"model.dogs.broken", "model.dogs.fact_dogs"}
+
+
+def built(directory: Path) -> set[str]:
+    """Give what dbt ran last."""
+    written = json.loads((directory / "target/dbt_ci/run_results.json").read_text())["results"]
+    return {r["unique_id"] for r in written}
