@@ -19,6 +19,9 @@ QUIET = (
     "--no-version-check",
 )
 
+_UNTHREADED = ("parse", "ls", "deps")
+"""Commands that know no `--threads`, or have no use for it."""
+
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -79,7 +82,7 @@ class Invocation:
             "--profile": self.profile,
             "--target": self.target,
             "--vars": self.vars,
-            "--threads": "" if self.threads is None else str(self.threads),
+            "--threads": "" if self.threads is None or command in _UNTHREADED else str(self.threads),
         }
         return [part for flag, value in given.items() if value for part in (flag, value)]
 
