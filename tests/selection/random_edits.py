@@ -9,7 +9,8 @@ from collections.abc import Callable
 Project = dict[str, str | bytes | None]
 """The files of the project, by path; edits change it in place, None deletes."""
 
-WIDE = "".join(f"{n % 89},{n % 7}\n" for n in range(220_000))
+WIDE = "".join(f"{n % 89},{n % 7},{'-' * 1000}\n" for n in range(1_100))
+"""Over 1 MiB in few rows, which load fast."""
 
 FILES: Project = {
     "README.md": "0\n",
@@ -49,7 +50,7 @@ models:
     "dbt/macros/by_var.sql": "{% macro by_var() %}{{ var('in_macro') }}{% endmacro %}\n",
     "dbt/macros/touched.sql": "{% macro touched() %}update {{ this }} set n = n + 1{% endmacro %}\n",
     "dbt/seeds/dogs.csv": "dog_id,n\n1,3\n2,5\n3,7\n",
-    "dbt/seeds/steps.csv": f"dog_id,n\n{WIDE}",
+    "dbt/seeds/steps.csv": f"dog_id,n,pad\n{WIDE}",
     "dbt/models/staging/dogs_now.sql": "select dog_id, n + 1 as n from {{ ref('dogs') }}\n",
     "dbt/models/staging/inline.sql": """\
 {{ config(materialized='ephemeral') }}
@@ -121,7 +122,8 @@ def _cell(rng: random.Random, project: Project) -> None:
     path = rng.choice(["dbt/seeds/dogs.csv", "dbt/seeds/steps.csv"])
     lines = _text(project, path).split("\n")
     row = rng.randrange(1, len(lines) - 1)
-    lines[row] = f"{lines[row].split(',')[0]},{rng.randint(0, 9)}"
+    number, _, *rest = lines[row].split(",")
+    lines[row] = ",".join((number, str(rng.randint(0, 9)), *rest))
     project[path] = "\n".join(lines)
 
 

@@ -1,0 +1,165 @@
+"""The base: parsed once, believed only when it is right, and left alone by other runs."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_dbtci.errors import UsageError
+from tests.repositories import commit, git
+from tests.selection.bench import Bench, Listening, Planned, bench
+from tests.selection.kennel import FILES
+
+EDIT = {"dbt/models/marts/bill.sql": "select price, 1 as n from {{ ref('prices') }}\n"}
+
+
+@pytest.fixture
+def place(kennel: Bench) -> Path:
+    kennel.host.parts = ()
+    kennel.plan(kennel.clone(EDIT))
+    return kennel.clone(EDIT)
+
+
+def test_a_second_run_parses_no_base_and_not_all_of_the_head(kennel: Bench, place: Path) -> None:
+    first, second = kennel.plan(place), kennel.plan(place)
+    assert second.asked.count("parse base") == 0
+    assert second.told == ("base: cached", "head: parsed from the base's")
+    assert second.plan == first.plan
+
+
+def test_another_pull_request_with_the_same_base_finds_it_parsed(kennel: Bench, place: Path) -> None:
+    assert "base: cached" in kennel.plan(place, pr="2").told
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "partial_parse.msgpack", "view.json", "complete.json"])
+@pytest.mark.parametrize("how", ["cut off", "gone", "changed"])
+def test_a_damaged_cache_is_parsed_anew(kennel: Bench, place: Path, name: str, how: str) -> None:
+    expected = kennel.plan(place).plan
+    for path in kennel.cache.glob(f"base-*/{name}"):
+        content = path.read_bytes()
+        if how == "gone":
+            path.unlink()
+        else:
+            path.write_bytes(content[: len(content) // 2] if how == "cut off" else content[:-1] + b" ")
+    planned = kennel.plan(place)
+    # A last byte that becomes a blank leaves JSON whole only where it was one.
+    assert planned.told[0] == "base: parsed"
+    assert planned.plan == expected
+
+
+@pytest.mark.parametrize("edit", ["vars", "profile"])
+def test_what_the_parse_depends_on_makes_it_parse_anew(kennel: Bench, place: Path, edit: str) -> None:
+    if edit == "vars":
+        assert "base: parsed" in kennel.plan(place, vars="{extra: 1}").told
+    else:
+        text = (place / "dbt/profiles.yml").read_text("utf-8")
+        (place / "dbt/profiles.yml").write_text(
+            text.replace("ci: {type: duckdb,", "ci: {type: duckdb, extensions: [json],")
+        )
+        assert "base: parsed" in kennel.plan(place).told
+
+
+@pytest.mark.parametrize("where", ["model", "project"])
+def test_an_environment_variable_that_dbt_used_makes_it_parse_anew(tmp_path: Path, where: str) -> None:
+    files = dict(FILES)
+    reads = "{{ env_var('KENNEL_SIZE', 'view') }}"
+    if where == "model":
+        files["dbt/models/marts/bill.sql"] = "{{ config(materialized=env_var('KENNEL_SIZE', 'view')) }} select 1 as n"
+    else:
+        project = str(files["dbt/dbt_project.yml"])
+        files["dbt/dbt_project.yml"] = project.replace("+materialized: view", f'+materialized: "{reads}"')
+    with bench(tmp_path, files, "dbt") as unset:
+        change = unset.clone({"dbt/models/staging/steps.sql": "select 1 as dog_id, 2 as steps"})
+        assert unset.plan(change).told[0] == "base: parsed"
+        assert unset.plan(change).told[0] == "base: cached"
+        unset.environ["KENNEL_SIZE"] = "table"
+        unset.host.close()
+        unset.host = Listening(tmp_path, {**unset.environ, "PR_NUMBER": "1"}, tmp_path / "dbt.log")
+        unset.host.own, unset.host.asked = {}, []
+        with unset.host:
+            assert unset.plan(change).told[0] == "base: parsed"
+            assert unset.plan(change).told[0] == "base: cached"
+        del unset.environ["KENNEL_SIZE"]
+        unset.host = Listening(tmp_path, {**unset.environ, "PR_NUMBER": "1"}, tmp_path / "dbt.log")
+        unset.host.own, unset.host.asked = {}, []
+        with unset.host:
+            assert unset.plan(change).told[0] == "base: cached"
+
+
+def test_two_runs_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    with bench(tmp_path, dict(FILES), "dbt") as one:
+        places = [one.clone(EDIT), one.clone(EDIT)]
+        hosts = [one.host, Listening(tmp_path, {**one.environ, "PR_NUMBER": "1"}, tmp_path / "other.log")]
+        made: list[Planned] = []
+
+        def run(place: Path, host: Listening) -> None:
+            host.own, host.asked = {}, []
+            made.append(replace(one, host=host).plan(place))
+
+        threads = [threading.Thread(target=run, args=pair) for pair in zip(places, hosts, strict=True)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        hosts[1].close()
+        assert [sorted(p.roots) for p in made] == [["bill"], ["bill"]]
+        assert one.plan(places[0]).told[0] == "base: cached"
+        assert all((p / "complete.json").is_file() for p in one.cache.glob("base-*"))
+
+
+def test_the_user_s_work_tree_stays_as_it_is(kennel: Bench, place: Path) -> None:
+    before = git(place, "status", "--porcelain", "--ignored")
+    kennel.plan(place)
+    assert git(place, "status", "--porcelain", "--ignored").replace("!! dbt/target/\n", "").strip() in (
+        before.strip(),
+        before.replace("!! dbt/target/", "").strip(),
+    )
+
+
+def test_a_base_that_does_not_parse_is_said_to_be_the_base(kennel: Bench, tmp_path: Path) -> None:
+    place = kennel.clone({"dbt/models/marts/bill.sql": "select * from {{ ref('nothing') }}"})
+    commit(place, {"dbt/models/marts/bill.sql": "select 1 as price"}, "Mend")
+    with pytest.raises(UsageError, match=r"the base \(\w+\), which the branch is compared with, does not parse"):
+        kennel.plan(place, base="HEAD~1")
+
+
+def test_a_project_that_the_base_does_not_have_is_new_as_a_whole(kennel: Bench) -> None:
+    place = kennel.clone({p.replace("dbt/", "fresh/", 1): t for p, t in FILES.items() if p.startswith("dbt/")})
+    (place / "fresh" / "dbt_packages").mkdir()
+    (place / "fresh" / "dbt_packages" / "toolbox").symlink_to(place / "shared", target_is_directory=True)
+    planned = replace(kennel, inside="fresh").plan(place)
+    assert {r.text for r in planned.roots.values()} == {"new: the base has no such dbt project"}
+    assert "dogs" in planned.names
+
+
+def test_a_base_with_other_packages_gets_its_own(kennel: Bench) -> None:
+    """The base names a second local package that the branch drops: it is installed beside the base alone."""
+    extra = {
+        "extra/dbt_project.yml": "name: extra\nversion: '1.0.0'\nconfig-version: 2\n",
+        "extra/macros/extra.sql": "{% macro extra() %}1{% endmacro %}\n",
+        "dbt/packages.yml": "packages:\n  - local: ../shared\n  - local: ../extra\n",
+        "dbt/models/marts/bill.sql": "select {{ extra.extra() }} as price\n",
+    }
+    place = kennel.clone(extra)
+    commit(place, {"dbt/packages.yml": FILES["dbt/packages.yml"], **EDIT}, "Drop the package")
+    planned = kennel.plan(place, base="HEAD~1")
+    assert "deps" in planned.asked
+    assert planned.roots["bill"].text.startswith("modified: body")
+    assert planned.effect("dbt/packages.yml") in ("selected", "none: nothing calls macro extra")
+    assert not (place / "dbt/dbt_packages/extra").exists()
+
+
+def test_packages_of_the_base_that_cannot_be_installed_are_said(kennel: Bench) -> None:
+    place = kennel.clone({"dbt/packages.yml": "packages:\n  - local: ../shared\n  - local: ../gone\n"})
+    commit(place, {"dbt/packages.yml": FILES["dbt/packages.yml"], **EDIT}, "Drop the package")
+    with pytest.raises(UsageError, match="names other packages than the branch does, and they can't be installed"):
+        kennel.plan(place, base="HEAD~1")
+
+
+def test_the_cache_is_json_that_names_what_it_depends_on(kennel: Bench, place: Path) -> None:
+    complete = next(kennel.cache.glob("base-*/complete.json"))
+    assert set(json.loads(complete.read_text("utf-8"))) == {"files", "environment"}
