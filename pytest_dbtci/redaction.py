@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -40,6 +41,23 @@ class Redaction:
         if isinstance(value, Mapping):
             return {key: self.deep(part) for key, part in value.items()}
         return [self.deep(part) for part in value] if isinstance(value, list | tuple) else value
+
+    def clean(self, path: Path) -> None:
+        """Take the secrets out of dbt's run_results.json, if there is one: of its messages, code and arguments."""
+        if self._pattern is None or not path.is_file():
+            return
+        text = path.read_text(encoding="utf-8")
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError:
+            # A dbt that was killed while it wrote leaves half a file, which nobody can read.
+            path.unlink()
+            return
+        for part, keys in [(data, ("args",)), *((r, ("message", "compiled_code")) for r in data.get("results", ()))]:
+            part.update({key: self.deep(part[key]) for key in keys if key in part})
+        cleaned = json.dumps(data)
+        if cleaned != json.dumps(json.loads(text)):
+            path.write_text(cleaned, encoding="utf-8")
 
 
 def secrets_of(

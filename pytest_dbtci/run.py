@@ -421,17 +421,21 @@ class Run:
         self, tree: str, invocation: dict[str, Any], unique_ids: list[str], hear: Callable[[dict[str, Any]], None]
     ) -> None:
         assert self._planner is not None
-        self._ask(
-            "build",
-            on_event=hear,
-            tree=tree,
-            invocation=invocation,
-            unique_ids=unique_ids,
-            defer_state=self._planner.defer_state,
-            full_refresh=self.settings.full_refresh,
-            show_rows=self.settings.show_rows,
-            batch_tests=self.settings.batch_tests,
-        )
+        try:
+            self._ask(
+                "build",
+                on_event=hear,
+                tree=tree,
+                invocation=invocation,
+                unique_ids=unique_ids,
+                defer_state=self._planner.defer_state,
+                full_refresh=self.settings.full_refresh,
+                show_rows=self.settings.show_rows,
+                batch_tests=self.settings.batch_tests,
+            )
+        finally:
+            # dbt writes down what the warehouse said, word for word.
+            self._redaction.clean(Path(invocation["target_path"], "run_results.json"))
 
     def _hear(self, event: dict[str, Any]) -> None:
         if event["event"] == "start":

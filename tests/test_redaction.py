@@ -16,7 +16,7 @@ from pytest_dbtci.profile import Profile
 from pytest_dbtci.redaction import Redaction, secrets_of
 from pytest_dbtci.transient import explain, kind_of_trouble
 
-OUTPUTS = {
+OUTPUTS: dict[str, dict[str, object]] = {
     "database": {"method": "database", "host": "h", "user": "u", "password": "{{ env_var('PW') }}", "dbname": "d"},
     "iam": {"method": "iam", "cluster_id": "c", "iam_profile": "p", "region": "eu-north-1", "autocreate": True},
     "keys": {"method": "iam", "access_key_id": "AKIA123456", "secret_access_key": "wJalr/K7+x", "is_serverless": True},
