@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -156,8 +154,7 @@ def test_leaves_a_schema_alone_that_somebody_else_made(stage: Stage) -> None:
     run = stage.run()
     assert run.code == 4, run.output
     assert f"schema {SCHEMA} exists and was not created by this tool" in run.output
-    assert stage.warehouse.contents(f"{SCHEMA}.") == {f"{SCHEMA}.precious": [(1,)]}
-    stage.assert_others_untouched()
+    assert stage.warehouse.contents() == {**stage.before, f"{SCHEMA}.precious": [(1,)]}
 
 
 def test_shows_no_secret_that_the_warehouse_repeats(stage: Stage) -> None:
@@ -168,7 +165,8 @@ def test_shows_no_secret_that_the_warehouse_repeats(stage: Stage) -> None:
     output = {**stage.warehouse.output("analytics"), "password": "{{ env_var('KENNEL_PASSWORD') }}"}
     write_profile(stage.directory, output)
     run = stage.run("-vv", KENNEL_PASSWORD=password, DBT_ENV_SECRET_OTHER=secret)
-    assert "login with *** and *** went wrong" in run.output
+    # dbt itself replaces what DBT_ENV_SECRET variables hold, by five stars.
+    assert len(re.findall(r"login with \*+ and \*\*\* went wrong", run.output)) > 1, run.output
     written = [p for p in stage.directory.parent.rglob("*") if p.is_file() and ".git/" not in str(p)]
     assert len(written) > 10
     for path in written:
@@ -187,18 +185,21 @@ def test_skips_the_rest_where_dbt_stops_at_the_first_failure(stage: Stage) -> No
     stage.assert_nothing_left()
 
 
-def test_lets_the_newer_of_two_runs_of_a_pull_request_win(stage: Stage) -> None:
+@pytest.mark.slow
+def test_stops_a_second_run_of_a_pull_request_while_the_first_writes(stage: Stage) -> None:
     hold = stage.warehouse.faults.hold(SECOND)
     older = stage.start("--dbt-ci-threads=1")
     hold.wait(60)
-    newer = stage.start()
-    time.sleep(0.1)
-    threading.Timer(8, hold.release).start()
-    second, first = newer.wait(), older.wait()
-    assert first.code != 0, first.output
-    assert second.code == 0 or "lock" in second.output, second.output
-    eventually(lambda: not stage.own_schemas() or second.code, "the newer run drops its schemas")
+    newer = stage.run()
+    assert newer.code == 1, newer.output
+    assert "another session held a lock" in newer.output
+    assert set(outcomes(newer).values()) == {"error"}
     stage.assert_others_untouched()
+    hold.release()
+    older.wait()
+    again = stage.run()
+    assert again.code == 0, again.output
+    stage.assert_nothing_left()
 
 
 @pytest.mark.slow
