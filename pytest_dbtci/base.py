@@ -69,6 +69,7 @@ class Base:
         self._work = work
         self._environ = environ
         self._tree: Path | None = None
+        self._parsed: Path | None = None
 
     def exists(self) -> bool:
         """Tell whether the base has this dbt project at all."""
@@ -88,7 +89,8 @@ class Base:
                 os.utime(kept)
                 return ParsedBase(folder=kept, manifest=Manifest.from_dict(view), cached=True)
         folder = Path(tempfile.mkdtemp(prefix=f"base-{key}-", dir=self._cache or self._work))
-        manifest = self._parse_into(folder, tree, invocation)
+        manifest = self._resolve_into(folder, invocation) or self._parse_into(folder, tree, invocation)
+        self._parsed = self._parsed or folder
         if self._cache is not None:
             _forget_old(self._cache)
         return ParsedBase(folder=folder, manifest=manifest, cached=False)
@@ -110,18 +112,41 @@ class Base:
                 f"the base ({self._commit[:10]}), which the branch is compared with, does not parse: {error}\n"
                 "Mend it on the target branch, or compare with another commit: --dbt-ci-base COMMIT."
             ) from None
+        self._complete(folder)
+        return Manifest.from_dict(view)
+
+    def _resolve_into(self, folder: Path, invocation: Mapping[str, Any]) -> Manifest | None:
+        """Take the names of another target from the parse that the host just made, where that is sound."""
+        if self._parsed is None:
+            return None
+        project_dir = self._checkout()
+        target_path = str(self._work / "resolve")
+        view = self._host.ask(
+            "resolve",
+            tree="base",
+            invocation={**invocation, "project_dir": str(project_dir), "target_path": target_path},
+            parsed=str(self._parsed),
+            into=str(folder),
+        )
+        if view is None:
+            return None
+        self._complete(folder)
+        return Manifest.from_dict(view)
+
+    def _complete(self, folder: Path) -> None:
+        """Say what the folder holds and what it depends on; only then is it read by later runs."""
         for other in folder.iterdir():
             if other.name not in _FILES:
                 shutil.rmtree(other) if other.is_dir() else other.unlink()
+        project_dir = self._checkout()
         used = _env_vars_of(project_dir, self._project.packages_dir)
         complete = {
-            "files": {name: _digest(folder / name) for name in _FILES},
+            "files": {path.name: _digest(path) for path in folder.iterdir()},
             "environment": {name: self._environ.get(name) for name in sorted(used)},
         }
         # Written aside and moved, so that another run sees all of it or nothing.
         (folder / "complete.new").write_text(json.dumps(complete), encoding="utf-8")
         (folder / "complete.new").replace(folder / "complete.json")
-        return Manifest.from_dict(view)
 
     def _checkout(self) -> Path:
         """Check the base out aside, once, with the packages it needs."""
@@ -183,7 +208,7 @@ class Base:
         """Give the kept view if every file is whole and the environment that dbt used is the same."""
         try:
             complete = json.loads((kept / "complete.json").read_text(encoding="utf-8"))
-            if any(complete["files"][name] != _digest(kept / name) for name in _FILES):
+            if any(digest != _digest(kept / name) for name, digest in complete["files"].items()):
                 return None
             view: dict[str, Any] = json.loads((kept / "view.json").read_text(encoding="utf-8"))
             if any(self._environ.get(name) != value for name, value in complete["environment"].items()):

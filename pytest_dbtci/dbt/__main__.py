@@ -7,6 +7,7 @@ thread, where a SIGINT reaches dbt the way dbt expects. A `cancel` request takes
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import queue
@@ -125,6 +126,20 @@ class Host:
             pass
 
 
+def _import_dbt() -> None:
+    """Import dbt while the controller is busy with git, and let the garbage collector rest.
+
+    Walking a large manifest again and again, with nothing in it to collect, is half of dbt's time on it
+    (2,000 models, dbt 1.11). The thresholds keep a cold parse within the memory that the defaults need.
+    """
+    gc.disable()
+    import dbt.cli.main  # noqa: F401
+
+    gc.enable()
+    gc.freeze()
+    gc.set_threshold(50_000, 5, 1_000)
+
+
 def main() -> None:
     """Take over the standard streams and serve; the only argument, if any, is the run's private folder."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -132,6 +147,7 @@ def main() -> None:
     requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
     with Path(os.devnull).open(encoding="utf-8") as nothing:
         os.dup2(nothing.fileno(), 0)
+    _import_dbt()
     Host(requests, answers, *sys.argv[1:2]).serve()
     sys.stderr.flush()
     # Adapters leave threads and connections of their own behind that must not hold the process back.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pytest_dbtci.dbt import build, manifests, release
+from pytest_dbtci.dbt import build, deferral, manifests, release
 from pytest_dbtci.dbt.invocation import DbtFailed, Invocation
 from pytest_dbtci.dbt.ownership import Ownership, drop_leftover, leftovers
 from pytest_dbtci.dbt.warehouse import Mark, Warehouse
@@ -36,6 +37,8 @@ class Operations:
 
         With `view`, the view is also written to that file, for later runs.
         """
+        # A manifest that is loaded, not made, leaves nothing to collect.
+        gc.disable() if partial_parse else gc.enable()
         manifest, parsed = manifests.parse(
             Invocation(**invocation), partial_parse=partial_parse, packages_dir=packages_dir, write=write
         )
@@ -44,6 +47,11 @@ class Operations:
         if view:
             Path(view).write_text(json.dumps(seen), encoding="utf-8")
         return seen
+
+    def resolve(self, tree: str, invocation: dict[str, Any], parsed: str, into: str) -> dict[str, Any] | None:
+        """Say where a parsed tree's relations lie in the invocation's target: see `deferral.resolve`."""
+        manifest = self._manifests.get(tree)
+        return None if manifest is None else deferral.resolve(Invocation(**invocation), manifest, parsed, into)
 
     def read(self, folder: str) -> dict[str, Any]:
         """Give the view of the manifest.json in that folder."""
@@ -134,19 +142,17 @@ class Operations:
                 told[name] = f"{'.'.join(source)}: {error}"
         return told
 
-    def build(
-        self, tree: str, invocation: dict[str, Any], unique_ids: list[str], **how: Any
-    ) -> dict[str, Any]:
+    def build(self, tree: str, invocation: dict[str, Any], unique_ids: list[str], **how: Any) -> dict[str, Any]:
         """Build the nodes; events tell of each one as it ends."""
+        if len(unique_ids) > 500:
+            gc.enable()
         return build.build(Invocation(**invocation), self._manifests[tree], unique_ids, self._emit, **how)
 
     def keep_for_queries(self, tree: str) -> None:
         """Keep a copy of the manifest, as it is before the build, for `query` to compile with."""
         self._manifests["queries"] = self._manifests[tree].deepcopy()
 
-    def query(
-        self, invocation: dict[str, Any], sql: str, elsewhere: dict[str, list[str | None]]
-    ) -> list[str]:
+    def query(self, invocation: dict[str, Any], sql: str, elsewhere: dict[str, list[str | None]]) -> list[str]:
         """Compile the SQL, run it, tell its rows as events; give the column names."""
         manifest = self._manifests.get("queries")
         if manifest is None:
