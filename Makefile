@@ -40,7 +40,7 @@ wheel-test: ## build the wheel, install it in an empty environment, validate the
 	cd $(WHEEL)/suite && ../venv/bin/python -m pytest -q -n $(JOBS) tests/test_validate.py tests/test_circumstances.py
 
 bench: $(READY) ## measure what the plugin costs
-	$(PY) benchmarks/run.py
+	$(PY) -m benchmarks.run
 
 clean: ## remove what the other targets made, the environment in .venv too
 	rm -rf .venv .cache build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
