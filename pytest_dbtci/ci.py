@@ -68,9 +68,7 @@ def warning_signal(build: Build, message: str) -> str | None:
     """
     if build.provider == "azure":
         text = escape_azure(defang(message, "azure"))
-        return (
-            f"##vso[task.logissue type=warning]{text}\n##vso[task.complete result=SucceededWithIssues;]{text}"
-        )
+        return f"##vso[task.logissue type=warning]{text}\n##vso[task.complete result=SucceededWithIssues;]{text}"
     if build.provider == "github":
         return f"::warning title=dbt-ci::{escape_github(defang(message, 'github'))}"
     return None

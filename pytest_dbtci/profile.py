@@ -43,10 +43,9 @@ class Profile:
             output["schema"] = schema
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / "profiles.yml"
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            yaml.safe_dump(
-                {self.name: {"target": target, "outputs": {target: output}}}, file, sort_keys=False
-            )
+        path.touch(mode=0o600)
+        with path.open("w", encoding="utf-8") as file:
+            yaml.safe_dump({self.name: {"target": target, "outputs": {target: output}}}, file, sort_keys=False)
         return folder
 
 
@@ -72,9 +71,7 @@ def read_profile(
     profiles = _load(file)
     if name not in profiles:
         known = ", ".join(str(p) for p in profiles if p != "config") or "none"
-        raise UsageError(
-            f"profile {name!r} is not in {file} (it has: {known}). Pass --dbt-ci-profile or add it."
-        )
+        raise UsageError(f"profile {name!r} is not in {file} (it has: {known}). Pass --dbt-ci-profile or add it.")
     found = profiles[name]
     outputs = found.get("outputs") if isinstance(found, Mapping) else None
     if not isinstance(outputs, Mapping) or not outputs:

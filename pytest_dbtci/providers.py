@@ -137,9 +137,7 @@ def _github(env: Environment) -> Build:
     # Only the event knows the number on pull_request_target and once the pull request is merged: the ref is
     # then the target branch, and going by it alone the build would pass for one of the default branch.
     if name.startswith("pull_request") and not pr:
-        pr = _digits(
-            _at(event, "pull_request", "number") or "", f"pull_request.number in GITHUB_EVENT_PATH ({name})"
-        )
+        pr = _digits(_at(event, "pull_request", "number") or "", f"pull_request.number in GITHUB_EVENT_PATH ({name})")
     site = _url(env("GITHUB_SERVER_URL"), "/", env("GITHUB_REPOSITORY"))
     pull = ("pull_request",)
     home, head = (
@@ -184,9 +182,7 @@ def _gitlab(env: Environment) -> Build:
     return Build(
         provider="gitlab",
         pr=pr,
-        target_branch=env(
-            "CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "CI_EXTERNAL_PULL_REQUEST_TARGET_BRANCH_NAME"
-        ),
+        target_branch=env("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "CI_EXTERNAL_PULL_REQUEST_TARGET_BRANCH_NAME"),
         source_branch=env(
             "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME",
             "CI_EXTERNAL_PULL_REQUEST_SOURCE_BRANCH_NAME",
@@ -215,8 +211,7 @@ def _bitbucket(env: Environment) -> Build:
         ref=full_ref(env("BITBUCKET_BRANCH"), env("BITBUCKET_TAG")),
         # The build merges the destination into the source by itself, so HEAD is not this commit.
         head_sha=env("BITBUCKET_COMMIT") if pr else None,
-        url=_url(site, "/pull-requests/", pr)
-        or _url(site, "/pipelines/results/", env("BITBUCKET_BUILD_NUMBER")),
+        url=_url(site, "/pull-requests/", pr) or _url(site, "/pipelines/results/", env("BITBUCKET_BUILD_NUMBER")),
     )
 
 
@@ -224,9 +219,7 @@ def _buildkite(env: Environment) -> Build:
     pr = env.number("BUILDKITE_PULL_REQUEST") if env.true("BUILDKITE_PULL_REQUEST") else None
     commit, fork = env("BUILDKITE_COMMIT") or "", env("BUILDKITE_PULL_REQUEST_REPO")
     # "HEAD" where the build was started by hand; a merge commit where the merge refspec is in use.
-    is_tip = re.fullmatch(r"[0-9a-f]{40,64}", commit) and not env.true(
-        "BUILDKITE_PULL_REQUEST_USING_MERGE_REFSPEC"
-    )
+    is_tip = re.fullmatch(r"[0-9a-f]{40,64}", commit) and not env.true("BUILDKITE_PULL_REQUEST_USING_MERGE_REFSPEC")
     return Build(
         provider="buildkite",
         pr=pr,

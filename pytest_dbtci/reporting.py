@@ -13,6 +13,7 @@ from pytest_dbtci import ci, comment, summary
 from pytest_dbtci.annotations import annotate
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.git import Repository
+from pytest_dbtci.plan import Plan
 from pytest_dbtci.run import Run
 from pytest_dbtci.settings import Settings
 
@@ -78,4 +79,23 @@ class Reporting:
         if self._settings.select != "state:modified+":
             arguments.append(f"--dbt-ci-select={self._settings.select}")
         seconds = time.monotonic() - self._began
-        return summary.markdown(self._run.plan, self._run.known(), build, seconds, arguments=arguments, limit=limit)
+        return summary.markdown(
+            self._begun(),
+            self._run.known(),
+            build,
+            seconds,
+            red=bool(self._python_failures),
+            arguments=arguments,
+            limit=limit,
+        )
+
+    def _begun(self) -> Plan:
+        """Give the plan without what was deselected, and with a note on what failed besides dbt's nodes."""
+        plan, begun = self._run.plan, self._run.begun
+        if begun:
+            kept = tuple(n for n in plan.nodes if n.unique_id in begun or n.resource_type == "operation")
+            plan = replace(plan, nodes=kept)
+        if self._python_failures:
+            note = f"{self._python_failures} failed besides dbt's nodes: the run is red, see its log"
+            plan = replace(plan, notes=(note, *plan.notes))
+        return plan

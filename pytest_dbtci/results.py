@@ -77,9 +77,7 @@ class Result:
         """Read what `to_dict` gave."""
         rows = data.get("rows")
         if rows is not None:
-            rows = Rows(
-                columns=tuple(rows["columns"]), rows=tuple(tuple(r) for r in rows["rows"]), more=rows["more"]
-            )
+            rows = Rows(columns=tuple(rows["columns"]), rows=tuple(tuple(r) for r in rows["rows"]), more=rows["more"])
         return cls(**{**data, "rows": rows})
 
 

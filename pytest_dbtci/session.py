@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 from collections.abc import Callable, Generator
@@ -173,6 +174,10 @@ class Controller(Participant):
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         yield
         self._rerun.write()
+        if self.run.settings.timings:
+            steps = [{"step": step, "seconds": seconds} for step, seconds in self.run.timings.items()]
+            file = self.run.settings.invocation_dir / self.run.settings.timings
+            file.write_text(json.dumps(steps, indent=1), encoding="utf-8")
 
     def pytest_unconfigure(self) -> None:
         """Tear down where the session never began or broke off."""

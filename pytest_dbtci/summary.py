@@ -42,8 +42,9 @@ def markdown(
 ) -> str:
     """Give the page; what matters most stands first, so that a cut at `limit` bytes costs the least.
 
-    `red` tells that something besides dbt's nodes failed. `seconds` is the wall time of the run, `arguments` what else the command that reproduces it needs. Text
-    from dbt, the warehouse and the repository can neither break the page nor notify anybody.
+    `red` tells that something besides dbt's nodes failed. `seconds` is the wall time of the run, `arguments`
+    what else the command that reproduces it needs. Text from dbt, the warehouse and the repository can neither
+    break the page nor notify anybody.
     """
     lineage = Lineage(plan, results)
     sections = [_head(plan, results, build, seconds, red=red), *_notes(plan)]

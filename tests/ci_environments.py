@@ -802,9 +802,7 @@ CASES = {
     ),
     "circleci: tag": Case(
         environ={**CIRCLECI, "CIRCLE_TAG": "v1.0"},
-        build=Build(
-            provider="circleci", ref="refs/tags/v1.0", url="https://circleci.com/gh/kennel/our-datamart/901"
-        ),
+        build=Build(provider="circleci", ref="refs/tags/v1.0", url="https://circleci.com/gh/kennel/our-datamart/901"),
         kind="other_branch",
     ),
     "woodpecker: pull request": Case(
@@ -917,9 +915,7 @@ CASES = {
     ),
     "jenkins: tag": Case(
         environ={**JENKINS, "BRANCH_NAME": "v1.0", "TAG_NAME": "v1.0"},
-        build=Build(
-            provider="jenkins", ref="refs/tags/v1.0", url="https://jenkins.example.com/job/dbt/job/PR-24/3/"
-        ),
+        build=Build(provider="jenkins", ref="refs/tags/v1.0", url="https://jenkins.example.com/job/dbt/job/PR-24/3/"),
         kind="other_branch",
     ),
     "codebuild: pull request": Case(
@@ -996,9 +992,7 @@ CASES = {
         kind="pull_request",
     ),
     "a ci nobody knows": Case(environ={"CI": "true"}, build=Build(provider="ci"), kind="other_branch"),
-    "a laptop": Case(
-        environ={"HOME": "/home/anton", "USER": "anton"}, build=Build(provider="local"), kind="local"
-    ),
+    "a laptop": Case(environ={"HOME": "/home/anton", "USER": "anton"}, build=Build(provider="local"), kind="local"),
     "a laptop with CI switched off": Case(
         environ={"CI": "false", "TF_BUILD": ""}, build=Build(provider="local"), kind="local"
     ),

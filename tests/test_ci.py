@@ -51,9 +51,7 @@ def test_tells_the_build_and_its_kind_from_the_environment(case: Case, tmp_path:
     assert verdict(build) == case.kind
 
 
-@pytest.mark.parametrize(
-    "number", ["17; drop schema prod", "17/../prod", "１７", "-1", "1.5", "$(pr)", "9" * 19]
-)
+@pytest.mark.parametrize("number", ["17; drop schema prod", "17/../prod", "１７", "-1", "1.5", "$(pr)", "9" * 19])
 @pytest.mark.parametrize(
     ("environ", "variable"),
     [
@@ -68,9 +66,7 @@ def test_tells_the_build_and_its_kind_from_the_environment(case: Case, tmp_path:
         (JENKINS, "CHANGE_ID"),
     ],
 )
-def test_refuses_a_pull_request_that_is_not_a_number(
-    environ: dict[str, str], variable: str, number: str
-) -> None:
+def test_refuses_a_pull_request_that_is_not_a_number(environ: dict[str, str], variable: str, number: str) -> None:
     with pytest.raises(UsageError, match=rf"{variable} is .* only digits .*--dbt-ci-pr"):
         detect({**environ, variable: number})
 
@@ -88,9 +84,7 @@ def test_refuses_a_link_or_trigger_without_a_number(environ: dict[str, str]) -> 
         detect(environ)
 
 
-@pytest.mark.parametrize(
-    "ref", ["refs/pull/1x/merge", "refs/pull/17/merge/x", "refs/pull//merge", "pull/17/merge"]
-)
+@pytest.mark.parametrize("ref", ["refs/pull/1x/merge", "refs/pull/17/merge/x", "refs/pull//merge", "pull/17/merge"])
 def test_takes_no_number_from_a_ref_that_only_resembles_a_pull_requests(ref: str) -> None:
     build = detect({**AZURE, "BUILD_SOURCEBRANCH": ref})
     assert build.pr is None
@@ -110,9 +104,7 @@ def test_refuses_an_event_that_is_not_json(tmp_path: Path) -> None:
         detect({**GITHUB_PULL_REQUEST, "GITHUB_EVENT_PATH": str(event)})
 
 
-@pytest.mark.parametrize(
-    "event", [[], "text", {"pull_request": "17"}, {"pull_request": {"head": None, "base": []}}]
-)
+@pytest.mark.parametrize("event", [[], "text", {"pull_request": "17"}, {"pull_request": {"head": None, "base": []}}])
 def test_reads_a_misshapen_event_as_one_that_says_nothing(event: object, tmp_path: Path) -> None:
     path = tmp_path / "event.json"
     path.write_text(json.dumps(event), "utf-8")
@@ -143,9 +135,7 @@ def test_without_a_known_default_branch_master_and_main_are_it() -> None:
 
 
 def test_azure_ends_with_issues_and_says_why() -> None:
-    signal = warning_signal(
-        Build(provider="azure"), "Not a pull request;\n100 % ##vso[task.complete result=Failed]"
-    )
+    signal = warning_signal(Build(provider="azure"), "Not a pull request;\n100 % ##vso[task.complete result=Failed]")
     text = "Not a pull request%3B%0A100 %AZP25 # #vso[task.complete result=Failed%5D"
     assert signal == (
         f"##vso[task.logissue type=warning]{text}\n##vso[task.complete result=SucceededWithIssues;]{text}"

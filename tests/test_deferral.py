@@ -17,7 +17,7 @@ BASE = {
     "dbt_project.yml": PROJECT,
     "profiles.yml": PROFILES,
     "models/one.sql": "select 1 as a\n",
-    "models/two.sql": "{{ config(schema='marts', alias='zwei', materialized='table') }} select * from {{ ref('one') }}\n",
+    "models/two.sql": "{{ config(schema='marts', alias='zwei') }} select * from {{ ref('one') }}\n",
     "seeds/raw.csv": "a\n1\n",
     "snapshots/s.yml": "snapshots:\n  - {name: s, relation: ref('one'), config: {unique_key: a, strategy: check, "
     "check_cols: all}}\n",
@@ -43,7 +43,8 @@ SOUND: dict[str, dict[str, str]] = {
         "models/v_v2.sql": "select 1 as a\n",
         "models/e.sql": "{{ config(materialized='ephemeral') }} select 1 as a\n",
         "models/off.sql": "{{ config(enabled=false) }} select 1 as a\n",
-        "models/v.yml": "models:\n  - {name: v, latest_version: 2, versions: [{v: 1}, {v: 2, config: {alias: v_now}}]}\n",
+        "models/v.yml": "models:\n  - {name: v, latest_version: 2, "
+        "versions: [{v: 1}, {v: 2, config: {alias: v_now}}]}\n",
     },
     "quoting": {"dbt_project.yml": PROJECT + "quoting: {schema: false, identifier: false, database: false}\n"},
     "Jinja in a source": {

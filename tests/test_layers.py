@@ -8,7 +8,19 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "pytest_dbtci"
 VALUES = {"errors", "plan", "results", "manifest", "settings"}
-RIM = {"plugin", "session", "participant", "rerun", "items", "needs", "fixtures", "hookspecs", "terminal", "progress", "reporting"}
+RIM = {
+    "plugin",
+    "session",
+    "participant",
+    "rerun",
+    "items",
+    "needs",
+    "fixtures",
+    "hookspecs",
+    "terminal",
+    "progress",
+    "reporting",
+}
 
 
 def imports(path: Path) -> set[str]:

@@ -111,9 +111,7 @@ def test_fetches_the_whole_history(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_keeps_the_profile_out_of_the_home_folder(name: str) -> None:
-    installs = [
-        line for script in scripts(name) for line in script.splitlines() if line.startswith("install ")
-    ]
+    installs = [line for script in scripts(name) for line in script.splitlines() if line.startswith("install ")]
     assert installs
     for line in installs:
         assert "--mode=600" in line

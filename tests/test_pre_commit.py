@@ -32,9 +32,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def run(directory: Path, home: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=directory, env=environment(home), capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, cwd=directory, env=environment(home), capture_output=True, text=True, check=False)
 
 
 def pushed(project: Path) -> str:
@@ -77,9 +75,7 @@ def hooked(project: Path, tmp_path: Path) -> Path:
     shutil.copy(ROOT / HOOKS, hooks)
     demo.git(hooks, "init", "--quiet")
     demo.git(hooks, "add", HOOKS)
-    demo.git(
-        hooks, "-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "--quiet", "--message=Hooks"
-    )
+    demo.git(hooks, "-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "--quiet", "--message=Hooks")
     configuration = {
         "default_install_hook_types": ["pre-push"],
         "repos": [

@@ -30,7 +30,7 @@ class Ownership:
         """Make every schema ready, empty and marked; give what was done, in words.
 
         A schema of the same pull request that an earlier run left is taken over and made anew, unless all are there
-        as the run `reuse` left them; one without a mark, or of a newer run, stops everything before anything is written.
+        as the run `reuse` left them; one without a mark, or of a newer run, stops everything before a write.
         """
         if unsafe := [s for _, s in schemas if '"' in s]:
             raise DbtFailed(f"schema {unsafe[0]}: dbt can't work with a quotation mark in a name; nothing was written.")

@@ -12,7 +12,6 @@ from tests.faults.stage import (
     SCHEMA,
     Stage,
     assert_every_node_has_an_outcome,
-    eventually,
     outcomes,
     write_profile,
 )
