@@ -51,6 +51,9 @@ class Reasons:
         if not words:
             words = self.rendered(unique_id) or ["by dbt's comparison"]
         places = [self._macro_file(m) for m in macros]
+        if len(self._changed(places)) < len(set(places)):
+            # An installed package's files change by what names the package.
+            places += self._project_files(node)
         if parts or not macros:
             places += self.files_of(node, before, described=not {"body", "fqn"}.issuperset(parts) or not parts)
             if "persisted_descriptions" in parts:

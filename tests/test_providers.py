@@ -12,6 +12,7 @@ from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git import Repository
 from pytest_dbtci.host import Host
 from pytest_dbtci.planning import Planner, Workspace
+from pytest_dbtci.profile import Profile
 from pytest_dbtci.settings import Settings
 from tests.ci_environments import BASE, CASES, HEAD
 from tests.repositories import CHECKOUTS, Checkout, Remote, git, remote
@@ -62,7 +63,7 @@ def build_of(case: str, checkout: Checkout, tmp_path: Path) -> tuple[ci.Build, d
 def planner(path: Path, environ: dict[str, str], tmp_path: Path, base: str = "") -> Planner:
     settings = Settings(rootdir=path, invocation_dir=path, environ=environ, base=base)
 
-    def no_host(project_dir: Path, pr: str) -> Host:
+    def no_host(project_dir: Path, pr: str, profile: Profile) -> Host:
         raise AssertionError("dbt is not needed here")
 
     return Planner(settings=settings, workspace=Workspace(work=tmp_path / "work", cache=None), start_host=no_host)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -112,12 +111,13 @@ def test_two_runs_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
 
 
 def test_the_user_s_work_tree_stays_as_it_is(kennel: Bench, place: Path) -> None:
-    before = git(place, "status", "--porcelain", "--ignored")
+    def status() -> list[str]:
+        lines = git(place, "status", "--porcelain", "--ignored").splitlines()
+        return [line for line in lines if not line.endswith("dbt/target/")]
+
+    before = status()
     kennel.plan(place)
-    assert git(place, "status", "--porcelain", "--ignored").replace("!! dbt/target/\n", "").strip() in (
-        before.strip(),
-        before.replace("!! dbt/target/", "").strip(),
-    )
+    assert status() == before
 
 
 def test_a_base_that_does_not_parse_is_said_to_be_the_base(kennel: Bench, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_base_with_other_packages_gets_its_own(kennel: Bench) -> None:
     planned = kennel.plan(place, base="HEAD~1")
     assert "deps" in planned.asked
     assert planned.roots["bill"].text.startswith("modified: body")
-    assert planned.effect("dbt/packages.yml") in ("selected", "none: nothing calls macro extra")
+    assert planned.effect("dbt/packages.yml") == "selected"
     assert not (place / "dbt/dbt_packages/extra").exists()
 
 
@@ -158,8 +158,3 @@ def test_packages_of_the_base_that_cannot_be_installed_are_said(kennel: Bench) -
     commit(place, {"dbt/packages.yml": FILES["dbt/packages.yml"], **EDIT}, "Drop the package")
     with pytest.raises(UsageError, match="names other packages than the branch does, and they can't be installed"):
         kennel.plan(place, base="HEAD~1")
-
-
-def test_the_cache_is_json_that_names_what_it_depends_on(kennel: Bench, place: Path) -> None:
-    complete = next(kennel.cache.glob("base-*/complete.json"))
-    assert set(json.loads(complete.read_text("utf-8"))) == {"files", "environment"}
