@@ -4,7 +4,7 @@
 
 A project of that size is generated and validated as a whole (every node is new against its first commit). `share` is
 the part of the run's seconds in which neither dbt nor the warehouse was at work for it, `CPU` the part that pytest's
-processes have in the CPU time of all; `first` is when the first item was reported, `build` when dbt gave its last result.
+processes have in the CPU time of all; `first` is when the first item was reported, `build` when dbt's last result came.
 """
 
 from __future__ import annotations
