@@ -23,7 +23,11 @@ class Server:
     def __init__(self, outcomes: Outcomes) -> None:
         self._outcomes = outcomes
         self._key = secrets.token_bytes(32)
-        self._listener = Listener(authkey=self._key, backlog=64)
+        try:
+            self._listener = Listener(authkey=self._key, backlog=64)
+        except OSError:
+            # A socket's path has 107 characters at most, and the folder for temporary files can be deep.
+            self._listener = Listener(("127.0.0.1", 0), authkey=self._key, backlog=64)
         self._plan = outcomes.plan.to_json()
         self._closed = False
         threading.Thread(target=self._accept, daemon=True).start()

@@ -284,6 +284,8 @@ class Controller(Participant):
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None and self._config.get_verbosity() >= 0:
             reporter.write_line(f"dbt-ci: {text}")
+            # A log that is a file or a pipe shows it only when a block is full.
+            reporter.flush()
 
 
 def _error(node_id: str, text: str, when: Any) -> pytest.TestReport:
