@@ -45,4 +45,7 @@ def pytest_dbtci_result(config: pytest.Config, node: Node, result: Result) -> No
 
 @pytest.hookspec
 def pytest_dbtci_summary(config: pytest.Config, plan: Plan, results: Mapping[str, Result]) -> Iterable[str] | None:
-    """Add lines to the terminal's summary, once the schemas are gone; `results` are by unique_id."""
+    """Add lines to the terminal's summary and to the Markdown page, once the schemas are gone.
+
+    `results` are by unique_id. Called once for each of the two.
+    """

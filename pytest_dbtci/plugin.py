@@ -70,7 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
             return
         controller = Controller(config, settings)
         config.pluginmanager.register(controller, SESSION)
-        config.pluginmanager.register(Reporting(controller.run, settings), SESSION + "-reporting")
+        config.pluginmanager.register(Reporting(config, controller.run, settings), SESSION + "-reporting")
     elif "dbtci" in worker:
         from pytest_dbtci.link import RemoteOutcomes
 

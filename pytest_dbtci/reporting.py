@@ -24,7 +24,8 @@ class Reporting:
     Nothing here changes the run's outcome: trouble with a report is a line in the terminal.
     """
 
-    def __init__(self, run: Run, settings: Settings) -> None:
+    def __init__(self, config: pytest.Config, run: Run, settings: Settings) -> None:
+        self._config = config
         self._run = run
         self._settings = settings
         self._began = time.monotonic()
@@ -90,8 +91,11 @@ class Reporting:
         )
 
     def _begun(self) -> Plan:
-        """Give the plan without what was deselected, and with a note on what failed besides dbt's nodes."""
+        """Give the plan without what was deselected, with notes on other failures and from plugins."""
         plan, begun = self._run.plan, self._run.begun
+        if plan.nodes:
+            added = self._config.hook.pytest_dbtci_summary(config=self._config, plan=plan, results=self._run.known())
+            plan = replace(plan, notes=(*plan.notes, *(line for lines in added for line in lines)))
         if begun:
             kept = tuple(n for n in plan.nodes if n.unique_id in begun or n.resource_type == "operation")
             plan = replace(plan, nodes=kept)

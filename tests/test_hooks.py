@@ -48,7 +48,8 @@ def repository(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def run(repository: Path, request: pytest.FixtureRequest) -> Validation:
     """One run with all hooks."""
     (repository / "seen.txt").unlink(missing_ok=True)
-    return validate(repository, "--dbt-ci-pr=1066", *request.param, "models", "seeds", "tests")
+    page = "--dbt-ci-summary=page.md"
+    return validate(repository, "--dbt-ci-pr=1066", page, *request.param, "models", "seeds", "tests")
 
 
 def test_settings_and_nodes_are_the_plugins(run: Validation) -> None:
@@ -66,8 +67,9 @@ def test_every_result_is_seen_once(run: Validation, repository: Path) -> None:
     assert len(seen) == len(run.by_unique_id())
 
 
-def test_the_summary_has_the_plugins_line(run: Validation) -> None:
+def test_both_summaries_have_the_plugins_line(run: Validation, repository: Path) -> None:
     assert f"our own line: {len(run.by_unique_id())} results in dbt_build_1066" in run.output
+    assert f"our own line: {len(run.by_unique_id())} results in" in (repository / "page.md").read_text()
 
 
 def test_a_listener_that_fails_makes_the_run_red(dogs: Path) -> None:
