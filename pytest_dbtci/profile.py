@@ -120,8 +120,17 @@ def _find(project_dir: Path, environ: Mapping[str, str], profiles_dir: str) -> P
 def _load(path: Path) -> Mapping[str, Any]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid YAML: {error}") from None
+    except yaml.YAMLError as error:
+        # Without the snippet that the parser shows: the line may hold a password.
+        line = (
+            f", line {error.problem_mark.line + 1}"
+            if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark
+            else ""
+        )
+        said = error.problem if isinstance(error, yaml.MarkedYAMLError) else "unreadable"
+        raise UsageError(f"{path}{line} is not valid YAML: {said}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not valid YAML: it is not UTF-8 text.") from None
     if not isinstance(data, Mapping):
         raise UsageError(f"{path} is empty or no mapping.")
     return data

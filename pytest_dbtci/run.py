@@ -343,7 +343,6 @@ class Run:
         invocation = {
             **self._planner.invocation,
             "project_dir": str(empty),
-            "vars": "",
             "target_path": str(empty / "target"),
         }
         ownership = self._ownership()
@@ -476,7 +475,7 @@ class Run:
         }
 
     def _start_host(self, project_dir: Path, pr: str, profile: Profile) -> Host:
-        self._redaction = Redaction(secrets_of(profile.outputs, self.settings.environ))
+        self._redaction = Redaction(secrets_of(profile.outputs, self.settings.environ, self.settings.variables()))
         return self._new_host(project_dir, pr)
 
     def _new_host(self, project_dir: Path, pr: str) -> Host:

@@ -17,14 +17,19 @@ def add_ancestors(
     """Find what the selected nodes read that is neither selected nor stands in the deferral target.
 
     Gives the nodes to build besides, each with its reason, and the unique_ids that are deferred. An ephemeral
-    node is compiled into its readers, so what it reads must exist as well.
+    node is compiled into its readers, so what it reads must exist as well. A unit test brings its model along:
+    dbt runs it only together with the model.
     """
     chosen = frozenset(selected)
     added: dict[str, Reason] = {}
+    for unit_test in sorted(u for u in chosen if head.nodes[u].resource_type == "unit_test"):
+        tested = subject(head.nodes[unit_test])
+        if tested is not None and tested in head.nodes and tested not in chosen:
+            added[tested] = Reason(kind="ancestor", text=f"tested by {head.nodes[unit_test].name}")
     deferred = set[str]()
     # Models are popped before tests, so that an ancestor is explained by a model where it can be.
     by_kind = sorted(chosen, key=lambda u: (head.nodes[u].resource_type in READABLE, u))
-    todo = [(unique_id, unique_id) for unique_id in by_kind]
+    todo = [(unique_id, unique_id) for unique_id in (*added, *by_kind)]
     while todo:
         unique_id, wanted_by = todo.pop()
         for parent in reads(head.nodes[unique_id], head):

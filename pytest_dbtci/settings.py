@@ -239,6 +239,18 @@ class Settings:
     timings: str = ""
     environ: dict[str, str] = field(default_factory=dict, repr=False)
 
+    def variables(self) -> dict[str, Any]:
+        """Read `--dbt-ci-vars`; UsageError where it is no YAML mapping."""
+        import yaml
+
+        try:
+            found = yaml.safe_load(self.vars or "{}")
+        except yaml.YAMLError:
+            found = None
+        if not isinstance(found, dict):
+            raise UsageError(f"--dbt-ci-vars {self.vars}: write a YAML mapping, such as '{{name: value}}'")
+        return found
+
 
 def read_settings(option: Callable[[str], Any], ini: Callable[[str], Any], **known: Any) -> Settings:
     """Read every option: the command line wins over the ini file, which wins over the default.

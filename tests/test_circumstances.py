@@ -197,3 +197,16 @@ def test_does_nothing_and_imports_neither_dbt_nor_git_without_the_option(tmp_pat
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_a_changed_unit_test_brings_its_model_along(tmp_path: Path) -> None:
+    project = make_tiny(tmp_path / "repo")
+    git(project, "switch", "--quiet", "master")
+    git(project, "switch", "--quiet", "--create", "unit")
+    given = "given: [{input: ref('one'), rows: [{a: 3}]}], expect: {rows: [{a: 3}]}"
+    unit = f"unit_tests:\n  - {{name: u, model: two, {given}}}\n"
+    write(project, {"models/unit.yml": unit})
+    run = validate(project, "--dbt-ci-pr=7")
+    assert selected(run) == {"u", "two", "one"}
+    reasons = {u.rsplit(".", 1)[-1]: c.properties["dbt_reason"] for u, c in run.by_unique_id().items()}
+    assert reasons["two"] == "tested by u"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,9 @@ from pytest_dbtci.dbt import build, deferral, manifests, release
 from pytest_dbtci.dbt.invocation import DbtFailed, Invocation
 from pytest_dbtci.dbt.ownership import Ownership, drop_leftover, leftovers
 from pytest_dbtci.dbt.warehouse import Mark, Warehouse
+
+WATCH_SECONDS = float(os.environ.get("DBT_CI_WATCH_SECONDS", "10"))
+"""How often a build looks whether its schemas are still its own."""
 
 
 class Operations:
@@ -146,7 +153,8 @@ class Operations:
         """Build the nodes; events tell of each one as it ends."""
         if len(unique_ids) > 500:
             gc.enable()
-        return build.build(Invocation(**invocation), self._manifests[tree], unique_ids, self._emit, **how)
+        with self._watched(tree):
+            return build.build(Invocation(**invocation), self._manifests[tree], unique_ids, self._emit, **how)
 
     def keep_for_queries(self, tree: str) -> None:
         """Keep a copy of the manifest, as it is before the build, for `query` to compile with."""
@@ -181,6 +189,35 @@ class Operations:
         """Clean up when the controller is gone: drop what was created unless it was to be kept."""
         if self._ownership is not None and not self._ownership.keep:
             self.drop_schemas()
+
+    @contextmanager
+    def _watched(self, tree: str) -> Iterator[None]:
+        """Cancel what runs as soon as a newer run has taken the schemas over: it must not be written into."""
+        ownership, ended, lost = self._ownership, threading.Event(), list[str]()
+        if ownership is None or not ownership.opened:
+            yield
+            return
+
+        def watch() -> None:
+            while not ended.wait(WATCH_SECONDS):
+                try:
+                    why = ownership.lost(self._warehouse(tree))
+                except DbtFailed:
+                    continue  # a warehouse that does not answer is the build's own trouble
+                if why and not ended.is_set():
+                    lost.append(why)
+                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                    return
+
+        threading.Thread(target=watch, daemon=True).start()
+        try:
+            yield
+        except KeyboardInterrupt:
+            if lost:
+                raise DbtFailed(lost[0], usage=False) from None
+            raise
+        finally:
+            ended.set()
 
     def _warehouse(self, tree: str) -> Warehouse:
         manifest = self._manifests[tree]

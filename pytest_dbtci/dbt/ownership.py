@@ -58,6 +58,14 @@ class Ownership:
             self.opened.append((database, schema))
         return done
 
+    def lost(self, warehouse: Warehouse) -> str:
+        """Say which schema is no longer this run's, empty while all is well; one look, at the first schema."""
+        database, schema = self.opened[0]
+        mark = warehouse.read_mark(database, schema)
+        if mark is None:
+            return _vanished(schema)
+        return "" if mark.run == self.mark.run else _newer(schema, mark)
+
     def close(self, warehouse: Warehouse, keep: bool) -> list[str]:
         """Drop every schema that carries this run's mark, unless `keep`; give the names that went.
 
