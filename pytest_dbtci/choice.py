@@ -48,7 +48,11 @@ class Chooser:
         net = cast(evidence)
         head = evidence.head
         roots = frozenset(head.nodes) if net.everything else frozenset(net.reasons)
-        chosen = self._chosen(select, exclude, roots, said, head)
+        try:
+            chosen = self._chosen(select, exclude, roots, said, head)
+        except UsageError as error:
+            given = f"--dbt-ci-select {select!r}" + (f" --dbt-ci-exclude {exclude!r}" if exclude else "")
+            raise UsageError(f"dbt refuses {given}: {error}\nWrite it as for `dbt ls --select`.") from None
         reasons = {u: self._reason(u, net, head) for u in chosen if _is_built(u, head)}
         read = {u for u in chosen if u in head.nodes and any(c in reasons for c in head.children.get(u, ()))}
         changes = account(evidence, net, frozenset(reasons) | read)

@@ -49,7 +49,8 @@ def on_a_terminal(directory: Path, *args: str) -> str:
 @pytest.mark.parametrize("given", [("-v", "-p", "no:xdist"), ("-n", "2")], ids=["alone", "distributed"])
 def test_a_terminal_shows_what_runs_in_a_row_of_its_own(dogs: Path, given: tuple[str, ...]) -> None:
     (dogs / "models/staging/slow.sql").write_text(
-        "-- depends_on: {{ ref('dim_dog') }}\nselect count(*) as n from range(3000000000) t(i) where i % 7 = 3\n"
+        "{{ config(materialized='table') }}\n-- depends_on: {{ ref('dim_dog') }}\n"
+        "select count(*) as n from range(3000000000) t(i) where i % 7 = 3\n"
     )
     written = on_a_terminal(dogs, *given, "models/staging/slow.sql")
     shown = LIVE.findall(written)

@@ -113,7 +113,7 @@ MODELS = (
     _swap("doc block", "dbt/models/docs.md", "Dogs.", "The dogs.", {}, "none: documentation only"),
     _swap(
         *("persist_docs turned on", _BILL, "select", "{{ config(persist_docs={'relation': true}) }} select"),
-        {"bill": "modified: body, config, persisted description"},
+        {"bill": "modified: body, config"},
     ),
     _swap("contract: type", MARTS, "data_type: integer", "data_type: bigint", {"contracted": "modified: contract"}),
     _swap("contract: off", MARTS, "enforced: true", "enforced: false", {"contracted": "modified: config, contract"}),
