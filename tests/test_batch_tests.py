@@ -131,6 +131,8 @@ EXPECTED = {
     "after_wrong": ("skipped", ""),
 }
 
+pytestmark = pytest.mark.slow
+
 
 def name_of(unique_id: str) -> str:
     """Give the name in a unique_id, without a generic test's hash."""
