@@ -59,7 +59,7 @@ class DbtItem(pytest.Item):
             self.user_properties.append(("dbt_relation", node.relation))
 
     def __repr__(self) -> str:
-        return f"<{self.node.resource_type} {self.name}  {self.node.reason}>"
+        return f"<{self.node.resource_type} {self.name}  {self.node.why}>"
 
     def setup(self) -> None:
         """Take the result, which is there by now; trouble that is not the node's own is an error."""

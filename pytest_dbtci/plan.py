@@ -61,6 +61,12 @@ class Node:
         return self.materialized != "ephemeral"
 
     @property
+    def why(self) -> str:
+        """Give the reason without the node's own file, which stands beside it wherever this is shown."""
+        elsewhere = tuple(f for f in self.reason.files if not f"/{f}".endswith(f"/{self.file}"))
+        return str(dataclasses.replace(self.reason, files=elsewhere))
+
+    @property
     def label(self) -> str:
         """Name the node the way a reader finds it: its file, then its name."""
         return f"{self.file}::{self.item}"

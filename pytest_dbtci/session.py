@@ -147,9 +147,9 @@ class Controller(Participant):
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
         """Show the reason of a dbt item behind its outcome in verbose output."""
-        reason = dict(getattr(report, "user_properties", ())).get("dbt_reason")
-        if reason and report.when == "call" and report.passed:
-            return "passed", ".", f"PASSED ({reason})"
+        node = self.plan.node(str(dict(getattr(report, "user_properties", ())).get("dbt_unique_id")))
+        if node is not None and report.when == "call" and report.passed:
+            return "passed", ".", f"PASSED ({node.why})"
         return None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
