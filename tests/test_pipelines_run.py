@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from junitparser import JUnitXml
 
 from examples import demo
 from tests import ci_environments as ci
 from tests.test_pipelines import scripts
+from tests.validation import read_junit
 
 PULL_REQUEST = {
     "azure-pipelines.yml": ci.AZURE_PR,
@@ -71,14 +72,13 @@ def run(name: str, project: Path, environ: dict[str, str]) -> Ran:
     done = subprocess.run(
         ["bash", "-c", script], cwd=project, env={**environ, **shared}, capture_output=True, text=True, check=False
     )
-    suites = JUnitXml.fromfile(str(project.parent / RESULTS[name]))
-    red = suites.failures + suites.errors
+    found = Counter(case.outcome for case in read_junit(project.parent / RESULTS[name]).values())
     return Ran(
         output=done.stdout + done.stderr,
         exit_code=done.returncode,
-        passed=suites.tests - suites.skipped - red,
-        skipped=suites.skipped,
-        red=red,
+        passed=found["passed"],
+        skipped=found["skipped"],
+        red=found["failed"] + found["error"],
     )
 
 
