@@ -89,12 +89,24 @@ def test_collects_folders_that_pytest_leaves_out_by_name(dogs: Path) -> None:
 def test_stops_dbt_at_the_first_failure(dogs: Path) -> None:
     (dogs / "models/staging/a_broken.sql").write_text("select no_such_column from {{ ref('dim_dog') }}\n")
     (dogs / "models/staging/slow.sql").write_text(
-        "-- depends_on: {{ ref('dim_dog') }}\nselect count(*) as n from range(200000000000) t(i) where i % 7 = 3\n"
+        "{{ config(materialized='table') }}\n-- depends_on: {{ ref('dim_dog') }}\n"
+        "select count(*) as n from range(200000000000) t(i) where i % 7 = 3\n"
     )
     run = validate(dogs, *DEFER, "-x", "models/staging/a_broken.sql", "models/staging/slow.sql")
     assert run.code == 1, run.output
     assert [c.outcome for c in run.cases.values()] == ["failed"]
     assert "dropped dbt_build_1066" in run.output
+
+
+def test_goes_on_where_it_stopped_and_puts_failures_first(dogs: Path) -> None:
+    broken = dogs / "models/staging/a_broken.sql"
+    broken.write_text("select no_such_column from {{ ref('dim_dog') }}\n")
+    given = (*DEFER, "models/staging/a_broken.sql", "models/marts/top_dogs.sql")
+    assert validate(dogs, *given, "--sw").code == 2, "interrupted, as pytest ends a stepwise run"
+    broken.write_text("select dog_id from {{ ref('dim_dog') }}\n")
+    first, *_ = validate(dogs, *given, "--ff").cases
+    assert first.endswith("::a_broken")
+    assert validate(dogs, *given, "--sw").code == 0
 
 
 def test_builds_again_only_what_failed_and_what_was_skipped_because_of_it(dogs: Path) -> None:

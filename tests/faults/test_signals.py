@@ -49,13 +49,13 @@ def test_drops_the_schemas_when_the_build_is_interrupted(stage: Stage, number: i
     stage.assert_nothing_left()
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_ends_the_teardown_in_spite_of_ctrl_c(stage: Stage, times: int) -> None:
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 2)])
+def test_ends_the_teardown_in_spite_of_signals(stage: Stage, number: int, times: int) -> None:
     hold = stage.warehouse.faults.hold("drop schema")
     running = stage.start()
     hold.wait(60)
     for _ in range(times):
-        running.signal(signal.SIGINT, group=True)
+        running.signal(number, group=True)
     eventually(lambda: "please wait" in running.output(), "the user is asked to wait")
     hold.release()
     run = running.wait()
