@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ from pytest_dbtci import failures
 from pytest_dbtci.adjustments import adjust
 from pytest_dbtci.choice import Choice
 from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.interrupts import Interrupts
 from pytest_dbtci.link import Server
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.observer import Observer
@@ -47,7 +46,7 @@ class Controller(Participant):
         self._documented = self._undocumented = ""
         self._teardown = Teardown()
         self._server: Server | None = None
-        self._old_handler: Any = None
+        self._interrupts = Interrupts(self._be_patient)
         self._interrupted = False
 
     @property
@@ -58,7 +57,7 @@ class Controller(Participant):
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionstart(self) -> Generator[None, None, None]:
         """Make the plan, so that the header can show it and workers get it."""
-        self._old_handler = signal.signal(signal.SIGTERM, _terminate)
+        self._interrupts.install()
         if self._config.hook.pytest_dbtci_result.get_hookimpls():
             self._observer = Observer(self._show)
             self.run.on_result = self._observer.tell
@@ -207,16 +206,14 @@ class Controller(Participant):
             self._undocumented = str(error)
 
     def _close(self, *, red: bool, stopped: bool) -> None:
-        with _Uninterrupted(self._be_patient):
+        with self._interrupts.patiently():
             red = red or any(r.is_bad for r in self.run.results)
             self._teardown = self.run.finish(red=red, stopped=stopped)
             if self._server is not None:
                 self._server.close()
             if self._observer is not None:
                 self._observer.close()
-        if self._old_handler is not None:
-            signal.signal(signal.SIGTERM, self._old_handler)
-            self._old_handler = None
+        self._interrupts.restore()
 
     def _be_patient(self) -> None:
         self._interrupted = True
@@ -297,23 +294,3 @@ def _error(node_id: str, text: str, when: Any) -> pytest.TestReport:
         longrepr=text,
         when=when,
     )
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(f"signal {number}")
-
-
-class _Uninterrupted:
-    """Keep Ctrl-C and SIGTERM from breaking the teardown off; say so instead."""
-
-    def __init__(self, note: Callable[[], None]) -> None:
-        self._note = note
-        self._old: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._old[number] = signal.signal(number, lambda *_: self._note())
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)

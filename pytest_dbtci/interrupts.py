@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM: the first one ends the session, the others wait for its end."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+GRACE_SECONDS = 5.0
+"""How long after the first signal another one can't break into what pytest does until the teardown begins."""
+
+
+class Interrupts:
+    """Turn a signal into one KeyboardInterrupt; `note` is called for those that come while the session ends."""
+
+    def __init__(self, note: Callable[[], None]) -> None:
+        self._note = note
+        self._old: dict[int, Any] = {}
+        self._raised = -GRACE_SECONDS
+        self._patient = False
+
+    def install(self) -> None:
+        """Take the signals over; only a main thread can."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._old[number] = signal.signal(number, self._hear)
+
+    def restore(self) -> None:
+        """Give the signals back; safe to call more than once."""
+        while self._old:
+            signal.signal(*self._old.popitem())
+
+    @contextlib.contextmanager
+    def patiently(self) -> Iterator[None]:
+        """Let no signal break off what runs inside."""
+        before, self._patient = self._patient, True
+        try:
+            yield
+        finally:
+            self._patient = before
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._patient or now - self._raised < GRACE_SECONDS:
+            self._note()
+            return
+        self._raised = now
+        raise KeyboardInterrupt(*(() if number == signal.SIGINT else (f"signal {number}",)))
