@@ -185,17 +185,22 @@ def test_skips_the_rest_where_dbt_stops_at_the_first_failure(stage: Stage) -> No
 
 
 @pytest.mark.slow
-def test_stops_a_second_run_of_a_pull_request_while_the_first_writes(stage: Stage) -> None:
+def test_lets_one_of_two_runs_of_a_pull_request_win(stage: Stage) -> None:
     hold = stage.warehouse.faults.hold(SECOND)
     older = stage.start("--dbt-ci-threads=1")
     hold.wait(60)
     newer = stage.run()
-    assert newer.code == 1, newer.output
-    assert "another session held a lock" in newer.output
-    assert set(outcomes(newer).values()) == {"error"}
     stage.assert_others_untouched()
+    if stage.warehouse.kind == "redshift":  # where the first run's transaction holds locks at this statement
+        assert newer.code == 1, newer.output
+        assert "another session held a lock" in newer.output
+        assert set(outcomes(newer).values()) == {"error"}
+    else:
+        assert newer.code == 0, newer.output
+        assert set(outcomes(newer).values()) == {"passed"}
     hold.release()
-    older.wait()
+    overtaken = older.wait()
+    assert overtaken.code == 1, overtaken.output
     again = stage.run()
     assert again.code == 0, again.output
     stage.assert_nothing_left()
