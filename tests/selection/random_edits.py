@@ -62,7 +62,7 @@ select dog_id, {{ outer('n') }} as n from {{ ref('dogs_now') }}
     "dbt/models/marts/best.sql": "select dog_id, {{ toolbox.scaled('n') }} as n from {{ ref('inline') }}\n",
     "dbt/models/marts/total.sql": "select sum(n) + {{ var('in_sql') }} as n from {{ ref('daily') }}\n",
     "dbt/models/marts/hooked.sql": """\
-{{ config(materialized='table', post_hook="{{ touched() }}") }}
+{{ config(post_hook="{{ touched() }}") }}
 select dog_id, n + {{ by_var() }} as n from {{ ref('paid') }}
 """,
     "dbt/models/marts/switched.sql": """\
