@@ -40,6 +40,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 @pytest.mark.parametrize("chunk", range(SEQUENCES // PER_TEST))
 def test_building_the_selection_on_top_of_master_gives_what_a_full_build_gives(released: Bench, chunk: int) -> None:
+    compared = 0
     for seed in range(chunk * PER_TEST, (chunk + 1) * PER_TEST):
         rng = random.Random(seed)
         project: Project = dict(FILES)
@@ -53,21 +54,28 @@ def test_building_the_selection_on_top_of_master_gives_what_a_full_build_gives(r
         chosen = [n for n in planned.plan.nodes if n.resource_type in BUILDABLE]
         assert own <= {n.unique_id for n in chosen}, told
         assert all(c.effect != "none" or c.note for c in planned.plan.changes), told
-        _same_as_full_build(released, place, planned, told)
+        compared += _same_as_full_build(released, place, planned, told)
         shutil.rmtree(place)
+    assert compared >= PER_TEST * 3 // 4
 
 
-def _same_as_full_build(released: Bench, place: Path, planned: Planned, told: str) -> None:
+def _same_as_full_build(released: Bench, place: Path, planned: Planned, told: str) -> bool:
+    """Compare contents; False where the changed project doesn't build as a whole, so that there is no comparison.
+
+    A model moved among views, with a hook that only a table takes, is one that doesn't.
+    """
     project = place / "dbt"
+    _restore(released)
+    if not _builds(released, project, ["*"]):
+        return False
+    names = _relations(released, project)
+    whole = _contents(released, project, names)
     _restore(released)
     built = sorted({n.name for n in planned.plan.nodes if n.resource_type in ("model", "seed")})
     if built:
         _build(released, project, built)
-    names = _relations(released, project)
-    selected = _contents(released, project, names)
-    _restore(released)
-    _build(released, project, ["*"])
-    assert selected == _contents(released, project, names), told
+    assert _contents(released, project, names) == whole, told
+    return True
 
 
 def _restore(released: Bench) -> None:
@@ -78,13 +86,18 @@ def _restore(released: Bench) -> None:
 
 
 def _build(released: Bench, project: Path, select: list[str]) -> None:
-    """Build with dbt itself."""
+    """Build with dbt itself, which must succeed."""
+    assert _builds(released, project, select), select
+
+
+def _builds(released: Bench, project: Path, select: list[str]) -> bool:
+    """Build with dbt itself; tell whether it succeeded."""
     answer = _invoke(released, project, "build", "--select", *select)
-    assert answer.success, [r.message for r in answer.result or () if r.status != "success"] or answer.exception
     # dbt leaves its connection open and what it wrote in the log beside the file.
     DuckDBConnectionManager.close_all_connections()
     with duckdb.connect(str(released.folder / "kennel.duckdb")) as connection:
         connection.execute("checkpoint")
+    return bool(answer.success)
 
 
 def _relations(released: Bench, project: Path) -> list[str]:
