@@ -11,5 +11,9 @@ class DbtCiError(Exception):
     """
 
 
+class Stopped(DbtCiError):
+    """Say that the session stopped, as `-x` asks, before the warehouse gave an answer."""
+
+
 class UsageError(DbtCiError):
     """Say what is wrong with the call, the settings or the repository; pytest ends with exit code 4."""

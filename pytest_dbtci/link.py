@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
-from pytest_dbtci.errors import DbtCiError
+from pytest_dbtci.errors import DbtCiError, Stopped
 from pytest_dbtci.outcomes import Answer, Outcomes, Relation
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Result
@@ -61,6 +61,8 @@ class Server:
                     raise EOFError
                 try:
                     connection.send(("done", getattr(self._outcomes, question)(*args)))
+                except Stopped as error:
+                    connection.send(("stopped", str(error)))
                 except DbtCiError as error:
                     connection.send(("failed", str(error)))
 
@@ -111,6 +113,6 @@ class RemoteOutcomes:
             except (EOFError, OSError) as error:
                 self._connection = None
                 raise DbtCiError(f"the controller of this run does not answer: {error!r}") from None
-        if outcome == "failed":
-            raise DbtCiError(answer)
+        if outcome != "done":
+            raise (Stopped if outcome == "stopped" else DbtCiError)(answer)
         return answer

@@ -18,7 +18,7 @@ from typing import Any
 from pytest_dbtci import incremental
 from pytest_dbtci.choice import Choice
 from pytest_dbtci.documentation import publish
-from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.errors import DbtCiError, Stopped, UsageError
 from pytest_dbtci.host import Cancelled, Host, HostDied
 from pytest_dbtci.kept import Kept, keep, reusable
 from pytest_dbtci.manifest import BUILDABLE, Manifest
@@ -217,15 +217,24 @@ class Run:
             )
         except UsageError as error:
             raise DbtCiError(f"dbt can't run this query: {error}\n{sql}") from None
+        except Cancelled:
+            raise Stopped("the session stopped before the warehouse answered this query") from None
         return Answer(columns=tuple(columns), rows=tuple(rows))
 
     def wait(self, unique_id: str) -> Result:
-        """Wait for the node's result; a node that dbt gave none for has the outcome `error`, with the reason."""
+        """Wait for the node's result; a node that dbt gave none for has the outcome `error`, with the reason.
+
+        Where the session stopped the build, as `-x` asks, it has the outcome `skipped`: the run is red already.
+        """
         result = self.results.wait(unique_id)
         if result is not None:
             return result
         why = str(self.trouble) if self.trouble else "dbt ended without a result for it."
         return Result(unique_id=unique_id, status="no result", message=why, trouble=True)
+        if self._cancelled:
+            return Result(
+                unique_id=unique_id, status="skipped", message="the session stopped before dbt had a result for it"
+            )
 
     def document(self) -> str:
         """Write the released state's page and manifest where `--dbt-ci-docs` says; give the folder, empty if not asked.

@@ -49,6 +49,7 @@ class Controller(Participant):
         self._interrupts = Interrupts(self._be_patient)
         self._interrupted = False
 
+        self._cut_off = False
     @property
     def plan(self) -> Plan:
         """Give the run's plan."""
@@ -152,6 +153,10 @@ class Controller(Participant):
         return None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Tell Ctrl-C from a stop that `-x` or `--sw` asked for, which is raised as a kind of KeyboardInterrupt."""
+        self._cut_off = excinfo.type in (KeyboardInterrupt, pytest.exit.Exception)
+
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         """Tear down; a teardown that failed, or a failure that no item shows, makes the run red."""
         broken = session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
@@ -161,11 +166,14 @@ class Controller(Participant):
         self.progress.stop()
         self._close(red=bool(session.testsfailed) or session.exitstatus not in (0, 5), stopped=stopped)
         unseen = [r for r in self.run.results if r.is_bad and r.unique_id not in self._reported]
-        for node_id, text in self._late_errors(unseen):
-            self._config.hook.pytest_runtest_logreport(report=_error(node_id, text, "teardown"))
+        if stopped and not self._cut_off and session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
+            # pytest shows nothing of the items that it stopped before, and the run is red.
+            unseen = [r for r in unseen if r.unique_id not in self.run.asked]
+        for node_id, text, unique_id in self._late_errors(unseen):
+            self._config.hook.pytest_runtest_logreport(report=_error(node_id, text, "teardown", unique_id))
             if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if session.exitstatus == pytest.ExitCode.INTERRUPTED:
+        if self._cut_off:
             self._report_the_rest()
         if self._interrupted and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
@@ -235,22 +243,24 @@ class Controller(Participant):
         session.shouldfail = text
         raise session.Failed(text)
 
-    def _late_errors(self, unseen: list[Result]) -> list[tuple[str, str]]:
+    def _late_errors(self, unseen: list[Result]) -> list[tuple[str, str, str]]:
         found = []
         for result in unseen:
             node = self.plan.node(result.unique_id)
             if node is not None:
                 text = failures.describe(node, result, self.plan, self.run.known())
                 note = "(no item of this run shows it, but something that was selected needs it)"
-                found.append((node.label, self.harmless(f"{text}\n\n{note}")))
+                if node.unique_id in self.run.asked:
+                    note = "(the session ended before its item's turn)"
+                found.append((node.label, self.harmless(f"{text}\n\n{note}"), node.unique_id))
         if self.run.misuse is not None and self._misuse is None:
-            found.append(("dbt_project.yml::dbt_ci_schemas", str(self.run.misuse)))
+            found.append(("dbt_project.yml::dbt_ci_schemas", str(self.run.misuse), ""))
         if self._undocumented:
-            found.append(("dbt_project.yml::dbt_ci_docs", self._undocumented))
+            found.append(("dbt_project.yml::dbt_ci_docs", self._undocumented, ""))
         if self._observer is not None and self._observer.trouble:
-            found.append(("dbt_project.yml::dbt_ci_result_hook", self._observer.trouble))
+            found.append(("dbt_project.yml::dbt_ci_result_hook", self._observer.trouble, ""))
         if self._teardown.trouble:
-            found.append(("dbt_project.yml::dbt_ci_teardown", self._teardown.trouble))
+            found.append(("dbt_project.yml::dbt_ci_teardown", self._teardown.trouble, ""))
         return found
 
     def _adjust(self, choice: Choice, head: Manifest) -> Choice:
@@ -269,10 +279,8 @@ class Controller(Participant):
         others = self._config.pluginmanager.subset_hook_caller("pytest_runtest_logreport", [terminal, self])
         for node in self.plan.items:
             if node.unique_id in self.run.begun and node.unique_id not in self._reported:
-                # Only a report of the teardown carries its properties into a JUnit file.
-                report = _error(node.label, "the session was interrupted before this was shown", "teardown")
-                report.user_properties = [("dbt_unique_id", node.unique_id)]
-                others(report=report)
+                why = "the session was interrupted before this was shown"
+                others(report=_error(node.label, why, "teardown", node.unique_id))
 
     def _tell(self, text: str) -> None:
         if not self.plan.nodes:
@@ -285,7 +293,8 @@ class Controller(Participant):
             reporter.flush()
 
 
-def _error(node_id: str, text: str, when: Any) -> pytest.TestReport:
+def _error(node_id: str, text: str, when: Any, unique_id: str = "") -> pytest.TestReport:
+    # Only a report of the teardown carries its properties into a JUnit file.
     return pytest.TestReport(
         nodeid=node_id,
         location=(node_id, None, node_id),
@@ -294,3 +303,4 @@ def _error(node_id: str, text: str, when: Any) -> pytest.TestReport:
         longrepr=text,
         when=when,
     )
+        user_properties=[("dbt_unique_id", unique_id)] if unique_id else [],
