@@ -7,11 +7,11 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ class Base:
         self._environ = environ
         self._tree: Path | None = None
         self._parsed: Path | None = None
+        self._trees: list[str] = []
 
     def exists(self) -> bool:
         """Tell whether the base has this dbt project at all."""
@@ -95,8 +96,15 @@ class Base:
             _forget_old(self._cache)
         return ParsedBase(folder=folder, manifest=manifest, cached=False)
 
+    def forget(self) -> None:
+        """Let the host forget what was parsed: all that is needed of it lies in the folders."""
+        if self._trees:
+            self._host.ask("forget", trees=self._trees)
+            self._trees, self._parsed = [], None
+
     def _parse_into(self, folder: Path, tree: str, invocation: Mapping[str, Any]) -> Manifest:
         project_dir = self._checkout()
+        self._trees.append(tree)
         try:
             view = self._host.ask(
                 "parse",
@@ -196,7 +204,8 @@ class Base:
             "format": [_text(p) for p in _MADE_BY],
             "trees": [self._repository.tree(self._commit, "" if p == "." else p) for p in paths],
             "packages": {p.parent.name: _digest(p) for p in sorted(installed) if p.parent.name not in own},
-            "dbt": sorted(f"{d.name}=={d.version}" for d in distributions() if d.name.startswith("dbt")),
+            # `dbt_core-1.11.0.dist-info`: reading the names alone takes no time.
+            "dbt": sorted(p.name for folder in sys.path for p in Path(folder).glob("dbt*-info")),
             "profile": [profile.name, target, output],
             "environment": {n: self._environ.get(n) for n in sorted({*_env_vars(output), *_PARSE_FLAGS})},
             "vars": invocation.get("vars"),

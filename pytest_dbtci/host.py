@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +40,16 @@ class HostDied(DbtCiError):
     """Tell that the host process is of no use any more; what it printed last is part of the text."""
 
 
+def begin(cwd: Path, environ: Mapping[str, str]) -> Host:
+    """Start a host, in a private folder of its own, before it is known where it will work: see `Host.settle`."""
+    private = Path(tempfile.mkdtemp(prefix="dbt-ci-"))
+    host = Host(cwd, environ, private / "dbt.log", private=private)
+    # What keeps it from starting keeps the first request from it, too, which then says so.
+    with contextlib.suppress(HostDied):
+        host.start()
+    return host
+
+
 class Host:
     """Run dbt in a process of its own.
 
@@ -62,6 +73,7 @@ class Host:
         self._environ = dict(environ)
         self._log = log
         self._redaction = redaction or Redaction()
+        self.private = private
         self._command = [*command, *([str(private)] if private else [])]
         self._process: subprocess.Popen[str] | None = None
         self._listener: threading.Thread | None = None
@@ -110,6 +122,15 @@ class Host:
             raise HostDied(f"the dbt process could not be started in {self._cwd}: {error}") from None
         self._listener = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
         self._listener.start()
+
+    def settle(self, cwd: Path, environ: Mapping[str, str], redaction: Redaction) -> None:
+        """Say, before the first request, where it works, what its environment holds besides, what is secret."""
+        self._cwd, self._redaction = cwd, redaction
+        self._environ.update(environ)
+        if self._process is not None:
+            # A process that is gone answers to the first request.
+            with self._writing(None), contextlib.suppress(HostDied):
+                self._send({"op": "settle", "cwd": str(cwd), "environ": dict(environ)})
 
     def ask(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -96,6 +96,10 @@ class Manifest:
                 "macros": {k: ManifestMacro(unique_id=k, **_tuples(v)) for k, v in data["macros"].items()},
             }
         )
+
+    def moved(self, places: Mapping[str, Mapping[str, Any]]) -> Manifest:
+        """Give the manifest with these nodes' relations elsewhere."""
+        return replace(self, nodes={**self.nodes, **{u: replace(self.nodes[u], **p) for u, p in places.items()}})
 
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:

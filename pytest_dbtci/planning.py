@@ -147,16 +147,17 @@ class Planner:
         with self._step("base parse"):
             foreign = settings.invocation_dir / settings.state if settings.state else None
             before = trees.read_state(foreign) if foreign else trees.parse_base(base)
+        with self._step("deferral"):
+            deferrable = self._deferrable(base, profile, parsing)
+            base.forget()
         with self._step("head parse"):
             head = trees.parse_head(before)
         with self._step("selection"):
             choice = self.adjust(self._choose(repository, trees, head, before, comparison), head)
             reasons = choice.reasons
-        with self._step("deferral"):
-            deferrable = self._deferrable(base, profile, parsing)
         ancestors, deferred = selection.add_ancestors(reasons, head, deferrable)
         with self._step("repoint"):
-            head = Manifest.from_dict(host.ask("repoint", tree="head", placeholder=placeholder, schema=plan.schema))
+            head = head.moved(host.ask("repoint", tree="head", placeholder=placeholder, schema=plan.schema))
             self.head = head
         self.invocation = self._invocation(project, profile, "run", plan.schema)
         database = host.ask("connect", tree="head", invocation=self.invocation)

@@ -55,24 +55,27 @@ def pytest_configure(config: pytest.Config) -> None:
     asked = config.getoption("--dbt-ci") or config.getoption("dbtci_release")
     if not asked or config.getoption("help", False) or config.getoption("version", False):
         return
-    from pytest_dbtci.participant import Participant
-    from pytest_dbtci.session import Controller
-
     worker = getattr(config, "workerinput", None)
     if worker is None:
-        from pytest_dbtci.reporting import Reporting
-
         settings = _settings(config)
         if settings.sweep != "off":
             from pytest_dbtci.sweep_items import Sweeping
 
             config.pluginmanager.register(Sweeping(config, settings), SESSION + "-sweep")
             return
-        controller = Controller(config, settings)
+        from pytest_dbtci.host import begin
+
+        # It imports dbt while this process imports the rest.
+        host = begin(settings.invocation_dir, settings.environ)
+        from pytest_dbtci.reporting import Reporting
+        from pytest_dbtci.session import Controller
+
+        controller = Controller(config, settings, host)
         config.pluginmanager.register(controller, SESSION)
         config.pluginmanager.register(Reporting(config, controller.run, settings), SESSION + "-reporting")
     elif "dbtci" in worker:
         from pytest_dbtci.link import RemoteOutcomes
+        from pytest_dbtci.participant import Participant
 
         ticket = worker["dbtci"]
         config.pluginmanager.register(Participant(config, RemoteOutcomes(ticket), ticket["unselected"]), SESSION)

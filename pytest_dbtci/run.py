@@ -6,7 +6,6 @@ import base64
 import pickle
 import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +17,7 @@ from typing import Any
 from pytest_dbtci import incremental
 from pytest_dbtci.choice import Choice
 from pytest_dbtci.documentation import publish
-from pytest_dbtci.errors import DbtCiError, Stopped, UsageError
+from pytest_dbtci.errors import DbtCiError, HeldUp, UsageError
 from pytest_dbtci.host import Cancelled, Host, HostDied
 from pytest_dbtci.kept import Kept, keep, reusable
 from pytest_dbtci.manifest import BUILDABLE, Manifest
@@ -50,7 +49,7 @@ class Teardown:
 
 
 class Run:
-    """Plan, build in the background, hand out results, tear down.
+    """Plan, build in the background, hand out results, tear down; `host` is there already, its folder is the run's.
 
     The order of calls is `prepare`, `begin`, any number of `wait`, `finish`; `finish` may come at any
     time, and more than once.
@@ -59,6 +58,7 @@ class Run:
     def __init__(
         self,
         settings: Settings,
+        host: Host,
         tell: Callable[[str], None] = lambda text: None,
         adjust: Callable[[Choice, Manifest], Choice] = lambda choice, head: choice,
     ) -> None:
@@ -77,7 +77,9 @@ class Run:
         self._adjust = adjust
         self.on_result: Callable[[Result], None] = lambda result: None
         self._began = datetime.now(timezone.utc)
-        self._work = Path(tempfile.mkdtemp(prefix="dbt-ci-"))
+        assert host.private is not None
+        self._idle = host
+        self._work = host.private
         self._planner: Planner | None = None
         self._host: Host | None = None
         self._redaction = Redaction()
@@ -215,10 +217,10 @@ class Run:
                 sql=sql,
                 elsewhere=elsewhere,
             )
+        except Cancelled:
+            raise HeldUp("the session stopped before the warehouse answered this query") from None
         except UsageError as error:
             raise DbtCiError(f"dbt can't run this query: {error}\n{sql}") from None
-        except Cancelled:
-            raise Stopped("the session stopped before the warehouse answered this query") from None
         return Answer(columns=tuple(columns), rows=tuple(rows))
 
     def wait(self, unique_id: str) -> Result:
@@ -229,12 +231,12 @@ class Run:
         result = self.results.wait(unique_id)
         if result is not None:
             return result
-        why = str(self.trouble) if self.trouble else "dbt ended without a result for it."
-        return Result(unique_id=unique_id, status="no result", message=why, trouble=True)
         if self._cancelled:
             return Result(
                 unique_id=unique_id, status="skipped", message="the session stopped before dbt had a result for it"
             )
+        why = str(self.trouble) if self.trouble else "dbt ended without a result for it."
+        return Result(unique_id=unique_id, status="no result", message=why, trouble=True)
 
     def document(self) -> str:
         """Write the released state's page and manifest where `--dbt-ci-docs` says; give the folder, empty if not asked.
@@ -347,7 +349,9 @@ class Run:
         assert self._planner is not None
         self._host.kill()
         self._host.close()
-        self._host = self._new_host(Path(self.plan.project_dir), self.plan.pr)
+        environ = {**self.settings.environ, **self._number(self.plan.pr)}
+        directory, log = Path(self.plan.project_dir), self._work / "dbt.log"
+        self._host = Host(directory, environ, log, redaction=self._redaction, private=self._work)
         empty = self._work / "empty"
         invocation = {
             **self._planner.invocation,
@@ -485,16 +489,16 @@ class Run:
 
     def _start_host(self, project_dir: Path, pr: str, profile: Profile) -> Host:
         self._redaction = Redaction(secrets_of(profile.outputs, self.settings.environ, self.settings.variables()))
-        return self._new_host(project_dir, pr)
-
-    def _new_host(self, project_dir: Path, pr: str) -> Host:
-        number = {"PR_NUMBER": pr} if pr and not self.settings.environ.get("PR_NUMBER") else {}
-        environ = {**self.settings.environ, **number}
-        log = self._work / "dbt.log"
-        self._host = Host(project_dir, environ, log, redaction=self._redaction, private=self._work)
+        self._host = self._idle
+        self._host.settle(project_dir, self._number(pr), self._redaction)
         return self._host
 
+    def _number(self, pr: str) -> dict[str, str]:
+        return {"PR_NUMBER": pr} if pr and not self.settings.environ.get("PR_NUMBER") else {}
+
     def _close(self) -> None:
-        if self._host is not None:
-            self._host.close()
+        if self._host is None:
+            # It may still import dbt, which nobody needs any more.
+            self._idle.kill()
+        (self._host or self._idle).close()
         shutil.rmtree(self._work, ignore_errors=True)

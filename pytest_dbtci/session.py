@@ -15,6 +15,7 @@ from pytest_dbtci import failures
 from pytest_dbtci.adjustments import adjust
 from pytest_dbtci.choice import Choice
 from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.host import Host
 from pytest_dbtci.interrupts import Interrupts
 from pytest_dbtci.link import Server
 from pytest_dbtci.manifest import Manifest
@@ -32,8 +33,8 @@ from pytest_dbtci.terminal import header_lines, summary_lines, unasked_line
 class Controller(Participant):
     """Own the run: make its plan, show it, serve the workers, tear down."""
 
-    def __init__(self, config: pytest.Config, settings: Settings) -> None:
-        self.run = Run(settings, tell=self._tell, adjust=self._adjust)
+    def __init__(self, config: pytest.Config, settings: Settings, host: Host) -> None:
+        self.run = Run(settings, host, tell=self._tell, adjust=self._adjust)
         super().__init__(config, self.run)
         self.progress = Progress(config, self.run)
         config.pluginmanager.register(self.progress)
@@ -48,8 +49,8 @@ class Controller(Participant):
         self._server: Server | None = None
         self._interrupts = Interrupts(self._be_patient)
         self._interrupted = False
-
         self._cut_off = False
+
     @property
     def plan(self) -> Plan:
         """Give the run's plan."""
@@ -152,11 +153,11 @@ class Controller(Participant):
             return "passed", ".", f"PASSED ({node.why})"
         return None
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Tell Ctrl-C from a stop that `-x` or `--sw` asked for, which is raised as a kind of KeyboardInterrupt."""
         self._cut_off = excinfo.type in (KeyboardInterrupt, pytest.exit.Exception)
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         """Tear down; a teardown that failed, or a failure that no item shows, makes the run red."""
         broken = session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
@@ -302,5 +303,5 @@ def _error(node_id: str, text: str, when: Any, unique_id: str = "") -> pytest.Te
         outcome="failed",
         longrepr=text,
         when=when,
-    )
         user_properties=[("dbt_unique_id", unique_id)] if unique_id else [],
+    )

@@ -86,6 +86,9 @@ class Host:
                 continue
             if request["op"] == "cancel":
                 self._cancel(request["id"])
+            elif request["op"] == "settle":
+                os.chdir(request["cwd"])
+                os.environ.update(request["environ"])
             else:
                 self._todo.put(request)
         watchdog = threading.Timer(ABANDON_SECONDS, self._give_up)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_dbtci.dbt.invocation import DbtFailed, Invocation
+from pytest_dbtci.dbt.view import place
 from pytest_dbtci.dbt.view import view as view
 
 MARK = "dbtci_"
@@ -88,7 +89,7 @@ def select(
     """
     for name, unique_ids in (marks or {}).items():
         mark(manifest, name, unique_ids)
-    args = ["--output", "json", "--output-keys", "unique_id", "--no-defer"]
+    args = ["--output", "json", "--output-keys", "unique_id", "--no-defer", "--no-write-json"]
     for flag, value in (
         ("--select", select),
         ("--exclude", exclude),
@@ -142,23 +143,28 @@ def place_elsewhere(manifest: Any, relations: dict[str, list[str | None]]) -> No
 
 def compile_inline(invocation: Invocation, manifest: Any, sql: str) -> str:
     """Compile SQL that is no node of the project; give the SQL that the warehouse understands."""
-    results = invocation.run("compile", "--inline", sql, "--no-defer", "--no-populate-cache", manifest=manifest)
+    args = ["--inline", sql, "--no-defer", "--no-populate-cache", "--no-write-json"]
+    results = invocation.run("compile", *args, manifest=manifest)
     for unique_id in [u for u in manifest.nodes if u.startswith("sql_operation.")]:
         del manifest.nodes[unique_id]
     return str(results.results[0].node.compiled_code)
 
 
-def repoint(manifest: Any, placeholder: str, schema: str) -> None:
+def repoint(manifest: Any, placeholder: str, schema: str) -> dict[str, dict[str, Any]]:
     """Move every relation of the manifest from the schema it was parsed with to the pull request's own.
 
     One constant schema at parse time lets all pull requests share dbt's parse cache, which is keyed by it.
-    Raises DbtFailed when a name holds the placeholder in a form that can't be replaced with certainty.
+    Gives the new places of the nodes that were moved, as in the manifest's view. Raises DbtFailed when a name
+    holds the placeholder in a form that can't be replaced with certainty.
     """
-    if placeholder == schema:
-        return
+    moved = {}
     for part in (manifest.nodes, manifest.sources, manifest.functions):
-        for node in part.values():
+        for unique_id, node in part.items():
+            before = place(node)
             _repoint(node, placeholder, schema)
+            if (now := place(node)) != before:
+                moved[unique_id] = now
+    return moved
 
 
 def _repoint(node: Any, placeholder: str, schema: str) -> None:

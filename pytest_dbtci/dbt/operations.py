@@ -44,11 +44,10 @@ class Operations:
 
         With `view`, the view is also written to that file, for later runs.
         """
-        # A manifest that is loaded, not made, leaves nothing to collect.
-        gc.disable() if partial_parse else gc.enable()
-        manifest, parsed = manifests.parse(
-            Invocation(**invocation), partial_parse=partial_parse, packages_dir=packages_dir, write=write
-        )
+        with _uncollected(bool(partial_parse)):
+            manifest, parsed = manifests.parse(
+                Invocation(**invocation), partial_parse=partial_parse, packages_dir=packages_dir, write=write
+            )
         self._manifests[tree] = manifest
         seen = {**manifests.view(manifest), "parsed": parsed}
         if view:
@@ -59,6 +58,16 @@ class Operations:
         """Say where a parsed tree's relations lie in the invocation's target: see `deferral.resolve`."""
         manifest = self._manifests.get(tree)
         return None if manifest is None else deferral.resolve(Invocation(**invocation), manifest, parsed, into)
+
+    def forget(self, trees: list[str]) -> None:
+        """Forget these manifests, so that what is parsed next can have their memory."""
+        from dbt.adapters.factory import reset_adapters
+
+        for tree in trees:
+            self._manifests.pop(tree, None)
+        # The adapter of the last invocation knows its manifest.
+        reset_adapters()
+        gc.collect()
 
     def read(self, folder: str) -> dict[str, Any]:
         """Give the view of the manifest.json in that folder."""
@@ -104,10 +113,9 @@ class Operations:
         Invocation(**invocation).run("parse", "--no-write-json", manifest=self._manifests[tree])
         return str(self._warehouse(tree).database or "")
 
-    def repoint(self, tree: str, placeholder: str, schema: str) -> dict[str, Any]:
-        """Move the tree's relations to another schema; give the new view."""
-        manifests.repoint(self._manifests[tree], placeholder, schema)
-        return manifests.view(self._manifests[tree])
+    def repoint(self, tree: str, placeholder: str, schema: str) -> dict[str, dict[str, Any]]:
+        """Move the tree's relations to another schema; give the places of those that were moved."""
+        return manifests.repoint(self._manifests[tree], placeholder, schema)
 
     def schema(self, tree: str) -> str:
         """Give the target's schema, as the tree was parsed with it."""
@@ -151,8 +159,6 @@ class Operations:
 
     def build(self, tree: str, invocation: dict[str, Any], unique_ids: list[str], **how: Any) -> dict[str, Any]:
         """Build the nodes; events tell of each one as it ends."""
-        if len(unique_ids) > 500:
-            gc.enable()
         with self._watched(tree):
             return build.build(Invocation(**invocation), self._manifests[tree], unique_ids, self._emit, **how)
 
@@ -222,3 +228,20 @@ class Operations:
     def _warehouse(self, tree: str) -> Warehouse:
         manifest = self._manifests[tree]
         return Warehouse(manifest.metadata.adapter_type, manifest)
+
+
+@contextmanager
+def _uncollected(loaded: bool) -> Iterator[None]:
+    """Let the garbage collector rest while a manifest is loaded, and never walk that manifest later.
+
+    A manifest that is loaded, not made, leaves nothing to collect.
+    """
+    if not loaded:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

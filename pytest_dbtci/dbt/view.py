@@ -44,6 +44,16 @@ def view(manifest: Any) -> dict[str, Any]:
     }
 
 
+def place(node: Any) -> dict[str, Any]:
+    """Show where the node's relation lies."""
+    return {
+        "database": getattr(node, "database", None) or "",
+        "schema": getattr(node, "schema", None) or "",
+        "identifier": getattr(node, "alias", None) or getattr(node, "identifier", None) or "",
+        "relation": getattr(node, "relation_name", None),
+    }
+
+
 def _file(node: Any) -> str:
     return f"{node.package_name}://{node.original_file_path}"
 
@@ -84,10 +94,7 @@ def _node(node: Any) -> dict[str, Any]:
         "package": node.package_name,
         "file": node.original_file_path,
         "patch": getattr(node, "patch_path", None),
-        "database": getattr(node, "database", None) or "",
-        "schema": getattr(node, "schema", None) or "",
-        "identifier": getattr(node, "alias", None) or getattr(node, "identifier", None) or "",
-        "relation": getattr(node, "relation_name", None),
+        **place(node),
         "materialized": getattr(config, "materialized", "") or "",
         "parents": parents,
         "macros": [m for m in getattr(depends, "macros", ()) if m],
