@@ -171,8 +171,10 @@ def test_answers_without_dbt_when_there_is_nothing_to_build(tmp_path: Path, envi
     commit(project, "write about it")
     # A dbt that can't be imported: whoever tries, fails.
     write(tmp_path / "poison", {"dbt/__init__.py": "raise RuntimeError('dbt was imported')\n"})
-    run = validate(project, PYTHONPATH=str(tmp_path / "poison"), **environ)
+    (scratch := tmp_path / "scratch").mkdir()
+    run = validate(project, PYTHONPATH=str(tmp_path / "poison"), TMPDIR=str(scratch), **environ)
     assert run.code == 0, run.output
+    assert not list(scratch.glob("dbt-ci-*")), "the folder of the process that nobody needed is gone"
     (case,) = run.cases.values()
     assert case.outcome == "skipped"
     assert says in case.message

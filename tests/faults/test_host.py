@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import threading
 import time
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci import host as host_module
-from pytest_dbtci.host import Cancelled, Host, HostDied
+from pytest_dbtci.host import Cancelled, Host, HostDied, begin
 from pytest_dbtci.redaction import Redaction
+from tests.validation import environment
 
 ANSWER = "import json, sys\nfor line in sys.stdin:\n    if line.strip():\n        number = json.loads(line).get('id')\n"
 
@@ -140,3 +142,27 @@ def test_looks_for_modules_where_pytest_does_and_not_in_the_project(tmp_path: Pa
     (tmp_path / "queue.py").write_text("raise SystemExit('the project is on the path')\n")
     with Host(tmp_path, {}, tmp_path / "log") as one, pytest.raises(Exception, match="KeyError"):
         one.ask("repoint", tree="none", placeholder="", schema="")
+
+
+def test_works_where_it_is_settled_although_it_began_elsewhere(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "dbt_project.yml").write_text("{name: settled, profile: settled}")
+    output = "{type: duckdb, path: here.duckdb, schema: \"pr_{{ env_var('PR_NUMBER') }}\"}"
+    (project / "profiles.yml").write_text(f"settled: {{target: ci, outputs: {{ci: {output}}}}}")
+    here = {"project_dir": ".", "profiles_dir": ".", "target_path": "target", "log_path": "logs"}
+    with begin(tmp_path, environment()) as one:
+        one.settle(project, {"PR_NUMBER": "7"}, Redaction())
+        one.ask("parse", tree="head", invocation=here, write=True)
+        assert one.ask("schema", tree="head") == "pr_7"
+    assert (project / "target" / "manifest.json").is_file()
+    assert one.private is not None
+    shutil.rmtree(one.private)
+
+
+def test_says_what_kept_it_from_beginning_when_it_is_asked(tmp_path: Path) -> None:
+    one = begin(tmp_path / "nowhere", {})
+    with pytest.raises(HostDied, match=r"could not be started in .*nowhere"):
+        one.ask("schema", tree="head")
+    assert one.private is not None
+    shutil.rmtree(one.private)
