@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_dbtci import failures, locate
+from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.outcomes import Outcomes
 from pytest_dbtci.plan import Node
 from pytest_dbtci.results import Result
@@ -19,8 +20,8 @@ class DbtWarning(pytest.PytestWarning):
     """Tell of a dbt test with severity `warn` that found something."""
 
 
-class NodeFailed(Exception):
-    """Carry the text that describes a failed node."""
+class NodeFailed(AssertionError):
+    """Carry the text that describes a failed node; an assertion, so that allure calls it failed, not broken."""
 
 
 class DbtFile(pytest.File):
@@ -65,7 +66,7 @@ class DbtItem(pytest.Item):
         """Take the result, which is there by now; trouble that is not the node's own is an error."""
         self.result = self._outcomes.wait(self.node.unique_id)
         if self.result.outcome == "error":
-            raise NodeFailed(self._describe(self.result))
+            raise DbtCiError(self._describe(self.result))
 
     def runtest(self) -> None:
         result = self.result

@@ -104,15 +104,18 @@ class RemoteOutcomes:
 
     def _ask(self, question: str, *args: Any) -> Any:
         with self._asking:
+            # Kept only once it has answered: a question that is broken off (pytest-timeout raises in here) leaves
+            # its answer behind, which the next one would take for its own.
+            connection, self._connection = self._connection, None
             try:
-                if self._connection is None:
+                if connection is None:
                     address, key = self._ticket["address"], bytes.fromhex(self._ticket["key"])
-                    self._connection = Client(address, authkey=key)
-                self._connection.send((question, args))
-                outcome, answer = self._connection.recv()
+                    connection = Client(address, authkey=key)
+                connection.send((question, args))
+                outcome, answer = connection.recv()
             except (EOFError, OSError) as error:
-                self._connection = None
                 raise DbtCiError(f"the controller of this run does not answer: {error!r}") from None
+            self._connection = connection
         if outcome != "done":
             raise (Stopped if outcome == "stopped" else DbtCiError)(answer)
         return answer

@@ -28,6 +28,7 @@ class Participant:
         self.unselected = unselected or {}
         self._by_file: dict[Path, tuple[Node, ...]] | None = None
         self._folders = set[Path]()
+        self._begun = frozenset[str]()
 
     @property
     def files(self) -> dict[Path, tuple[Node, ...]]:
@@ -87,16 +88,21 @@ class Participant:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Begin to build what is left after deselection."""
         asked, needed = nodes_asked(session.items), nodes_needed(session.items, self.outcomes.plan)
-        if not (asked or needed) or self._config.option.collectonly or session.testsfailed:
+        option = self._config.option
+        broken = session.testsfailed and not option.continue_on_collection_errors
+        if not (asked or needed) or option.collectonly or broken:
             return
+        self._begun = asked | needed
         self.outcomes.begin(asked, needed, uses_queries(session.items))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Wait for dbt before the item's own time begins, so that no timeout and no duration counts the wait."""
+        # `dbt_query` is answered when all has been built.
+        before = self._begun if uses_queries([item]) else awaited(item, self.outcomes.plan)
         # What is wrong here shows in the item's setup, which asks again.
         with contextlib.suppress(DbtCiError):
-            for unique_id in awaited(item, self.outcomes.plan):
+            for unique_id in before:
                 self.wait(unique_id)
         return (yield)
 
