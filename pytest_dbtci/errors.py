@@ -11,8 +11,8 @@ class DbtCiError(Exception):
     """
 
 
-class Stopped(DbtCiError):
-    """Say that the session stopped, as `-x` asks, before the warehouse gave an answer."""
+class HeldUp(DbtCiError):
+    """Say what another failure, or the session's stop after it, has left undone: a skip, which `--lf` does again."""
 
 
 class UsageError(DbtCiError):

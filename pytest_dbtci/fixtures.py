@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_dbtci.errors import DbtCiError, Stopped
+from pytest_dbtci.errors import DbtCiError, HeldUp
 from pytest_dbtci.outcomes import Answer, Outcomes, Relation
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Result
@@ -100,8 +100,8 @@ def dbt_query(request: pytest.FixtureRequest) -> Callable[[str], Answer]:
         __tracebackhide__ = True
         try:
             return outcomes.query(sql)
-        except Stopped as stopped:
-            pytest.skip(str(stopped))
+        except HeldUp as held_up:
+            raise pytest.skip.Exception(str(held_up)) from held_up
         except DbtCiError as error:
             # What lies between here and the warehouse is of no use to who wrote the test.
             raise error.with_traceback(None) from None

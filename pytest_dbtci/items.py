@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_dbtci import failures, locate
-from pytest_dbtci.errors import DbtCiError
+from pytest_dbtci.errors import DbtCiError, HeldUp
 from pytest_dbtci.outcomes import Outcomes
 from pytest_dbtci.plan import Node
 from pytest_dbtci.results import Result
@@ -72,7 +72,8 @@ class DbtItem(pytest.Item):
         result = self.result
         assert result is not None
         if result.outcome == "skipped":
-            pytest.skip(failures.skip_reason(self.node, result, self._outcomes.plan, self._outcomes.known()))
+            why = failures.skip_reason(self.node, result, self._outcomes.plan, self._outcomes.known())
+            raise pytest.skip.Exception(why) from HeldUp(why)
         if result.outcome == "failed":
             raise NodeFailed(self._describe(result))
         if result.outcome == "warned":

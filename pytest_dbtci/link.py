@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
-from pytest_dbtci.errors import DbtCiError, Stopped
+from pytest_dbtci.errors import DbtCiError, HeldUp
 from pytest_dbtci.outcomes import Answer, Outcomes, Relation
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Result
@@ -61,8 +61,8 @@ class Server:
                     raise EOFError
                 try:
                     connection.send(("done", getattr(self._outcomes, question)(*args)))
-                except Stopped as error:
-                    connection.send(("stopped", str(error)))
+                except HeldUp as error:
+                    connection.send(("held up", str(error)))
                 except DbtCiError as error:
                     connection.send(("failed", str(error)))
 
@@ -117,5 +117,5 @@ class RemoteOutcomes:
                 raise DbtCiError(f"the controller of this run does not answer: {error!r}") from None
             self._connection = connection
         if outcome != "done":
-            raise (Stopped if outcome == "stopped" else DbtCiError)(answer)
+            raise (HeldUp if outcome == "held up" else DbtCiError)(answer)
         return answer

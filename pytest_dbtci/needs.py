@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
+from pytest_dbtci.errors import HeldUp
 from pytest_dbtci.fixtures import BUILDING, outcomes_of
 from pytest_dbtci.items import DbtItem
 from pytest_dbtci.outcomes import Outcomes
@@ -72,7 +73,8 @@ def _wait(outcomes: Outcomes, nodes: Sequence[Node]) -> None:
         if reads_it and result.outcome == "error":
             pytest.fail(f"{node.name}: {result.message}", pytrace=False)
         if reads_it and result.outcome in ("failed", "skipped"):
-            pytest.skip(f"{node.name} was not built: {result.status}")
+            why = f"{node.name} was not built: {result.status}"
+            raise pytest.skip.Exception(why) from HeldUp(why)
 
 
 def _named(item: pytest.Item) -> tuple[str, ...]:

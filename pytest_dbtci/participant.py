@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from pytest_dbtci import ci
-from pytest_dbtci.errors import DbtCiError
+from pytest_dbtci.errors import DbtCiError, HeldUp
 from pytest_dbtci.items import DbtFile, DbtItem, DbtWarning, NodeFailed, StatusFile, StatusItem
 from pytest_dbtci.needs import awaited, check_needs, nodes_asked, nodes_needed, uses_queries
 from pytest_dbtci.outcomes import Outcomes
 from pytest_dbtci.plan import Node
+
+HELD_UP = "dbt_held_up"
+"""The property of a report whose item was skipped because something else failed."""
 
 
 class Participant:
@@ -124,6 +127,9 @@ class Participant:
         What a warehouse or a test printed must not reach the CI provider as one of its commands.
         """
         report = yield
+        if call.excinfo is not None and isinstance(call.excinfo.value.__cause__, HeldUp):
+            # Only this report has it: an item's own properties would stand in the JUnit file.
+            report.user_properties.append((HELD_UP, True))
         report.sections = [(name, self.harmless(text)) for name, text in report.sections]
         if isinstance(item, DbtItem | StatusItem) and isinstance(report.longrepr, tuple):
             # A skip is said of the project's file, not of the line here that makes it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_dbtci.kept import Kept
+from pytest_dbtci.participant import HELD_UP
 from pytest_dbtci.run import Run
 
 _KEPT = "dbtci/kept"
@@ -27,10 +28,8 @@ class Rerun:
         return Kept.from_dict(self._cache.get(_KEPT, None))
 
     def note(self, report: pytest.TestReport) -> None:
-        """Note the item that dbt skipped because of another one: pytest itself takes a skip for no failure."""
-        unique_id = dict(report.user_properties).get("dbt_unique_id")
-        result = self._run.results.get(str(unique_id)) if unique_id and report.skipped else None
-        if result is not None and result.outcome == "skipped":
+        """Note the item that was skipped because something else failed: pytest itself takes a skip for no failure."""
+        if (HELD_UP, True) in report.user_properties:
             self._skipped.append(report.nodeid)
 
     def write(self) -> None:

@@ -98,35 +98,62 @@ def test_stops_dbt_at_the_first_failure(dogs: Path) -> None:
     assert "dropped dbt_build_1066" in run.output
 
 
-def test_goes_on_where_it_stopped_and_puts_failures_first(dogs: Path) -> None:
+ALONE_AND_DISTRIBUTED = pytest.mark.parametrize(
+    "processes", [("-p", "no:xdist"), ("-n", "2")], ids=["alone", "distributed"]
+)
+PYTHON = """
+import pytest
+
+@pytest.mark.dbt_needs("hangs_on_broken")
+def test_on_broken(dbt_query):
+    assert dbt_query("select count(*) from {{ ref('hangs_on_broken') }}").scalar == 24
+"""
+
+
+@ALONE_AND_DISTRIBUTED
+def test_goes_on_where_it_stopped_and_puts_failures_first(dogs: Path, processes: tuple[str, ...]) -> None:
     broken = dogs / "models/staging/a_broken.sql"
     broken.write_text("select no_such_column from {{ ref('dim_dog') }}\n")
-    given = (*DEFER, "models/staging/a_broken.sql", "models/marts/top_dogs.sql")
-    assert validate(dogs, *given, "--sw").code == 2, "interrupted, as pytest ends a stepwise run"
+    given = (*DEFER, *processes, "models/staging/a_broken.sql", "models/marts/top_dogs.sql")
+    first = validate(dogs, *given, "--sw")
+    assert first.code == 2, "interrupted, as pytest ends a stepwise run"
+    assert [n.split("::")[1] for n, c in first.cases.items() if c.outcome != "passed"] == ["a_broken"], first.output
     broken.write_text("select dog_id from {{ ref('dim_dog') }}\n")
-    first, *_ = validate(dogs, *given, "--ff").cases
-    assert first.endswith("::a_broken")
+    second = validate(dogs, *given, "--ff")
+    assert (second.code, {c.outcome for c in second.cases.values()}) == (0, {"passed"}), second.output
+    # Distributed, the other worker may well have reported before.
+    assert processes[0] == "-n" or next(iter(second.cases)).endswith("::a_broken")
     assert validate(dogs, *given, "--sw").code == 0
 
 
-def test_builds_again_only_what_failed_and_what_was_skipped_because_of_it(dogs: Path) -> None:
+@ALONE_AND_DISTRIBUTED
+def test_builds_again_only_what_failed_and_what_was_skipped_because_of_it(
+    dogs: Path, processes: tuple[str, ...]
+) -> None:
     broken = dogs / "models/staging/broken.sql"
     broken.write_text("select no_such_column from {{ ref('fact_dogs') }}\n")
     (dogs / "models/staging/hangs_on_broken.sql").write_text("select * from {{ ref('broken') }}\n")
+    (dogs / "tests/python/test_broken.py").write_text(PYTHON)
     keep = "--dbt-ci-keep-schema=failed"
+    again = {"broken", "hangs_on_broken", "test_on_broken"}
 
-    first = validate(dogs, *DEFER, keep)
+    first = validate(dogs, *DEFER, *processes, keep)
     assert first.code == 1, first.output
     assert "dbt-ci: kept dbt_build_1066" in first.output
+    assert {n.split("::")[1] for n, c in first.cases.items() if c.outcome != "passed"} == again
 
     broken.write_text("select dog_id from {{ ref('fact_dogs') }}\n")
-    second = validate(dogs, *DEFER, keep, "--lf")
+    second = validate(dogs, *DEFER, *processes, keep, "--lf")
     assert second.code == 0, second.output
-    assert {name.split("::")[1] for name in second.cases} == {"broken", "hangs_on_broken"}
+    assert {name.split("::")[1] for name in second.cases} == again
     assert {c.outcome for c in second.cases.values()} == {"passed"}
     assert built(dogs) == {"model.dogs.broken", "model.dogs.hangs_on_broken"}
     assert "dropped dbt_build_1066" in second.output
     assert not [s for s in demo.schemas(dogs) if s.startswith("dbt_build")]
+
+    third = validate(dogs, *DEFER, *processes, keep, "--lf")
+    assert (third.code, third.cases.keys()) == (0, first.cases.keys()), "after a green run there is no last failure"
+    assert built(dogs) == set(third.by_unique_id())
 
 
 def test_builds_a_changed_parent_anew_in_a_kept_schema(dogs: Path) -> None:

@@ -96,6 +96,8 @@ def test_stops_dbt_for_all_workers_at_the_maximum_of_failures(dogs: Path, given:
         "the session stopped before the warehouse answered this query",
     }
     assert "dropped dbt_build_1066" in run.output
+    remembered = json.loads((dogs / ".pytest_cache/v/cache/lastfailed").read_text())
+    assert {name.split("::")[1] for name in remembered} == {"a_broken", *outcomes}, "--lf forgets nothing"
 
 
 @pytest.mark.parametrize(
