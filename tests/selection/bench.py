@@ -98,8 +98,8 @@ class Bench:
         commit(place, edits, message)
         return place
 
-    def plan(self, place: Path, **settings: Any) -> Planned:
-        """Plan what is checked out there."""
+    def plan(self, place: Path, *, cached: bool = True, **settings: Any) -> Planned:
+        """Plan what is checked out there, with the cache that all plans share or with none."""
         self.host.own, self.host.asked = {}, []
         told: list[str] = []
         work = Path(tempfile.mkdtemp(prefix="work", dir=self.folder))
@@ -107,7 +107,7 @@ class Bench:
         given = Settings(rootdir=project, invocation_dir=project, pr="1", target="ci", environ=self.environ)
         planner = Planner(
             settings=replace(given, **settings),
-            workspace=Workspace(work=work, cache=self.cache),
+            workspace=Workspace(work=work, cache=self.cache if cached else None),
             start_host=self._host,
             tell=told.append,
         )

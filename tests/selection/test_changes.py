@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_dbtci.manifest import BUILDABLE, Manifest
+from tests.repositories import Files
 from tests.selection.bench import SUB_SELECTORS, Bench, Planned
 from tests.selection.cases import CASES, Case
 
@@ -13,12 +14,7 @@ _BUILT = tuple(f"{kind}." for kind in BUILDABLE)
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_selects_what_the_change_can_affect_and_says_why(kennel: Bench, case: Case) -> None:
-    edits = dict(case.files)
-    for path, old, new in case.swaps:
-        text = edits.get(path) or (kennel.text(path) if (kennel.origin / path).is_file() else "")
-        assert isinstance(text, str)
-        assert old in text
-        edits[path] = text.replace(old, new) if old else new
+    edits = _edits(kennel, case)
     # dbt's sub-selectors are asked where there is something to compare with them.
     differs = any(text.startswith("modified") for text in case.roots.values())
     kennel.host.parts = (*SUB_SELECTORS, "macros") if differs else ()
@@ -38,8 +34,31 @@ def test_selects_what_the_change_can_affect_and_says_why(kennel: Bench, case: Ca
     _says_of_each_part_what_dbt_says(planned)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_plans_the_same_with_and_without_what_earlier_runs_parsed(kennel: Bench, case: Case) -> None:
+    kennel.host.parts = ()
+    place = kennel.clone(_edits(kennel, case))
+    parsed = kennel.plan(place, defer_target="prod", cached=False)
+    assert "base: cached" not in parsed.told
+    for _ in ("what other changes left", "what this one left"):
+        cached = kennel.plan(place, defer_target="prod")
+        assert cached.plan == parsed.plan
+    assert cached.told[:1] in ((), ("base: cached",))
+
+
 def test_the_cases_are_as_many_as_the_kinds_of_things_in_a_project() -> None:
     assert len({case.name for case in CASES}) == len(CASES) >= 100
+
+
+def _edits(kennel: Bench, case: Case) -> Files:
+    edits = dict(case.files)
+    for path, old, new in case.swaps:
+        text = edits.get(path) or (kennel.text(path) if (kennel.origin / path).is_file() else "")
+        assert isinstance(text, str)
+        assert old in text
+        edits[path] = text.replace(old, new) if old else new
+    return edits
 
 
 def _all(planned: Planned) -> set[str]:
