@@ -38,8 +38,9 @@ def pytest_dbtci_select(
 def pytest_dbtci_result(config: pytest.Config, node: Node, result: Result) -> None:
     """See a node's result as it arrives, whatever pytest shows just then.
 
-    Called on the controller, in a thread of its own, one result after the other; the session's end waits for it.
-    An exception makes the run red.
+    Called once for each node that dbt built, tested or skipped, also for one that no item shows and that was built
+    because another needs it; not for what `--lf` found in the kept schemas. Called on the controller, in a thread of
+    its own, one result after the other; the session's end waits for it. An exception makes the run red.
     """
 
 

@@ -14,6 +14,7 @@ from pytest_dbtci.manifest import Manifest
 from tests.validation import Validation, validate
 
 CONFTEST = """
+import os
 from pathlib import Path
 from pytest_dbtci.adjustments import Add, Veto
 
@@ -28,7 +29,7 @@ def pytest_dbtci_select(selected, manifest):
 
 def pytest_dbtci_result(config, node, result):
     with (config.rootpath / "seen.txt").open("a") as seen:
-        seen.write(f"{node.name} {result.outcome}\\n")
+        seen.write(f"{node.item} {result.outcome} {os.environ.get('PYTEST_XDIST_WORKER', 'controller')}\\n")
 
 def pytest_dbtci_summary(plan, results):
     return [f"our own line: {sum(n.unique_id in results for n in plan.items)} results in {plan.schema}"]
@@ -63,13 +64,23 @@ def test_settings_and_nodes_are_the_plugins(run: Validation) -> None:
 
 def test_every_result_is_seen_once(run: Validation, repository: Path) -> None:
     seen = (repository / "seen.txt").read_text().splitlines()
-    assert "fact_dogs passed" in seen
-    assert len(seen) == len(run.by_unique_id())
+    assert "fact_dogs passed controller" in seen
+    assert {line.split()[-1] for line in seen} == {"controller"}
+    assert len(set(seen)) == len(seen) == len(run.by_unique_id())
 
 
 def test_both_summaries_have_the_plugins_line(run: Validation, repository: Path) -> None:
     assert f"our own line: {len(run.by_unique_id())} results in dbt_build_1066" in run.output
     assert f"our own line: {len(run.by_unique_id())} results in" in (repository / "page.md").read_text()
+
+
+@pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["alone", "distributed"])
+def test_a_result_that_no_item_shows_is_seen_too(repository: Path, processes: tuple[str, ...]) -> None:
+    (repository / "seen.txt").unlink(missing_ok=True)
+    found = validate(repository, "--dbt-ci-pr=1066", *processes, "models", "-k", "unique_fact_dogs_stay_id")
+    assert [name.split("::")[1] for name in found.cases] == ["unique_fact_dogs_stay_id"], found.output
+    seen = (repository / "seen.txt").read_text().splitlines()
+    assert seen == ["fact_dogs passed controller", "unique_fact_dogs_stay_id passed controller"]
 
 
 def test_a_listener_that_fails_makes_the_run_red(dogs: Path) -> None:
