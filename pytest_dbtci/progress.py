@@ -39,7 +39,7 @@ class Progress:
 
     def step(self, text: str) -> None:
         """Say what is being done before the items: it stays in a log, and passes on a terminal."""
-        if self._is_live:
+        if self.is_live:
             self._draw(f"dbt-ci: {text} …")
         elif self._reporter is not None:
             self._reporter.write_line(f"dbt-ci: {text}")
@@ -59,7 +59,7 @@ class Progress:
         with self._lock:
             if not text or self._reporter is None:
                 return
-            if self._is_live:
+            if self.is_live:
                 self._draw(text)
             elif time.monotonic() - self._said >= self._seconds:
                 self._said = time.monotonic()
@@ -134,7 +134,8 @@ class Progress:
         return None if quiet else self._config.pluginmanager.get_plugin("terminalreporter")
 
     @property
-    def _is_live(self) -> bool:
+    def is_live(self) -> bool:
+        """Tell whether somebody looks at a terminal that can be drawn on."""
         able = sys.platform != "win32" and os.environ.get("TERM", "dumb") != "dumb"
         return able and self._reporter is not None and bool(getattr(self._reporter, "isatty", False))
 

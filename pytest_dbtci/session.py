@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from pytest_dbtci.rerun import Rerun
 from pytest_dbtci.results import Result
 from pytest_dbtci.run import Run, Teardown
 from pytest_dbtci.settings import Settings
-from pytest_dbtci.terminal import header_lines, summary_lines, unasked_line
+from pytest_dbtci.terminal import header_lines, passed, summary_lines, unasked_line
 
 
 class Controller(Participant):
@@ -150,8 +151,15 @@ class Controller(Participant):
         """Show the reason of a dbt item behind its outcome in verbose output."""
         node = self.plan.node(str(dict(getattr(report, "user_properties", ())).get("dbt_unique_id")))
         if node is not None and report.when == "call" and report.passed:
-            return "passed", ".", f"PASSED ({node.why})"
+            return "passed", ".", passed(node.why, self._room(report))
         return None
+
+    def _room(self, report: pytest.TestReport) -> int | None:
+        """Give the columns that a terminal's row leaves for an outcome."""
+        if not self.progress.is_live or self._config.get_verbosity() > 1:
+            return None
+        beside = "[gw0] [100%] " if hasattr(report, "node") else "  [100%]"
+        return shutil.get_terminal_size().columns - len(report.nodeid) - len(beside) - 1
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Tell Ctrl-C from a stop that `-x` or `--sw` asked for, which is raised as a kind of KeyboardInterrupt."""

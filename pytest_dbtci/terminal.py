@@ -6,6 +6,7 @@ from collections import Counter
 
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.run import Teardown
+from pytest_dbtci.table import cut
 
 
 def header_lines(plan: Plan, verbosity: int = 0) -> list[str]:
@@ -40,6 +41,15 @@ def _release_lines(plan: Plan) -> list[str]:
     first = f" · rehearsed first in {plan.rehearsal}" if plan.rehearsal else ""
     lines.append(f"dbt-ci: the whole project: {plan.total - tests} nodes, {tests} tests{first}")
     return lines + [f"dbt-ci: {note}" for note in plan.notes]
+
+
+def passed(why: str, room: int | None) -> str:
+    """Give the word for an item that passed, with the reason why it ran, cut to what a terminal's row has room for.
+
+    So pytest does with the reason of a skip. `room` is what the rest of the row leaves; None is no end of room.
+    """
+    left = len(why) if room is None else room - len("PASSED ()")
+    return f"PASSED ({cut(why, left)})" if left >= min(8, len(why)) else "PASSED"
 
 
 def summary_lines(plan: Plan, teardown: Teardown) -> list[str]:

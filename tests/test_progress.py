@@ -6,6 +6,7 @@ import os
 import re
 import select
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,18 @@ import pytest
 from pytest_dbtci.plan import Node, Plan, Reason
 from pytest_dbtci.progress import Progress
 from pytest_dbtci.results import Result, Results
+from pytest_dbtci.terminal import passed
 from tests.validation import DEFER, command, environment
 
 LIVE = re.compile(r"\x1bD\x1b\[A\x1b7\x1b\[B\r\x1b\[K([^\x1b]*)\x1b8")
 
 
-def on_a_terminal(directory: Path, *args: str) -> str:
+def on_a_terminal(directory: Path, *args: str, python: str = sys.executable) -> str:
     """Run `pytest --dbt-ci` in a pseudo-terminal of 80 columns; give all it wrote."""
     pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        command(*DEFER, *args),
+        [python, *command(*DEFER, *args)[1:]],
         cwd=directory,
         env=environment(TERM="xterm", COLUMNS="80", LINES="24"),
         stdin=theirs,
@@ -61,6 +63,23 @@ def test_a_terminal_shows_what_runs_in_a_row_of_its_own(dogs: Path, given: tuple
     rest = LIVE.sub("", written)
     assert "\x1bD" not in rest
     assert "1 passed" in rest
+
+
+def test_a_reason_is_cut_to_its_row_and_whole_with_a_second_v(dogs: Path) -> None:
+    name = "unique_fact_dogs_stay_id"
+    written = LIVE.sub("", on_a_terminal(dogs, "-v", f"models/staging/fact_dogs.sql::{name}"))
+    (row,) = re.findall(rf"^\S+::{name} .*%]", re.sub(r"\x1b\[[\d;]*m", "", written), flags=re.MULTILINE)
+    assert row.endswith("PASSED (tests f…) [100%]")
+    assert len(row) < 80
+    assert "PASSED (tests fact_dogs)" in on_a_terminal(dogs, "-vv", f"models/staging/fact_dogs.sql::{name}")
+
+
+@pytest.mark.parametrize(
+    ("room", "word"),
+    [(None, "PASSED (downstream)"), (19, "PASSED (downstream)"), (18, "PASSED (downstre…)"), (16, "PASSED")],
+)
+def test_a_reason_is_left_out_where_little_of_it_would_stay(room: int | None, word: str) -> None:
+    assert passed("downstream", room) == word
 
 
 class Terminal:
