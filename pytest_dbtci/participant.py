@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
+import os
 from collections.abc import Generator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,7 @@ class Participant:
         self.unselected = unselected or {}
         self._by_file: dict[Path, tuple[Node, ...]] | None = None
         self._folders = set[Path]()
+        self._reopened = set[Path]()
         self._begun = frozenset[str]()
 
     @property
@@ -41,7 +45,7 @@ class Participant:
             for node in self.outcomes.plan.items:
                 found.setdefault(self.project_dir / node.file, []).append(node)
             self._by_file = {path: tuple(nodes) for path, nodes in found.items()}
-            self._folders = {folder for path in found for folder in path.relative_to(self.project_dir).parents}
+            self._folders = {folder for path in found for folder in path.parents}
         return self._by_file
 
     @property
@@ -50,22 +54,36 @@ class Participant:
 
         Links below the project stay: a local package is a link in the packages' folder.
         """
-        directory, root = Path(self.outcomes.plan.project_dir), self._config.rootpath
-        real = root.resolve()
-        return root / directory.relative_to(real) if directory.is_relative_to(real) else directory
+        return _seen_from(self._config.rootpath, self.outcomes.plan.project_dir)
 
     @property
     def status_path(self) -> Path:
         """Give the file under which the status item of an empty plan stands."""
         return self.project_dir / "dbt_project.yml"
 
-    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """Look into folders that pytest leaves out by their name (`build`, `dist` …) but that hold planned nodes."""
-        if not self.files or not collection_path.is_relative_to(self.project_dir):
-            return None
-        if collection_path.relative_to(self.project_dir) not in self._folders:
-            return None
-        return None if self._config.getoption("ignore") or self._config.getoption("ignore_glob") else False
+    @pytest.hookimpl(wrapper=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> Generator[None, bool | None, bool | None]:
+        """Let only `--ignore` and `--ignore-glob` leave out planned nodes.
+
+        Folders that pytest does not look into, by their names (`build`, `dist` …) or a conftest file's wish, are
+        opened for the planned nodes in them, and for nothing else.
+        """
+        ignored = yield
+        inside = not self._reopened.isdisjoint(collection_path.parents)
+        if not (ignored or inside) or self.ignored(collection_path):
+            return ignored
+        if collection_path in self.files:
+            return False
+        if collection_path in self._folders:
+            self._reopened.add(collection_path)
+        return collection_path not in self._folders
+
+    def ignored(self, path: Path) -> bool:
+        """Tell whether `--ignore` or `--ignore-glob` leaves out a path, or a folder that holds it."""
+        paths = {Path(os.path.abspath(p)) for p in self._config.getoption("ignore") or ()}  # noqa: PTH100
+        globs = [os.path.abspath(g) for g in self._config.getoption("ignore_glob") or ()]  # noqa: PTH100
+        found = (path, *path.parents)
+        return any(p in paths or any(fnmatch.fnmatch(str(p), g) for g in globs) for p in found)
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Give the planned nodes of a file, and those of its nodes that were named although they are not planned."""
@@ -144,3 +162,10 @@ class Participant:
         """Take the meaning of a command to the CI provider out of a text."""
         provider: Any = self.outcomes.plan.provider
         return ci.defang(text, provider)
+
+
+@cache
+def _seen_from(root: Path, project_dir: str) -> Path:
+    # Asked for every path that pytest looks at.
+    directory, real = Path(project_dir), root.resolve()
+    return root / directory.relative_to(real) if directory.is_relative_to(real) else directory

@@ -22,13 +22,13 @@ from pytest_dbtci.link import Server
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.observer import Observer
 from pytest_dbtci.participant import Participant
-from pytest_dbtci.plan import Plan
+from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.progress import Progress
 from pytest_dbtci.rerun import Rerun
 from pytest_dbtci.results import Result
 from pytest_dbtci.run import Run, Teardown
 from pytest_dbtci.settings import Settings
-from pytest_dbtci.terminal import header_lines, passed, summary_lines, unasked_line
+from pytest_dbtci.terminal import header_lines, ignored_line, passed, summary_lines, unasked_line
 
 
 class Controller(Participant):
@@ -51,6 +51,7 @@ class Controller(Participant):
         self._interrupts = Interrupts(self._be_patient)
         self._interrupted = False
         self._cut_off = False
+        self._ignored: list[Node] = []
 
     @property
     def plan(self) -> Plan:
@@ -82,8 +83,14 @@ class Controller(Participant):
         given = [(self._absolute(path), name) for path, _, name in (a.partition("::") for a in self._config.args)]
         if self._config.args_source is not pytest.Config.ArgsSource.ARGS:
             here = self.files or (self.status_path,)
-            self._config.args += [str(f) for f in here if not any(f.is_relative_to(root) for root, _ in given)]
+            apart = [f for f in here if not any(f.is_relative_to(root) for root, _ in given)]
+            self._config.args += [str(f) for f in apart if not self.ignored(f)]
+            self._ignored = [n for f in here if self.ignored(f) for n in self.files.get(f, ())]
             return
+        paths = {path for path, _ in given}
+        folders = [path for path in paths if not self.ignored(path)]
+        below = [f for f in self.files if f not in paths and any(folder in f.parents for folder in folders)]
+        self._ignored = [n for f in below if self.ignored(f) for n in self.files[f]]
         named: dict[str, dict[str, str]] = {}
         self.unselected = named
         for path, name in given:
@@ -206,6 +213,8 @@ class Controller(Participant):
             terminalreporter.write_line(line)
         if self.plan.nodes and not self.run.asked and not self._failed and not self._config.option.collectonly:
             terminalreporter.write_line(unasked_line(self.plan, self.run.begun))
+        if self._ignored:
+            terminalreporter.write_line(ignored_line(self._ignored))
         if self.plan.rehearsal and self.run.begun and not self.run.released:
             terminalreporter.write_line(f"dbt-ci: the rehearsal failed, so nothing was released to {self.plan.target}")
         if self._documented:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
-from pytest_dbtci.plan import Plan
+from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.run import Teardown
 from pytest_dbtci.table import cut
 
@@ -70,6 +71,12 @@ def unasked_line(plan: Plan, built: frozenset[str]) -> str:
     if not count:
         return f"dbt-ci: no dbt item was asked for: none of the {len(plan.items)} planned nodes, so nothing was built"
     return f"dbt-ci: no dbt item was asked for: {count} nodes were built for Python tests"
+
+
+def ignored_line(nodes: Sequence[Node]) -> str:
+    """Say which planned nodes `--ignore` or `--ignore-glob` leaves out."""
+    more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+    return f"dbt-ci: not collected, because of --ignore: {nodes[0].label}{more}"
 
 
 def _kind(resource_type: str, reason: str) -> str:

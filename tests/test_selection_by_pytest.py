@@ -80,10 +80,58 @@ def test_prepares_what_python_tests_need_and_says_that_no_dbt_item_was_asked_for
     assert "dropped dbt_build_1066" in run.output
 
 
-def test_collects_folders_that_pytest_leaves_out_by_name(dogs: Path) -> None:
-    (dogs / "models/build").mkdir()
-    (dogs / "models/build/hidden_away.sql").write_text("select 1 as one\n")
-    assert "models/build/hidden_away.sql::hidden_away" in collected(validate(dogs, *DEFER, "--co", "-q"))
+@pytest.fixture(scope="module")
+def hidden(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example with planned nodes in folders that pytest leaves out by name, or because a conftest file says so."""
+    directory = tmp_path_factory.mktemp("hidden") / "dogs"
+    demo.copy_repository(released, directory)
+    files = {
+        "models/build/in_build.sql": "select 1 as one\n",
+        "models/dist/deep/in_dist.sql": "select 1 as one\n",
+        "models/slow/slow.sql": "select 1 as one\n",
+        "tests/build/is_one.sql": "select one from {{ ref('in_build') }} where one <> 1\n",
+        "tests/build/test_of_pythons_build.py": "def test_that_pytest_leaves_out():\n    assert False\n",
+        "tests/slow/test_slow.py": "def test_that_is_slow():\n    pass\n",
+        "conftest.py": "collect_ignore = ['models/dist']\n",
+    }
+    for path, text in files.items():
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / path).write_text(text)
+    return directory
+
+
+EVERYWHERE = {"in_build", "in_dist", "slow", "is_one", "test_that_is_slow"}
+
+
+@pytest.mark.parametrize(
+    ("given", "missing", "said"),
+    [
+        ((), set[str](), ""),
+        (("--ignore=tests/slow",), {"test_that_is_slow"}, ""),
+        (("--ignore-glob=*/slow*", "models", "tests"), {"slow", "test_that_is_slow"}, "models/slow/slow.sql::slow"),
+        (("models", "tests", "--ignore=models/build"), {"in_build"}, "models/build/in_build.sql::in_build"),
+        (("-o", "testpaths=tests", "--ignore=models/build"), {"in_build"}, "models/build/in_build.sql::in_build"),
+    ],
+    ids=["nothing", "Python tests", "pattern", "folder", "beside testpaths"],
+)
+def test_leaves_out_planned_nodes_only_where_the_command_line_says_so(
+    hidden: Path, given: tuple[str, ...], missing: set[str], said: str
+) -> None:
+    run = validate(hidden, *DEFER, "--co", "-q", *given)
+    assert run.code == 0, run.output
+    names = {line.split("::")[1] for line in collected(run) if not line.startswith("dbt-ci")}
+    assert EVERYWHERE - names == missing
+    assert "fact_dogs" in names
+    assert "test_that_pytest_leaves_out" not in names
+    told = [line for line in run.output.splitlines() if "because of --ignore" in line]
+    assert told == ([f"dbt-ci: not collected, because of --ignore: {said}"] if said else [])
+
+
+def test_builds_what_stands_in_folders_that_pytest_leaves_out(hidden: Path) -> None:
+    run = validate(hidden, *DEFER, "-n", "2", "--ignore=tests/slow", "-k", "in_build or in_dist or is_one")
+    assert run.code == 0, run.output
+    assert built(hidden) == {"model.dogs.in_build", "model.dogs.in_dist", "test.dogs.is_one"}
+    assert set(run.by_unique_id()) == built(hidden)
 
 
 def test_stops_dbt_at_the_first_failure(dogs: Path) -> None:
