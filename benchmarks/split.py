@@ -50,7 +50,8 @@ def plugin_steps(timings: Path) -> dict[str, float]:
     """Return the seconds of each step as the plugin's `--dbt-ci-timings` tells; nothing where it doesn't."""
     if not timings.is_file():
         return {}
-    return _summed(json.loads(timings.read_text(encoding="utf-8")))
+    steps = _summed(json.loads(timings.read_text(encoding="utf-8")))
+    return {START if name == "dbt start" else name: seconds for name, seconds in steps.items()}
 
 
 def _summed(steps: list[Mapping[str, object]]) -> dict[str, float]:

@@ -56,7 +56,8 @@ class Host:
     `cwd` is the folder that relative paths of the profile start from, `environ` the process's environment,
     `log` the file that gets everything dbt or an adapter prints. The process starts with the first request,
     in a session of its own so that the terminal's Ctrl-C does not reach it directly. `private` is a folder
-    that it removes should this process be gone before it. Secrets are taken out of all it says.
+    that it removes should this process be gone before it. Secrets are taken out of all it says. `waited` is how long
+    (seconds) the first request waited for dbt to be imported, None before it is.
     """
 
     def __init__(
@@ -85,6 +86,8 @@ class Host:
         self._dead = ""
         self._ending = False
         self._last = 0
+        self.waited: float | None = None
+        self._asked = 0.0
         self._on_event: Callable[[dict[str, Any]], None] = lambda event: None
 
     def __enter__(self) -> Host:
@@ -157,6 +160,7 @@ class Host:
                 self._last += 1
                 number = self._last
                 self._open.add(number)
+                self._asked = self._asked or time.perf_counter()
                 self._send({"id": number, "op": op, "args": args})
             answer = self._wait(number, op, within)
         if "done" in answer:
@@ -274,6 +278,9 @@ class Host:
             message = None
         if not isinstance(message, dict) or not ("event" in message or message.get("id") in self._open):
             raise ValueError(repr(line[:200]))
+        if message.get("event") == "ready":
+            self.waited = time.perf_counter() - self._asked if self._asked else 0.0
+            return
         if "event" in message:
             if message["event"] == "result":
                 self._redact(message["result"])

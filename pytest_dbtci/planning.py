@@ -251,7 +251,12 @@ class Planner:
         try:
             yield
         finally:
-            self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - began
+            seconds = time.perf_counter() - began
+            waited = self.host.waited if self.host is not None else None
+            if waited is not None and "dbt start" not in self.timings:
+                self.timings["dbt start"] = waited
+                seconds -= waited
+            self.timings[name] = self.timings.get(name, 0.0) + seconds
 
 
 def _output(project: Project) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -212,3 +213,13 @@ def test_a_changed_unit_test_brings_its_model_along(tmp_path: Path) -> None:
     assert selected(run) == {"u", "two", "one"}
     reasons = {u.rsplit(".", 1)[-1]: c.properties["dbt_reason"] for u, c in run.by_unique_id().items()}
     assert reasons["two"] == "tested by u"
+
+
+def test_writes_what_each_step_took(tmp_path: Path) -> None:
+    project = make_tiny(tmp_path / "repo")
+    run = validate(project, "--dbt-ci-pr=7", "--dbt-ci-timings=steps.json", "--durations=1", "--durations-min=0")
+    assert run.code == 0, run.output
+    steps = {step["step"]: step["seconds"] for step in json.loads((project / "steps.json").read_text())}
+    expected = {"git", "dbt start", "base parse", "head parse", "selection", "schemas", "build", "drop"}
+    assert expected <= set(steps)
+    assert all(seconds >= 0 for seconds in steps.values())

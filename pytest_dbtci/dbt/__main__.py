@@ -48,6 +48,7 @@ class Host:
         signal.signal(signal.SIGINT, self._interrupt)
         signal.signal(signal.SIGTERM, self._interrupt)
         threading.Thread(target=self._read, daemon=True).start()
+        self._emit({"event": "ready"})
         while (request := self._todo.get()) is not None:
             if request["op"] == "quit":
                 return
