@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from examples import demo
+from tests.test_other_plugins import PLUGINS
 from tests.validation import DEFER, Validation, validate
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +35,11 @@ def test_its_links_lead_to_files_of_the_project() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", PAGE.read_text(encoding="utf-8"))
     assert links
     assert not [link for link in links if not (PAGE.parent / link).exists()]
+
+
+def test_every_plugin_that_it_names_is_tried() -> None:
+    beside = PAGE.read_text(encoding="utf-8").split("## Beside other plugins")[1].split("##")[0]
+    assert set(re.findall(r"pytest-[a-z-]+|allure-pytest", beside)) == set(PLUGINS.values())
 
 
 @pytest.fixture(scope="module")
