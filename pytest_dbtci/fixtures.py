@@ -25,11 +25,13 @@ def outcomes_of(config: pytest.Config) -> Outcomes | None:
 class Build:
     """The build: `build["fact_dogs"]` waits for a node and gives its result, by name, item name or unique_id."""
 
-    def __init__(self, outcomes: Outcomes) -> None:
+    def __init__(self, outcomes: Outcomes, check: Callable[[], None]) -> None:
         self._outcomes = outcomes
+        self._check = check
 
     def __getitem__(self, name: str) -> Result:
         __tracebackhide__ = True
+        self._check()
         nodes = [n for n in self._outcomes.plan.find(name) if n.is_item]
         if not nodes:
             raise KeyError(f"{name} is not in the plan of this run")
@@ -42,10 +44,27 @@ class Build:
 
 
 def _run(request: pytest.FixtureRequest) -> Outcomes:
+    __tracebackhide__ = True
     outcomes = outcomes_of(request.config)
     if outcomes is None:
         pytest.skip("needs --dbt-ci")
+    if request.fixturename in BUILDING:
+        _check(request)
     return outcomes
+
+
+def _check(request: pytest.FixtureRequest) -> None:
+    """Refuse a test that did not say before the build that it would use the fixture: nothing was built for it."""
+    __tracebackhide__ = True
+    session, name = request.config.pluginmanager.get_plugin(SESSION), request.fixturename
+    item: pytest.Item | None = session.item if session is not None else None
+    if item is None or name in getattr(item, "fixturenames", ()):
+        return
+    if name == "dbt_query" or item.get_closest_marker("dbt_needs") is None:
+        raise DbtCiError(
+            f"{item.name} asks for {name} only while it runs, too late for dbt to build anything for it. Take {name} "
+            f"as an argument of the test or of a fixture it takes, or add @pytest.mark.usefixtures({name!r})."
+        )
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +82,7 @@ def dbt_schema(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def dbt_build(request: pytest.FixtureRequest) -> Build:
     """Give the build: results by node name, waited for."""
-    return Build(_run(request))
+    return Build(_run(request), lambda: _check(request))
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +97,7 @@ def dbt_relation(request: pytest.FixtureRequest) -> Callable[..., Relation]:
 
     def relation(name: str, deferred: bool = False) -> Relation:
         __tracebackhide__ = True
+        _check(request)
         found = outcomes.relation(name, deferred)
         if found is None:
             where = "in the deferral target" if deferred else "in this run or in its deferral target"
@@ -98,6 +118,7 @@ def dbt_query(request: pytest.FixtureRequest) -> Callable[[str], Answer]:
 
     def query(sql: str) -> Answer:
         __tracebackhide__ = True
+        _check(request)
         try:
             return outcomes.query(sql)
         except HeldUp as held_up:

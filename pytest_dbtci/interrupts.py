@@ -17,8 +17,8 @@ GRACE_SECONDS = 5.0
 class Interrupts:
     """Turn a signal into one KeyboardInterrupt; `note` is called for those that come while the session ends."""
 
-    def __init__(self, note: Callable[[], None]) -> None:
-        self._note = note
+    def __init__(self) -> None:
+        self.note: Callable[[], None] = lambda: None
         self._old: dict[int, Any] = {}
         self._raised = -GRACE_SECONDS
         self._patient = False
@@ -46,7 +46,7 @@ class Interrupts:
     def _hear(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._patient or now - self._raised < GRACE_SECONDS:
-            self._note()
+            self.note()
             return
         self._raised = now
         raise KeyboardInterrupt(*(() if number == signal.SIGINT else (f"signal {number}",)))

@@ -24,7 +24,10 @@ HELD_UP = "dbt_held_up"
 
 
 class Participant:
-    """Take part in a run; `unselected` maps files that the command line names to names and sentences."""
+    """Take part in a run; `unselected` maps files that the command line names to names and sentences.
+
+    `item` is the one that is set up or called just now.
+    """
 
     def __init__(
         self, config: pytest.Config, outcomes: Outcomes, unselected: Mapping[str, Mapping[str, str]] | None = None
@@ -36,6 +39,7 @@ class Participant:
         self._folders = set[Path]()
         self._reopened = set[Path]()
         self._begun = frozenset[str]()
+        self.item: pytest.Item | None = None
 
     @property
     def files(self) -> dict[Path, tuple[Node, ...]]:
@@ -108,13 +112,14 @@ class Participant:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Begin to build what is left after deselection."""
-        asked, needed = nodes_asked(session.items), nodes_needed(session.items, self.outcomes.plan)
-        option = self._config.option
+        plan, option = self.outcomes.plan, self._config.option
+        asked, needed = nodes_asked(session.items), nodes_needed(session.items, plan)
+        queries = bool(plan.nodes) and uses_queries(session.items)
         broken = session.testsfailed and not option.continue_on_collection_errors
-        if not (asked or needed) or option.collectonly or broken:
+        if not (asked or needed or queries) or option.collectonly or broken:
             return
         self._begun = asked | needed
-        self.outcomes.begin(asked, needed, uses_queries(session.items))
+        self.outcomes.begin(asked, needed, queries)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -134,7 +139,13 @@ class Participant:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Skip a Python test unless what it needs was built."""
+        self.item = item
         check_needs(item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self) -> None:
+        """Forget the item: what is torn down after the last one need not be its own."""
+        self.item = None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

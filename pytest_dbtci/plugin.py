@@ -64,13 +64,16 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(Sweeping(config, settings), SESSION + "-sweep")
             return
         from pytest_dbtci.host import begin
+        from pytest_dbtci.interrupts import Interrupts
 
+        interrupts = Interrupts()
+        interrupts.install()
         # It imports dbt while this process imports the rest.
         host = begin(settings.invocation_dir, settings.environ)
         from pytest_dbtci.reporting import Reporting
         from pytest_dbtci.session import Controller
 
-        controller = Controller(config, settings, host)
+        controller = Controller(config, settings, host, interrupts)
         config.pluginmanager.register(controller, SESSION)
         config.pluginmanager.register(Reporting(config, controller.run, settings), SESSION + "-reporting")
     elif "dbtci" in worker:

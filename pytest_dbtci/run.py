@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from pytest_dbtci import incremental
 from pytest_dbtci.choice import Choice
 from pytest_dbtci.documentation import publish
 from pytest_dbtci.errors import DbtCiError, HeldUp, UsageError
-from pytest_dbtci.host import Cancelled, Host, HostDied
+from pytest_dbtci.host import Cancelled, Host
 from pytest_dbtci.kept import Kept, keep, reusable
 from pytest_dbtci.manifest import BUILDABLE, Manifest
 from pytest_dbtci.outcomes import Answer, Relation, find_relation
+from pytest_dbtci.own_schemas import OwnSchemas, Teardown
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.planning import Planner, Workspace
 from pytest_dbtci.profile import Profile
@@ -30,22 +31,6 @@ from pytest_dbtci.release import ReleasePlanner, held_back
 from pytest_dbtci.results import Result, Results
 from pytest_dbtci.selection import home
 from pytest_dbtci.settings import Settings
-from pytest_dbtci.transient import kind_of_trouble
-
-DROP_SECONDS = 300.0
-"""How long a host may take to drop the schemas before another one is tried."""
-
-DROP_PAUSES = (3.0, 10.0)
-"""How long to wait before the schemas are dropped once more, where the warehouse was not reachable."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Teardown:
-    """What became of the schemas: names dropped, names kept, and what went wrong (empty when nothing did)."""
-
-    dropped: tuple[str, ...] = ()
-    kept: tuple[str, ...] = ()
-    trouble: str = ""
 
 
 class Run:
@@ -68,7 +53,6 @@ class Run:
         self.plan = Plan(mode="nothing")
         self.results = Results()
         self.trouble: DbtCiError | None = None
-        self.done: tuple[str, ...] = ()
         self.begun = frozenset[str]()
         self.released = False
         self.identity = secrets.token_hex(4)
@@ -84,7 +68,7 @@ class Run:
         self._host: Host | None = None
         self._redaction = Redaction()
         self._thread: threading.Thread | None = None
-        self._opened = False
+        self._schemas: OwnSchemas | None = None
         self._beginning = threading.Lock()
         self._queried = False
         self._cancelled = False
@@ -108,16 +92,23 @@ class Run:
         self.plan = incremental.with_note(self._planner.make(), self.settings.incremental)
         return self.plan
 
-    def open(self, reuse: str = "") -> None:
-        """Create and mark the schemas; UsageError when one is not ours, DbtCiError for other trouble.
-
-        Schemas that carry the mark of the run `reuse` are taken as they are.
-        """
+    def _open(self, reuse: str) -> tuple[str, ...]:
         assert self._host is not None
+        assert self._planner is not None
+        self._schemas = OwnSchemas(
+            plan=self.plan,
+            run=self.identity,
+            keep=self.settings.keep_schema,
+            host=self._host,
+            restart=self._restart,
+            invocation=self._planner.invocation,
+            work=self._work,
+            tell=self._tell,
+            began=self._began,
+        )
         began = time.perf_counter()
-        self._opened = True
         try:
-            self.done = tuple(self._host.ask("open_schemas", tree="head", reuse=reuse, **self._ownership()))
+            return self._schemas.open(reuse)
         finally:
             self.timings["schemas"] = time.perf_counter() - began
 
@@ -135,9 +126,8 @@ class Run:
                 self._check_whole(unique_ids := frozenset(unique_ids))
                 needed = self.plan.needed_by((*unique_ids, *needs))
                 reused = self._reusable(unique_ids, needed)
-                if self.plan.schemas:
-                    self.open(self.kept.run if self.kept and reused else "")
-                if not all(f"{schema} reused" in self.done for _, schema in self.plan.schemas):
+                done = self._open(self.kept.run if self.kept and reused else "") if self.plan.schemas and needed else ()
+                if not all(f"{schema} reused" in done for _, schema in self.plan.schemas):
                     reused = frozenset()
                 if queries:
                     self._ask("keep_for_queries", tree="head")
@@ -257,7 +247,7 @@ class Run:
 
     def cancel(self) -> None:
         """Stop the build: dbt cancels its queries; results that are there stay, what is cut off gets none."""
-        if self._host is None or not (self._opened or self._beginning.locked()):
+        if self._host is None or not (self._schemas or self._beginning.locked()):
             return
         self._cancelled = not self.results.closed
         self._host.cancel()
@@ -280,88 +270,32 @@ class Run:
         if self._teardown is not None:
             return self._teardown
         began = time.perf_counter()
+        schemas = self._schemas
         try:
             while not stopped and not self._hurry and self._thread is not None and self._thread.is_alive():
                 self._thread.join(timeout=0.5)
             self.cancel()
-            self._teardown = self._end_schemas(red)
+            self._teardown = schemas.end(red) if schemas else Teardown()
         except Exception as error:
-            self._teardown = self._not_dropped(f"{type(error).__name__}: {error}")
+            why = f"{type(error).__name__}: {error}"
+            self._teardown = schemas.not_dropped(why) if schemas else Teardown(trouble=why)
         self.timings["drop"] = time.perf_counter() - began
         self._close()
         return self._teardown
-
-    def _end_schemas(self, red: bool) -> Teardown:
-        keep = self.settings.keep_schema
-        if not self._opened:
-            return Teardown()
-        if keep == "always" or (keep == "failed" and red):
-            return self._keep_schemas()
-        return self._drop()
-
-    def _keep_schemas(self) -> Teardown:
-        kept = tuple(s for _, s in self.plan.schemas)
-        try:
-            self._ask("drop_schemas", keep=True, last=True, within=DROP_SECONDS)
-        except DbtCiError as error:
-            return Teardown(kept=kept, trouble=str(error))
-        return Teardown(kept=kept)
 
     def _ask(self, op: str, **args: Any) -> Any:
         if self._host is None:
             raise DbtCiError("dbt was not started: the plan builds nothing.")
         return self._host.ask(op, **args)
 
-    def _drop(self) -> Teardown:
-        """Drop the schemas; try again where the warehouse is only away for a moment."""
-        for pause in DROP_PAUSES:
-            try:
-                return Teardown(dropped=self._drop_once())
-            except DbtCiError as error:
-                kind = kind_of_trouble(str(error))
-                if kind not in ("connection lost", "warehouse not reachable", "too many connections"):
-                    return self._not_dropped(str(error))
-                self._tell(f"{kind}: dropping the schemas is tried again in {pause:g} s")
-                time.sleep(pause)
-        try:
-            return Teardown(dropped=self._drop_once())
-        except DbtCiError as error:
-            return self._not_dropped(str(error))
-
-    def _drop_once(self) -> tuple[str, ...]:
+    def _restart(self) -> Host:
+        """Give another host in place of one that died."""
         assert self._host is not None
-        try:
-            return tuple(self._host.ask("drop_schemas", last=True, within=DROP_SECONDS))
-        except HostDied:
-            return tuple(self._second_host().ask("drop_schemas", last=True, within=DROP_SECONDS))
-
-    def _not_dropped(self, why: str) -> Teardown:
-        names = ", ".join(s for _, s in self.plan.schemas)
-        return Teardown(
-            trouble=f"the schemas of this run ({names}) could not all be dropped: {why}\n"
-            "They carry this run's mark: the next run of this pull request, or `pytest --dbt-ci "
-            "--dbt-ci-sweep=drop`, drops them."
-        )
-
-    def _second_host(self) -> Host:
-        """Start another host to clean up after one that died."""
-        assert self._host is not None
-        assert self._planner is not None
         self._host.kill()
         self._host.close()
         environ = {**self.settings.environ, **self._number(self.plan.pr)}
         directory, log = Path(self.plan.project_dir), self._work / "dbt.log"
         self._host = Host(directory, environ, log, redaction=self._redaction, private=self._work)
-        empty = self._work / "empty"
-        invocation = {
-            **self._planner.invocation,
-            "project_dir": str(empty),
-            "target_path": str(empty / "target"),
-        }
-        ownership = self._ownership()
-        databases = sorted({d for d, _ in ownership.pop("schemas")})
-        created = {**ownership, "databases": databases}
-        self._host.ask("attach", within=DROP_SECONDS, invocation=invocation, created=created)
         return self._host
 
     def _build(self, unique_ids: list[str]) -> None:
@@ -473,19 +407,6 @@ class Run:
             seen.update(above)
             level = list(dict.fromkeys(above))
         return None
-
-    def _ownership(self) -> dict[str, Any]:
-        return {
-            "schemas": [list(s) for s in self.plan.schemas],
-            "prefix": self.plan.rehearsal or self.plan.schema,
-            "keep": self.settings.keep_schema != "never",
-            "mark": {
-                "pr": self.plan.pr,
-                "run": self.identity,
-                "head": self.plan.head,
-                "started": self._began.isoformat(),
-            },
-        }
 
     def _start_host(self, project_dir: Path, pr: str, profile: Profile) -> Host:
         self._redaction = Redaction(secrets_of(profile.outputs, self.settings.environ, self.settings.variables()))

@@ -21,12 +21,13 @@ from pytest_dbtci.interrupts import Interrupts
 from pytest_dbtci.link import Server
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.observer import Observer
+from pytest_dbtci.own_schemas import Teardown
 from pytest_dbtci.participant import Participant
 from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.progress import Progress
 from pytest_dbtci.rerun import Rerun
 from pytest_dbtci.results import Result
-from pytest_dbtci.run import Run, Teardown
+from pytest_dbtci.run import Run
 from pytest_dbtci.settings import Settings
 from pytest_dbtci.terminal import header_lines, ignored_line, passed, summary_lines, unasked_line
 
@@ -34,7 +35,7 @@ from pytest_dbtci.terminal import header_lines, ignored_line, passed, summary_li
 class Controller(Participant):
     """Own the run: make its plan, show it, serve the workers, tear down."""
 
-    def __init__(self, config: pytest.Config, settings: Settings, host: Host) -> None:
+    def __init__(self, config: pytest.Config, settings: Settings, host: Host, interrupts: Interrupts) -> None:
         self.run = Run(settings, host, tell=self._tell, adjust=self._adjust)
         super().__init__(config, self.run)
         self.progress = Progress(config, self.run)
@@ -48,7 +49,8 @@ class Controller(Participant):
         self._documented = self._undocumented = ""
         self._teardown = Teardown()
         self._server: Server | None = None
-        self._interrupts = Interrupts(self._be_patient)
+        self._interrupts = interrupts
+        self._interrupts.note = self._be_patient
         self._interrupted = False
         self._cut_off = False
         self._ignored: list[Node] = []
@@ -61,7 +63,6 @@ class Controller(Participant):
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionstart(self) -> Generator[None, None, None]:
         """Make the plan, so that the header can show it and workers get it."""
-        self._interrupts.install()
         if self._config.hook.pytest_dbtci_result.get_hookimpls():
             self._observer = Observer(self._show)
             self.run.on_result = self._observer.tell

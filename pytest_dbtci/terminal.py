@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from pytest_dbtci.own_schemas import Teardown
 from pytest_dbtci.plan import Node, Plan
-from pytest_dbtci.run import Teardown
 from pytest_dbtci.table import cut
 
 
