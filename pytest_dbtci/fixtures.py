@@ -44,16 +44,13 @@ class Build:
 
 
 def _run(request: pytest.FixtureRequest) -> Outcomes:
-    __tracebackhide__ = True
     outcomes = outcomes_of(request.config)
     if outcomes is None:
         pytest.skip("needs --dbt-ci")
-    if request.fixturename in BUILDING:
-        _check(request)
     return outcomes
 
 
-def _check(request: pytest.FixtureRequest) -> None:
+def check_announced(request: pytest.FixtureRequest) -> None:
     """Refuse a test that did not say before the build that it would use the fixture: nothing was built for it."""
     __tracebackhide__ = True
     session, name = request.config.pluginmanager.get_plugin(SESSION), request.fixturename
@@ -82,7 +79,7 @@ def dbt_schema(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def dbt_build(request: pytest.FixtureRequest) -> Build:
     """Give the build: results by node name, waited for."""
-    return Build(_run(request), lambda: _check(request))
+    return Build(_run(request), lambda: check_announced(request))
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +94,7 @@ def dbt_relation(request: pytest.FixtureRequest) -> Callable[..., Relation]:
 
     def relation(name: str, deferred: bool = False) -> Relation:
         __tracebackhide__ = True
-        _check(request)
+        check_announced(request)
         found = outcomes.relation(name, deferred)
         if found is None:
             where = "in the deferral target" if deferred else "in this run or in its deferral target"
@@ -118,7 +115,7 @@ def dbt_query(request: pytest.FixtureRequest) -> Callable[[str], Answer]:
 
     def query(sql: str) -> Answer:
         __tracebackhide__ = True
-        _check(request)
+        check_announced(request)
         try:
             return outcomes.query(sql)
         except HeldUp as held_up:

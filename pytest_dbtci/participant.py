@@ -14,6 +14,7 @@ import pytest
 
 from pytest_dbtci import ci
 from pytest_dbtci.errors import DbtCiError, HeldUp
+from pytest_dbtci.fixtures import BUILDING, check_announced
 from pytest_dbtci.items import DbtFile, DbtItem, DbtWarning, NodeFailed, StatusFile, StatusItem
 from pytest_dbtci.needs import awaited, check_needs, nodes_asked, nodes_needed, uses_queries
 from pytest_dbtci.outcomes import Outcomes
@@ -141,6 +142,17 @@ class Participant:
         """Skip a Python test unless what it needs was built."""
         self.item = item
         check_needs(item)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+    ) -> Generator[None, object, object]:
+        """Refuse a fixture that comes too late; an error in the fixture itself pytest would keep for other tests."""
+        __tracebackhide__ = True
+        value = yield
+        if fixturedef.argname in BUILDING:
+            check_announced(request)
+        return value
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self) -> None:
