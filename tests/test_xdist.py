@@ -63,14 +63,39 @@ def test_durations_are_dbts(repository: Path, given: tuple[str, ...]) -> None:
     assert float(shown[0][0].rstrip("s")) == pytest.approx(case.seconds, abs=0.011)
 
 
-def test_a_crashed_worker_loses_neither_the_schema_nor_other_results(dogs: Path) -> None:
-    (dogs / "tests/python/test_crash.py").write_text("import os\n\ndef test_crash():\n    os._exit(3)\n")
+CRASH = """
+import os
+
+def test_crash(dbt_relation):
+    os._exit(3)
+
+def test_crash_after_a_query(dbt_query):
+    dbt_query("select i from range(200000) t(i)")
+    os._exit(3)
+"""
+CRASH_EARLY = """
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: "crash" not in item.name)
+"""
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["before the build ends", "after it"])
+def test_crashed_workers_lose_neither_the_schema_nor_other_results(dogs: Path, early: bool) -> None:
+    crash = CRASH.replace("(dbt_relation)", "()") if early else CRASH
+    (dogs / "tests/python/test_crash.py").write_text(crash)
+    (dogs / "conftest.py").write_text(CRASH_EARLY if early else "")
     run = validate(dogs, *DEFER, "-n", "2")
     assert run.code == 1, run.output
     assert {c.outcome for c in run.by_unique_id().values()} == {"passed"}
     assert len(run.by_unique_id()) == 23
-    assert "test_crash" in run.output
-    assert "dropped dbt_build_1066" in run.output
+    python = {n.split("::")[1]: c.outcome for n, c in run.cases.items() if "dbt_unique_id" not in c.properties}
+    assert len(python) == 5
+    assert {name for name, outcome in python.items() if outcome != "passed"} == {
+        "test_crash",
+        "test_crash_after_a_query",
+    }, run.output
+    assert run.output.count("crashed while running") >= 2
+    assert run.output.count("dropped dbt_build_1066") == 1
     assert not [s for s in demo.schemas(dogs) if s.startswith("dbt_build")]
 
 
