@@ -273,13 +273,14 @@ def test_timeout_counts_no_wait_for_dbt(run: Run, dogs: Path, distributed: tuple
     assert ran.cases["models.staging.slow.sql::slow"].seconds > 3, "slow must take longer than the timeout"
 
 
-def test_a_test_after_a_timeout_gets_its_own_answer(run: Run, dogs: Path) -> None:
+@pytest.mark.parametrize("processes", [(), ("-n", "1")], ids=["alone", "distributed"])
+def test_a_test_after_a_timeout_gets_its_own_answer(run: Run, dogs: Path, processes: tuple[str, ...]) -> None:
     (dogs / "tests/python/test_dogs.py").write_text(
         "import pytest\n\n\n@pytest.mark.timeout(2)\n"
         f"def test_takes_too_long(dbt_query):\n    dbt_query({SLOW!r})\n\n\n"
         "def test_comes_next(dbt_query):\n    assert dbt_query('select 2 as quick').dicts() == [{'quick': 2}]\n"
     )
-    ran = run(dogs, "timeout", "-n", "1", "tests/python")
+    ran = run(dogs, "timeout", *processes, "tests/python")
     assert {n.split("::")[1]: c.outcome for n, c in ran.cases.items()} == {
         "test_takes_too_long": "failed",
         "test_comes_next": "passed",
