@@ -109,7 +109,7 @@ def _facts(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]
         "tests": ", ".join(tested),
         "stored in" if is_test else "relation": relation or "",
         "diff": "expected→actual, +++ is too many, --- is missing" if _DIFFERS in result.message else "",
-        "compiled": result.compiled or "",
+        "compiled": _in_project(result.compiled or "", plan),
         "selected": str(node.reason),
         "skipped": _and(_skipped_after(node, plan, results)),
     }
@@ -117,6 +117,11 @@ def _facts(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]
     size = max(len(label) for label in known)
     for label, value in known.items():
         yield f"{label:<{size}}  {value}"
+
+
+def _in_project(path: str, plan: Plan) -> str:
+    directory = Path(plan.project_dir)
+    return Path(path).relative_to(directory).as_posix() if Path(path).is_relative_to(directory) else path
 
 
 def _relation_or_name(node: Node) -> str:

@@ -138,7 +138,7 @@ def test_shows_the_failing_rows_of_a_data_test(red: Validation) -> None:
     assert case.outcome == "failed"
     assert case.message.startswith("Got 1 result, configured to fail if != 0")
     assert "unique_field | n_records" in case.text
-    assert "target/dbt_ci/compiled/dogs/models/staging/red.yml/unique_stray_dog_id.sql" in case.text
+    assert "\ncompiled  target/dbt_ci/compiled/dogs/models/staging/red.yml/unique_stray_dog_id.sql\n" in case.text
 
 
 def test_shows_the_diff_of_a_unit_test_and_skips_its_model(red: Validation) -> None:
