@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_dbtci import ci, comment, summary
+from pytest_dbtci import ci, summary
 from pytest_dbtci.annotations import annotate
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.git import Repository
@@ -70,6 +70,9 @@ class Reporting:
             yield from () if given else commands
             yield f"dbt-ci: summary in {path}"
         if self._settings.comment and build.pr:
+            # It brings HTTP and TLS along.
+            from pytest_dbtci import comment
+
             limit = summary.COMMENT_LIMITS.get(build.provider, min(summary.COMMENT_LIMITS.values()))
             url = comment.post(build, self._settings.environ, self._page(build, limit), self._run.plan.project)
             yield f"dbt-ci: comment at {url}"

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,7 +18,6 @@ from pytest_dbtci.choice import Choice
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.host import Host
 from pytest_dbtci.interrupts import Interrupts
-from pytest_dbtci.link import Server
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.observer import Observer
 from pytest_dbtci.own_schemas import Teardown
@@ -30,6 +29,9 @@ from pytest_dbtci.results import Result
 from pytest_dbtci.run import Run
 from pytest_dbtci.settings import Settings
 from pytest_dbtci.terminal import header_lines, ignored_line, passed, summary_lines, unasked_line
+
+if TYPE_CHECKING:
+    from pytest_dbtci.link import Server
 
 
 class Controller(Participant):
@@ -141,6 +143,8 @@ class Controller(Participant):
     def pytest_configure_node(self, node: Any) -> None:
         """Give a worker what it needs to take part."""
         if self._server is None:
+            from pytest_dbtci.link import Server
+
             self._server = Server(self.run)
         node.workerinput["dbtci"] = {**self._server.ticket, "unselected": self.unselected}
         self.progress.start()
