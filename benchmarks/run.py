@@ -184,7 +184,7 @@ def main() -> None:
                 bench = Bench(folder=prepare(options.work.resolve(), models), warehouse=warehouse)
                 comparisons += compare(bench, models=models, modes=tuple(options.modes), repeats=options.repeats)
     print(f"\n{totals_table(comparisons)}\n\n{steps_table(comparisons)}\n")
-    print(f"Medians of {options.repeats}. {_machine()}.")
+    print(f"Medians of {options.repeats} turns. {_machine()}.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Turn measurements into Markdown: medians, ratios and where the time went."""
+"""Turn measurements into Markdown: medians, ratios and where the time went.
+
+A ratio is the median of those of each turn, so that a machine that is slow for a while slows both.
+"""
 
 from __future__ import annotations
 
@@ -70,8 +73,8 @@ def _totals(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _pair(script: Sequence[float], plugin: Sequence[float], form: str) -> tuple[str, str, str]:
-    before, after = median(script), median(plugin)
-    return f"{before:{form}}", f"{after:{form}}", f"{after / before:.2f}"
+    ratio = median(after / before for before, after in zip(script, plugin, strict=True))
+    return f"{median(script):{form}}", f"{median(plugin):{form}}", f"{ratio:.2f}"
 
 
 def _situation(comparison: Comparison) -> tuple[str, ...]:

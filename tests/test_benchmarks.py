@@ -120,18 +120,18 @@ def test_reads_the_plugins_steps_where_there_are_any(tmp_path: Path) -> None:
     assert plugin_steps(tmp_path / "missing.json") == {}
 
 
-def test_shows_medians_and_ratios() -> None:
+def test_shows_medians_and_the_median_ratio_of_the_turns() -> None:
     def run(wall: float) -> Measured:
         return Measured(cost=Cost(wall=wall, cpu=wall, peak=wall), steps={"build": wall / 2}, nodes=7)
 
     script, plugin = (run(10.0), run(20.0), run(90.0)), (run(1.0), run(5.0), run(8.0))
     cold = Comparison(warehouse="duckdb", models=2000, mode="cold", script=script, plugin=plugin)
     unchanged = Comparison(
-        warehouse="duckdb", models=10, mode="unchanged", script=script, plugin=plugin, parse_alone=(50.0,)
+        warehouse="duckdb", models=10, mode="unchanged", script=script, plugin=plugin, parse_alone=(50.0, 50.0, 100.0)
     )
     rows = totals_table([cold, unchanged]).splitlines()
-    assert rows[2] == "| duckdb | 2,000 | cold | 7 | 20.0 | 5.0 | 0.25 | 20.0 | 5.0 | 0.25 | 20 | 5 | 0.25 |"
-    assert rows[3] == "| duckdb | 10 | unchanged | 7 | 50.0 (dbt parse) | 5.0 | 0.10 |  |  |  |  |  |  |"
+    assert rows[2] == "| duckdb | 2,000 | cold | 7 | 20.0 | 5.0 | 0.10 | 20.0 | 5.0 | 0.10 | 20 | 5 | 0.10 |"
+    assert rows[3] == "| duckdb | 10 | unchanged | 7 | 50.0 (dbt parse) | 5.0 | 0.08 |  |  |  |  |  |  |"
     steps = steps_table([cold, unchanged]).splitlines()
     assert "| build | 10.00 | 2.50 |" in steps
     assert steps[-1] == "| git, JUnit, pytest | 10.00 | 2.50 |"
