@@ -18,6 +18,11 @@ __all__ = ["kennel", "redshift", "server_warehouse", "warehouse", "warehouse_ser
 pytest_plugins = ["pytester"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process is still at it when the others have nothing left."""
+    items.sort(key=lambda item: item.path.name != "test_selection_random.py")
+
+
 @pytest.fixture(scope="session")
 def released(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The example's repository with a released master and pull request 1066 checked out: copy, don't change.
