@@ -142,6 +142,11 @@ def find_project(given: str, rootdir: Path, invocation_dir: Path) -> Path:
     for directory in (rootdir, invocation_dir, *invocation_dir.parents):
         if (directory / "dbt_project.yml").is_file() and directory.is_relative_to(rootdir):
             return directory.resolve()
+    if (invocation_dir / "dbt_project.yml").is_file():
+        raise UsageError(
+            f"pytest's rootdir is {rootdir}, which does not hold {invocation_dir}: where there is no pytest.ini, the "
+            "path that an option was given can be taken for it. Add a pytest.ini to the project, or pass --rootdir=."
+        )
     found = sorted(_below(rootdir))
     if not found:
         raise UsageError(

@@ -68,6 +68,7 @@ CASES = (
     Bad(name="no project", spoil=files(project=None), says=("no dbt_project.yml", "--dbt-ci-project-dir")),
     Bad(name="wrong project dir", args=("--dbt-ci-project-dir=nowhere",), says=("nowhere", "dbt_project.yml")),
     Bad(name="several projects", spoil=second_project, says=("sub/a", "sub/b", "--dbt-ci-project-dir")),
+    Bad(name="rootdir elsewhere", args=("--rootdir=.git",), says=("rootdir is", "does not hold", "pytest.ini")),
     Bad(name="unknown base", args=("--dbt-ci-base=nope",), says=("'nope'", "--dbt-ci-base", "master")),
     Bad(name="unrelated histories", spoil=orphan, args=("--dbt-ci-base=master",), says=("master",)),
     Bad(name="profile missing", args=("--dbt-ci-profile=nope",), says=("'nope'", "it has: tiny")),
