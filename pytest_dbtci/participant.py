@@ -74,7 +74,7 @@ class Participant:
         opened for the planned nodes in them, and for nothing else.
         """
         ignored = yield
-        inside = not self._reopened.isdisjoint(collection_path.parents)
+        inside = bool(self._reopened) and not self._reopened.isdisjoint(collection_path.parents)
         if not (ignored or inside) or self.ignored(collection_path):
             return ignored
         if collection_path in self.files:

@@ -274,6 +274,7 @@ class Run:
         try:
             while not stopped and not self._hurry and self._thread is not None and self._thread.is_alive():
                 self._thread.join(timeout=0.5)
+            began = time.perf_counter()
             self.cancel()
             self._teardown = schemas.end(red) if schemas else Teardown()
         except Exception as error:
