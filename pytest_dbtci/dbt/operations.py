@@ -179,6 +179,9 @@ class Operations:
         """Drop the run's schemas unless they are to be kept, and check whose they are: see `Ownership.close`."""
         if self._ownership is None:
             return []
+        # Where dbt cancels queries while one of its threads connects, that thread is given a second connection, and the
+        # first one's transaction keeps its locks until the garbage collector finds it.
+        gc.collect()
         dropped = self._ownership.close(self._warehouse(self._tree), keep)
         self._ownership = None
         return dropped

@@ -150,7 +150,12 @@ def test_never_prints_the_password(image: Image, redshift: Warehouse, tmp_path: 
 def test_the_stop_signal_ends_dbt_and_its_queries(image: Image, redshift: Warehouse, tmp_path: Path) -> None:
     project = write_project(tmp_path / "project", dogs=f"{DOGS} from (select pg_sleep(60)) as nap")
     environment = {**container_environment(image, redshift), "DBT_PROJECT_DIR": str(project)}
-    job = subprocess.Popen(image.entrypoint, env=environment, cwd="/tmp", stdout=subprocess.PIPE, text=True)
+    # A job in the background ignores this signal, and hands that on.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        job = subprocess.Popen(image.entrypoint, env=environment, cwd="/tmp", stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert _within(60, lambda: redshift.query(SLEEPING) == [(1,)])
     job.send_signal(signal.Signals[image.stop_signal])
     output, _ = job.communicate(timeout=30)

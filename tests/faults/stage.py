@@ -132,7 +132,8 @@ class Stage:
 
     def assert_nothing_left(self) -> None:
         """Look for schemas of the pull request, processes and files of its runs."""
-        assert self.own_schemas() == []
+        said = self.started[-1].output() if self.started else ""
+        assert self.own_schemas() == [], said
         self.assert_others_untouched()
         eventually(lambda: not self.hosts(), "the dbt process has ended")
         eventually(lambda: not list(self.scratch.glob("dbt-ci-*")), "the temporary folder is gone")

@@ -184,6 +184,36 @@ def test_skips_the_rest_where_dbt_stops_at_the_first_failure(stage: Stage) -> No
     stage.assert_nothing_left()
 
 
+SLOW_TO_CONNECT = """
+import threading, time, redshift_connector
+connect = redshift_connector.connect
+
+def slow(**kwargs):
+    connection = connect(**kwargs)
+    time.sleep(0.5 if threading.current_thread() is threading.main_thread() else 0.2)
+    return connection
+
+redshift_connector.connect = slow
+"""
+
+
+@pytest.mark.slow
+def test_frees_what_a_connection_locks_that_dbt_forgets_as_it_cancels(stage: Stage) -> None:
+    if stage.warehouse.kind != "redshift":
+        pytest.skip("only Redshift's driver keeps a connection that nobody holds")
+    # While dbt cancels, it opens the connection that a thread of its own is just opening, too.
+    (stage.scratch / "sitecustomize.py").write_text(SLOW_TO_CONNECT)
+    (stage.directory / "models/first.sql").write_text("select no_such_column\n")
+    (stage.directory / "models/old.sql").write_text("select 1 as id from (select pg_sleep(2)) as nap\n")
+    project = stage.directory / "dbt_project.yml"
+    project.write_text(project.read_text().replace("flags: {", "flags: {fail_fast: true, "))
+    run = stage.run("--dbt-ci-threads=1", PYTHONPATH=str(stage.scratch), DBT_CI_LOCK_SECONDS="3")
+    assert run.code == 1, run.output
+    found = outcomes(run)
+    assert (found["model.kennel.first"], found["model.kennel.old"]) == ("failed", "error"), run.output
+    stage.assert_nothing_left()
+
+
 @pytest.mark.slow
 def test_lets_one_of_two_runs_of_a_pull_request_win(stage: Stage) -> None:
     hold = stage.warehouse.faults.hold(SECOND)
