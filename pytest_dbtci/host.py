@@ -22,6 +22,9 @@ from pytest_dbtci.redaction import Redaction
 CANCEL_SECONDS = 30.0
 """How long a cancelled dbt may take to end its queries before the process is killed."""
 
+# glibc gives nearly every thread a heap of its own, of which each keeps what was freed: some percent of dbt's memory.
+_DEFAULTS = {"MALLOC_ARENA_MAX": "2"}
+
 # Not `-m`: that looks for modules in the user's project first, where anything can be called `dbt` or `queue`.
 COMMAND = (
     sys.executable,
@@ -111,7 +114,7 @@ class Host:
                 self._process = subprocess.Popen(
                     self._command,
                     cwd=self._cwd,
-                    env={**self._environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"},
+                    env={**_DEFAULTS, **self._environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
