@@ -15,13 +15,17 @@ GRACE_SECONDS = 5.0
 
 
 class Interrupts:
-    """Turn a signal into one KeyboardInterrupt; `note` is called for those that come while the session ends."""
+    """Turn a signal into one KeyboardInterrupt.
+
+    `note` is called for those that break nothing off, and `missed` tells that there were any.
+    """
 
     def __init__(self) -> None:
         self.note: Callable[[], None] = lambda: None
         self._old: dict[int, Any] = {}
         self._raised = -GRACE_SECONDS
         self._patient = False
+        self.missed = False
 
     def install(self) -> None:
         """Take the signals over; only a main thread can."""
@@ -46,6 +50,7 @@ class Interrupts:
     def _hear(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._patient or now - self._raised < GRACE_SECONDS:
+            self.missed = True
             self.note()
             return
         self._raised = now

@@ -68,14 +68,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
         interrupts = Interrupts()
         interrupts.install()
-        # It imports dbt while this process imports the rest.
-        host = begin(settings.invocation_dir, settings.environ)
-        from pytest_dbtci.reporting import Reporting
-        from pytest_dbtci.session import Controller
+        with interrupts.patiently():
+            # It imports dbt while this process imports the rest.
+            host = begin(settings.invocation_dir, settings.environ)
+            from pytest_dbtci.reporting import Reporting
+            from pytest_dbtci.session import Controller
 
-        controller = Controller(config, settings, host, interrupts)
-        config.pluginmanager.register(controller, SESSION)
-        config.pluginmanager.register(Reporting(config, controller.run, settings), SESSION + "-reporting")
+            controller = Controller(config, settings, host, interrupts)
+            config.pluginmanager.register(controller, SESSION)
+            config.pluginmanager.register(Reporting(config, controller.run, settings), SESSION + "-reporting")
+        if interrupts.missed:
+            raise KeyboardInterrupt
     elif "dbtci" in worker:
         from pytest_dbtci.link import RemoteOutcomes
         from pytest_dbtci.participant import Participant
