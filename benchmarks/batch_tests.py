@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.run import DBT, ROOT
-from pytest_dbtci.host import Host
+from pytest_dbtci.dbt_client.client import Host
 from tests.warehouses import Warehouse, run_server
 from tests.warehouses.dbt_project import PROFILE, write_profiles
 

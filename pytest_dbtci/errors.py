@@ -1,4 +1,4 @@
-"""What can go wrong, told apart by who can mend it."""
+"""What can go wrong, grouped by who must act."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ class DbtCiError(Exception):
     """Say what failed, on what, and what to do next; the text is complete and meant for the user.
 
     Raised as it stands it is trouble with dbt, git or the warehouse: the run is red and the items that it
-    touches are errors, not failures.
+    touches are errors, not failures. `trouble` names the kind of the warehouse's trouble, where it was that.
     """
+
+    def __init__(self, text: str, *, trouble: str = "") -> None:
+        super().__init__(text)
+        self.trouble = trouble
 
 
 class HeldUp(DbtCiError):

@@ -9,10 +9,10 @@ import pytest
 
 if TYPE_CHECKING:
     # pytest reads this module in every session, also without `--dbt-ci`.
-    from pytest_dbtci.adjustments import Add, Veto
     from pytest_dbtci.manifest import Manifest
     from pytest_dbtci.plan import Node, Plan, Reason
     from pytest_dbtci.results import Result
+    from pytest_dbtci.selection.hook_wishes import Add, Veto
     from pytest_dbtci.settings import Settings
 
 

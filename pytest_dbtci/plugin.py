@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_dbtci.fixtures import SESSION, dbt_build, dbt_plan, dbt_query, dbt_relation, dbt_schema
+from pytest_dbtci.session.fixtures import SESSION, dbt_build, dbt_plan, dbt_query, dbt_relation, dbt_schema
 from pytest_dbtci.settings import OPTIONS, Settings, change, read_settings
 
 __all__ = ["dbt_build", "dbt_plan", "dbt_query", "dbt_relation", "dbt_schema"]
@@ -59,20 +59,20 @@ def pytest_configure(config: pytest.Config) -> None:
     if worker is None:
         settings = _settings(config)
         if settings.sweep != "off":
-            from pytest_dbtci.sweep_items import Sweeping
+            from pytest_dbtci.session.sweep_items import Sweeping
 
             config.pluginmanager.register(Sweeping(config, settings), SESSION + "-sweep")
             return
-        from pytest_dbtci.host import begin
-        from pytest_dbtci.interrupts import Interrupts
+        from pytest_dbtci.dbt_client.client import begin
+        from pytest_dbtci.execution.signals import Interrupts
 
         interrupts = Interrupts()
         interrupts.install()
         with interrupts.patiently():
             # It imports dbt while this process imports the rest.
             host = begin(settings.invocation_dir, settings.environ)
-            from pytest_dbtci.reporting import Reporting
-            from pytest_dbtci.session import Controller
+            from pytest_dbtci.session.ci_reports import Reporting
+            from pytest_dbtci.session.controller import Controller
 
             controller = Controller(config, settings, host, interrupts)
             config.pluginmanager.register(controller, SESSION)
@@ -80,8 +80,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if interrupts.missed:
             raise KeyboardInterrupt
     elif "dbtci" in worker:
-        from pytest_dbtci.link import RemoteOutcomes
-        from pytest_dbtci.participant import Participant
+        from pytest_dbtci.execution.worker_channel import RemoteOutcomes
+        from pytest_dbtci.session.participant import Participant
 
         ticket = worker["dbtci"]
         config.pluginmanager.register(Participant(config, RemoteOutcomes(ticket), ticket["unselected"]), SESSION)

@@ -81,6 +81,15 @@ class Result:
         return cls(**{**data, "rows": rows})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Teardown:
+    """What became of the schemas: names dropped, names kept, and what went wrong (empty when nothing did)."""
+
+    dropped: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    trouble: str = ""
+
+
 class Results:
     """Collect results as they arrive and let any thread wait for one.
 

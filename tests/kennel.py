@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_dbtci.host import Host
+from pytest_dbtci.dbt_client.client import Host
 from tests.tiny import git
 from tests.validation import Validation, environment, validate
 from tests.warehouses import KINDS, Kind, Server, Warehouse, duckdb_warehouse

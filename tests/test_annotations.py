@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_dbtci.annotations import annotate
-from pytest_dbtci.providers import Build
+from pytest_dbtci.ci.providers import Build
+from pytest_dbtci.reports.annotations import annotate
 from pytest_dbtci.results import Result
 from tests import dogs_run
 from tests.dogs_run import RESULTS, failed, node, write_project

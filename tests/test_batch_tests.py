@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_dbtci.host import Cancelled, Host
+from pytest_dbtci.dbt_client.client import Cancelled, Host
 from pytest_dbtci.results import Result
 from tests.tiny import write
 from tests.validation import environment

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_dbtci.ci import (
+from pytest_dbtci.ci.detect import (
     Build,
     Provider,
     defang,

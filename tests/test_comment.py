@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pytest_dbtci.comment import post
+from pytest_dbtci.ci.providers import Build
 from pytest_dbtci.errors import DbtCiError
-from pytest_dbtci.providers import Build
+from pytest_dbtci.reports.comment import post
 
 MARKER = "<!-- dbt-ci project=dogs pr=7 -->"
 SECRET = "s3cr3t-t0ken"

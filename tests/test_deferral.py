@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_dbtci.host import Host
+from pytest_dbtci.dbt_client.client import Host
 from tests.tiny import PROFILES, PROJECT, write
 from tests.validation import environment
 

@@ -11,8 +11,8 @@ import pytest
 
 from deploy.upload_docs import find_manifest, find_page
 from examples import demo
-from pytest_dbtci.documentation import check_place, publish
 from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.release.docs_folder import check_place, publish
 from tests.validation import DEFER, Validation, validate
 
 PASSWORD = "sesame-opens-the-kennel"

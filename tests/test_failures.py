@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_dbtci.failures import describe, headline, own_words, skip_reason, warning_text
 from pytest_dbtci.plan import Plan
+from pytest_dbtci.reports.failures import describe, headline, own_words, skip_reason, warning_text
+from pytest_dbtci.reports.table import width
 from pytest_dbtci.results import Result, Rows
-from pytest_dbtci.table import width
 from tests import dogs_run
 from tests.dogs_run import PLAN, RESULTS, failed, node, write_project
 

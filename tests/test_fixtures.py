@@ -95,8 +95,8 @@ def test_shows_a_querys_error_without_what_lies_between(run: Validation) -> None
     found, text = outcome(run, "test_bad_sql")
     assert found == "failed"
     assert "no_such_column" in text
-    assert "pytest_dbtci/host.py" not in text
-    assert "pytest_dbtci/link.py" not in text
+    assert "pytest_dbtci/dbt_client/client.py" not in text
+    assert "pytest_dbtci/execution/worker_channel.py" not in text
 
 
 def test_says_which_relation_there_is_not(run: Validation) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci.errors import DbtCiError, UsageError
-from pytest_dbtci.git import Change, Repository
+from pytest_dbtci.git.repository import Change, Repository
 from tests import repositories
 from tests.repositories import BASE, commit, git, repository, write
 
@@ -319,7 +319,7 @@ class TestHooks:
 
     SCRIPT = """
 import json, pathlib, sys
-from pytest_dbtci.git import Repository
+from pytest_dbtci.git.repository import Repository
 repository = Repository.find(pathlib.Path(sys.argv[1]))
 found = repository.compare(base="master", target=None, provider_base=None, provider_head=None)
 answer = [str(repository.root), [change.path for change in found.changes]]
@@ -433,7 +433,7 @@ def test_a_repository_of_another_user_is_a_usage_error(project: Path, monkeypatc
 def test_without_git_on_the_path_the_error_says_so(tmp_path: Path) -> None:
     script = (
         "import pathlib\n"
-        "from pytest_dbtci.git import Repository\n"
+        "from pytest_dbtci.git.repository import Repository\n"
         "from pytest_dbtci.errors import UsageError\n"
         "try:\n"
         "    Repository.find(pathlib.Path('.'))\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci.errors import UsageError
-from pytest_dbtci.git import Comparison, Repository
+from pytest_dbtci.git.repository import Comparison, Repository
 from tests import repositories
 from tests.repositories import CHECKOUTS, Checkout, Remote, commit, git, repository
 
@@ -317,7 +317,7 @@ def test_a_branch_that_adds_the_first_files_has_an_empty_base_and_its_files(tmp_
 
 
 def test_fetching_never_asks_and_ends_in_time(origin: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_dbtci.git_process.NETWORK_SECONDS", 1.0)
+    monkeypatch.setattr("pytest_dbtci.git.process.NETWORK_SECONDS", 1.0)
     checkout = CHECKOUTS["gitlab_detached"](origin, tmp_path / "clone")
     hangs = tmp_path / "ssh"
     seen = tmp_path / "seen"

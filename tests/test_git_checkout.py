@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci.errors import DbtCiError, UsageError
-from pytest_dbtci.git import Repository
+from pytest_dbtci.git.repository import Repository
 from tests import repositories
 from tests.repositories import BASE, commit, git, repository, write
 

@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 
 from examples import demo
-from pytest_dbtci.adjustments import Add, Veto, adjust
-from pytest_dbtci.choice import Choice
+from pytest_dbtci import Add, Veto
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.manifest import Manifest
+from pytest_dbtci.selection.hook_wishes import adjust
+from pytest_dbtci.selection.selector import Choice
 from tests.validation import Validation, validate
 
 CONFTEST = """
 import os
 from pathlib import Path
-from pytest_dbtci.adjustments import Add, Veto
+from pytest_dbtci import Add, Veto
 
 def pytest_dbtci_settings(settings):
     assert settings.pr == "1066"

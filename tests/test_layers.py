@@ -1,34 +1,41 @@
-"""Imports point one way: pytest at the rim, dbt and git each behind one door, values know nobody."""
+"""Rooms lie on floors and import only what lies below; pytest, dbt and git each have one door."""
 
 from __future__ import annotations
 
 import ast
 import graphlib
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).parents[1] / "pytest_dbtci"
-VALUES = {"errors", "plan", "results", "manifest", "settings"}
-RIM = {
-    "plugin",
-    "session",
-    "participant",
-    "rerun",
-    "items",
-    "needs",
-    "fixtures",
-    "hookspecs",
-    "terminal",
-    "progress",
-    "reporting",
-}
+
+FLOORS = (
+    {"plugin"},
+    {"hookspecs", "session"},
+    {"execution"},
+    {"release"},
+    {"planning"},
+    {"reports", "schemas", "selection"},
+    {"ci", "dbt_client", "git", "project"},
+    {"errors", "manifest", "plan", "results", "settings"},
+)
+"""The rooms and the root's modules, from the hooks down to plain values."""
+
+HOST_IMPORTS = {"manifest", "results", "project.references"}
+"""All that the code inside dbt's process takes from the rest."""
 
 
 def imports(path: Path) -> set[str]:
-    """Give the modules a file imports, type checking apart, as dotted names."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    """Return the modules that a file imports at run time, as dotted names."""
     found = set[str]()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+        elif isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
@@ -43,39 +50,59 @@ MODULES = {
 }
 
 
+def room(module: str) -> str:
+    return module.split(".")[0]
+
+
+def ours(module: str) -> set[str]:
+    """Return the modules of the package that a module imports."""
+    return {f.removeprefix("pytest_dbtci.") for f in MODULES[module]} & MODULES.keys()
+
+
 def who_imports(package: str) -> set[str]:
-    return {name for name, found in MODULES.items() if any(f.split(".")[0] == package for f in found)}
+    return {name for name, found in MODULES.items() if any(room(f) == package for f in found)}
 
 
-def test_only_the_host_imports_dbt() -> None:
-    assert all(name.startswith("dbt.") for name in who_imports("dbt") | who_imports("dbt_common"))
-
-
-def test_nothing_outside_the_host_imports_the_hosts_modules() -> None:
-    outside = {n: f for n, f in MODULES.items() if not n.startswith("dbt.")}
-    assert not {n for n, found in outside.items() if any(f.startswith("pytest_dbtci.dbt") for f in found)}
-
-
-def test_only_the_git_modules_import_git() -> None:
-    assert all(name.startswith("git") for name in who_imports("git"))
-
-
-def test_only_the_rim_imports_pytest() -> None:
-    beyond = who_imports("pytest") - RIM
-    assert not {name for name in beyond if not name.endswith("_items")}
-    assert not who_imports("_pytest")
-
-
-def test_values_import_nothing_but_values() -> None:
-    for name in VALUES:
-        ours = {f.split(".")[1] for f in MODULES[name] if f.startswith("pytest_dbtci.")}
-        assert ours <= VALUES, name
+def test_rooms_import_only_lower_floors() -> None:
+    floor = {name: height for height, names in enumerate(FLOORS) for name in names}
+    assert {room(m) for m in MODULES} == {*floor, "dbt_host"}
+    upward = [
+        f"{module} -> {other}"
+        for module in MODULES
+        if room(module) != "dbt_host"
+        for other in ours(module)
+        if room(other) != room(module) and floor.get(room(other), -1) <= min(floor[room(module)], len(FLOORS) - 2)
+    ]
+    assert not upward
 
 
 def test_imports_form_no_circle() -> None:
-    ours = {
-        name: {f.removeprefix("pytest_dbtci.") for f in found if "pytest_dbtci." in f}
-        for name, found in MODULES.items()
-    }
-    graph = {name: found & MODULES.keys() for name, found in ours.items()}
-    graphlib.TopologicalSorter(graph).prepare()
+    graphlib.TopologicalSorter({module: ours(module) for module in MODULES}).prepare()
+
+
+def test_only_the_host_imports_dbt_and_nobody_imports_the_host() -> None:
+    assert {room(m) for m in who_imports("dbt") | who_imports("dbt_common")} == {"dbt_host"}
+    for module in MODULES:
+        others = {other for other in ours(module) if room(other) != room(module)}
+        if room(module) == "dbt_host":
+            assert others <= HOST_IMPORTS, module
+        else:
+            assert "dbt_host" not in {room(other) for other in others}, module
+
+
+def test_only_the_git_room_imports_git() -> None:
+    assert {room(m) for m in who_imports("git")} == {"git"}
+
+
+def test_only_the_rim_imports_pytest() -> None:
+    assert {room(m) for m in who_imports("pytest")} <= {"plugin", "hookspecs", "session"}
+    assert not who_imports("_pytest")
+
+
+@pytest.mark.parametrize("name", ["", *__import__("pytest_dbtci").__all__])
+def test_public_names_are_imported_only_when_asked_for(name: str) -> None:
+    ask = f"pytest_dbtci.{name}; " if name else ""
+    shown = "print(sorted(m for m in sys.modules if m.startswith('pytest_dbtci')))"
+    code = f"import sys, pytest_dbtci; {ask}{shown}"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert (loaded.strip() == "['pytest_dbtci']") == (not name)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_dbtci.locate import line_of
 from pytest_dbtci.plan import Node
+from pytest_dbtci.reports.locations import line_of
 from tests import dogs_run
 from tests.dogs_run import node, write_project
 

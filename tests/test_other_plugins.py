@@ -379,8 +379,12 @@ def test_builds_although_a_python_file_can_not_be_collected_if_told_to_go_on(
 
 WARNING: dict[str, tuple[tuple[str, ...], str, int]] = {
     "as an error": (("-W", "error"), "", 1),
-    "exempt": (("-W", "error", "-W", "default::pytest_dbtci.items.DbtWarning"), "", 0),
-    "exempt in the ini file": ((), "filterwarnings =\n    error\n    default::pytest_dbtci.items.DbtWarning\n", 0),
+    "exempt": (("-W", "error", "-W", "default::pytest_dbtci.DbtWarning"), "", 0),
+    "exempt in the ini file": (
+        (),
+        "filterwarnings =\n    error\n    default::pytest_dbtci.DbtWarning\n",
+        0,
+    ),
 }
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from pytest_dbtci.plan import Node, Plan, Reason
-from pytest_dbtci.progress import Progress
+from pytest_dbtci.reports.terminal import passed
 from pytest_dbtci.results import Result, Results
-from pytest_dbtci.terminal import passed
+from pytest_dbtci.session.progress import Progress
 from tests.validation import DEFER, command, environment
 
 LIVE = re.compile(r"\x1bD\x1b\[A\x1b7\x1b\[B\r\x1b\[K([^\x1b]*)\x1b8")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_dbtci import ci
+from pytest_dbtci.ci import detect as ci
+from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.errors import UsageError
-from pytest_dbtci.git import Repository
-from pytest_dbtci.host import Host
-from pytest_dbtci.planning import Planner, Workspace
-from pytest_dbtci.profile import Profile
+from pytest_dbtci.git.repository import Repository
+from pytest_dbtci.planning.planner import Planner, Workspace
+from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.settings import Settings
 from tests.ci_environments import BASE, CASES, HEAD
 from tests.repositories import CHECKOUTS, Checkout, Remote, git, remote

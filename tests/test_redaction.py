@@ -12,9 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_dbtci.profile import Profile
-from pytest_dbtci.redaction import Redaction, secrets_of
-from pytest_dbtci.transient import explain, kind_of_trouble
+from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
+from pytest_dbtci.dbt_host.warehouse_errors import explain, kind_of_trouble
+from pytest_dbtci.project.profile import Profile
 
 OUTPUTS: dict[str, dict[str, object]] = {
     "database": {"method": "database", "host": "h", "user": "u", "password": "{{ env_var('PW') }}", "dbname": "d"},

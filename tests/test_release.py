@@ -15,7 +15,7 @@ import pytest
 
 from examples import demo
 from pytest_dbtci.plan import Plan
-from pytest_dbtci.release import held_back
+from pytest_dbtci.release.planner import held_back
 from pytest_dbtci.results import Result
 from tests.ci_environments import AZURE
 from tests.dogs_run import PLAN, RESULTS

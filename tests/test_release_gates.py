@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from examples import demo
-from pytest_dbtci import ci
+from pytest_dbtci.ci import detect as ci
 from pytest_dbtci.errors import DbtCiError, UsageError
-from pytest_dbtci.gates import Origin, check_clean, check_origin
-from pytest_dbtci.git import Repository
-from pytest_dbtci.project import read_project
+from pytest_dbtci.git.repository import Repository
+from pytest_dbtci.project.project import read_project
+from pytest_dbtci.release.checks import Origin, check_clean, check_origin
 from pytest_dbtci.settings import read_settings
 from tests.ci_environments import AZURE, AZURE_PR, GITLAB_MR
 from tests.validation import Validation, validate

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.errors import DbtCiError, UsageError
-from pytest_dbtci.host import Host
 from tests.kennel import attach, database_of, open_schemas, running_host
 from tests.warehouses import Warehouse
 from tests.warehouses.faults import REDSHIFT_CANCELLED, REDSHIFT_SERIALIZABLE

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from pytest_dbtci.ci.providers import Build
 from pytest_dbtci.errors import DbtCiError
-from pytest_dbtci.markdown import block, code, html_code, prose
 from pytest_dbtci.plan import PathChange, Plan, Reason
-from pytest_dbtci.providers import Build
+from pytest_dbtci.reports.markdown import block, code, html_code, prose
+from pytest_dbtci.reports.summary import COMMENT_LIMITS, SUMMARY_LIMIT, counts, markdown, place, room, write
+from pytest_dbtci.reports.table import plain
 from pytest_dbtci.results import Result
-from pytest_dbtci.summary import COMMENT_LIMITS, SUMMARY_LIMIT, counts, markdown, place, room, write
-from pytest_dbtci.table import plain
 from tests import dogs_run
 from tests.dogs_run import HOSTILE, PLAN, RESULTS, failed, node, write_project
 

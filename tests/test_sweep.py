@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.errors import UsageError
-from pytest_dbtci.host import Host
+from pytest_dbtci.schemas.sweep import Criteria, Leftover, read_criteria
 from pytest_dbtci.settings import Settings
-from pytest_dbtci.sweep import Criteria, Leftover, read_criteria
 from tests.kennel import attach, open_schemas, running_host
 from tests.validation import Validation, validate
 from tests.warehouses import SERVER_KINDS, Warehouse

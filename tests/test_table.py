@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_dbtci.table import cell, cut, plain, table, width
+from pytest_dbtci.reports.table import cell, cut, plain, table, width
 
 
 def test_aligns_wide_and_combining_characters() -> None:

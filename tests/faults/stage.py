@@ -144,7 +144,7 @@ class Stage:
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 command_line, environ = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
-                if b"pytest_dbtci.dbt" in command_line and wanted in environ.split(b"\0"):
+                if b"pytest_dbtci.dbt_host" in command_line and wanted in environ.split(b"\0"):
                     found.append(int(process.name))
         return found
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_dbtci.host import Host
+from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Plan, Reason
-from pytest_dbtci.planning import Planner, Workspace
-from pytest_dbtci.profile import Profile
+from pytest_dbtci.planning.planner import Planner, Workspace
+from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.settings import Settings
 from tests.repositories import Files, commit, git, repository
 

@@ -1,0 +1,1 @@
+"""The CI build that runs this, as its environment describes it."""

@@ -1,0 +1,318 @@
+"""The controller's side of the dbt host: start the process, ask, listen, cancel, end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from pytest_dbtci.dbt_client.redaction import Redaction
+from pytest_dbtci.errors import DbtCiError, UsageError
+
+CANCEL_SECONDS = 30.0
+"""How long a cancelled dbt may take to end its queries before the process is killed."""
+
+# glibc gives nearly every thread a heap of its own, of which each keeps what was freed: some percent of dbt's memory.
+_DEFAULTS = {"MALLOC_ARENA_MAX": "2"}
+
+# Not `-m`: that looks for modules in the user's project first, where anything can be called `dbt` or `queue`.
+COMMAND = (
+    sys.executable,
+    "-c",
+    "import sys; sys.path[:] = filter(None, sys.path); from pytest_dbtci.dbt_host.__main__ import main; main()",
+)
+_LONGEST_LINE = 1 << 30
+_SHOWN = ("failed", "message", "text", "rows")
+
+
+class Cancelled(DbtCiError):
+    """Tell that the request ended because it was cancelled."""
+
+
+class HostDied(DbtCiError):
+    """Tell that the host process is of no use any more; what it printed last is part of the text."""
+
+
+def begin(cwd: Path, environ: Mapping[str, str]) -> Host:
+    """Start a host, in a private folder of its own, before it is known where it will work: see `Host.settle`."""
+    private = Path(tempfile.mkdtemp(prefix="dbt-ci-"))
+    host = Host(cwd, environ, private / "dbt.log", private=private)
+    # What keeps it from starting keeps the first request from it, too, which then says so.
+    with contextlib.suppress(HostDied):
+        host.start()
+    return host
+
+
+class Host:
+    """Run dbt in a process of its own.
+
+    `cwd` is the folder that relative paths of the profile start from, `environ` the process's environment,
+    `log` the file that gets everything dbt or an adapter prints. The process starts with the first request,
+    in a session of its own so that the terminal's Ctrl-C does not reach it directly. `private` is a folder
+    that it removes should this process be gone before it. Secrets are taken out of all it says. `waited` is how long
+    (seconds) the first request waited for dbt to be imported, None before it is.
+    """
+
+    def __init__(
+        self,
+        cwd: Path,
+        environ: Mapping[str, str],
+        log: Path,
+        *,
+        redaction: Redaction | None = None,
+        private: Path | None = None,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self._cwd = cwd
+        self._environ = dict(environ)
+        self._log = log
+        self._redaction = redaction or Redaction()
+        self.private = private
+        self._command = [*command, *([str(private)] if private else [])]
+        self._process: subprocess.Popen[str] | None = None
+        self._listener: threading.Thread | None = None
+        self._asking = threading.Lock()
+        self._sending = threading.RLock()
+        self._answered = threading.Condition()
+        self._answers: dict[int, dict[str, Any]] = {}
+        self._open: dict[int, Callable[[dict[str, Any]], None]] = {}
+        self._dead = ""
+        self._ending = False
+        self._last = 0
+        self.waited: float | None = None
+        self._asked = 0.0
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """Give the process's number, None while there is none."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the process unless it runs; it imports dbt while the caller does something else."""
+        if self._process is not None:
+            return
+        try:
+            with self._log.open("a", encoding="utf-8") as log:
+                self._process = subprocess.Popen(
+                    self._command,
+                    cwd=self._cwd,
+                    env={**_DEFAULTS, **self._environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    encoding="utf-8",
+                    errors="replace",
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise HostDied(f"the dbt process could not be started in {self._cwd}: {error}") from None
+        self._listener = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
+        self._listener.start()
+
+    def settle(self, cwd: Path, environ: Mapping[str, str], redaction: Redaction) -> None:
+        """Say, before the first request, where it works, what its environment holds besides, what is secret."""
+        self._cwd, self._redaction = cwd, redaction
+        self._environ.update(environ)
+        if self._process is not None:
+            # A process that is gone answers to the first request.
+            with self._writing(None), contextlib.suppress(HostDied):
+                self._send({"op": "settle", "cwd": str(cwd), "environ": dict(environ)})
+
+    def ask(
+        self,
+        op: str,
+        on_event: Callable[[dict[str, Any]], None] | None = None,
+        *,
+        within: float | None = None,
+        last: bool = False,
+        **args: Any,
+    ) -> Any:
+        """Send a request and wait for its answer.
+
+        `on_event` gets the events that the host tells meanwhile, in the listening thread. `within` bounds the
+        wait (seconds): a host that is silent for longer is killed. Once `cancel` was called only requests with
+        `last` are taken. Raises UsageError where dbt blames the user's input, DbtCiError for other trouble,
+        Cancelled, or HostDied.
+        """
+        with self._asking:
+            with self._writing(None):
+                if self._ending and not last:
+                    raise Cancelled("cancelled")
+                self.start()
+                self._last += 1
+                number = self._last
+                self._open[number] = on_event or (lambda event: None)
+                self._asked = self._asked or time.perf_counter()
+                self._send({"id": number, "op": op, "args": args})
+            answer = self._wait(number, op, within)
+        if "done" in answer:
+            return answer["done"]
+        kinds: dict[str, type[DbtCiError]] = {"usage": UsageError, "cancelled": Cancelled, "died": HostDied}
+        raise kinds.get(answer["kind"], DbtCiError)(answer["failed"], trouble=answer.get("trouble", ""))
+
+    def cancel(self) -> None:
+        """Make dbt cancel its running queries; the request that runs raises Cancelled, and so does any later one.
+
+        A host that does not end its request within `CANCEL_SECONDS` is killed.
+        """
+        try:
+            with self._writing(5.0):
+                self._ending = True
+                if not self._open or self._dead:
+                    return
+                for number in tuple(self._open):
+                    self._send({"op": "cancel", "id": number})
+            with self._answered:
+                if self._answered.wait_for(lambda: not self._open or self._dead, CANCEL_SECONDS):
+                    return
+        except HostDied:
+            return
+        except TimeoutError:
+            pass
+        self.kill(f"dbt did not stop within {CANCEL_SECONDS:g} seconds after it was cancelled, so it was ended")
+
+    def kill(self, why: str = "") -> None:
+        """End the process at once, with all that it started; `why` is what a request that waits is told."""
+        process = self._process
+        if process is None:
+            return
+        self._dead = self._dead or why
+        with contextlib.suppress(OSError):
+            # It leads a process group of its own; Windows knows none.
+            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+        process.wait()
+
+    def close(self) -> None:
+        """End the process; safe to call more than once. One that is still at work is killed."""
+        self._ending = True
+        process = self._process
+        if process is None:
+            return
+        try:
+            if self._open or self._dead:
+                self.kill()
+            else:
+                self._send({"op": "quit"})
+                process.wait(timeout=10)
+        except (HostDied, subprocess.TimeoutExpired):
+            self.kill()
+        if self._listener is not None:
+            self._listener.join(timeout=10)
+        self._process = None
+        for stream in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError, ValueError):
+                if stream:
+                    stream.close()
+
+    @contextlib.contextmanager
+    def _writing(self, seconds: float | None) -> Iterator[None]:
+        if not self._sending.acquire(timeout=-1 if seconds is None else seconds):
+            raise TimeoutError
+        try:
+            yield
+        finally:
+            self._sending.release()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        process = self._process
+        try:
+            if process is None or process.stdin is None or self._dead:
+                raise OSError
+            # The empty line ends what a Ctrl-C may have broken off in the middle.
+            process.stdin.write("\n" + json.dumps(message) + "\n")
+            process.stdin.flush()
+        except (OSError, ValueError):
+            raise HostDied(self._obituary()) from None
+
+    def _wait(self, number: int, op: str, within: float | None) -> dict[str, Any]:
+        deadline = None if within is None else time.monotonic() + within
+        with self._answered:
+            # Short waits, so that Ctrl-C reaches a main thread that waits here.
+            while number not in self._answers:
+                if self._dead:
+                    return {"failed": self._dead, "kind": "died"}
+                if deadline is not None and time.monotonic() > deadline:
+                    break
+                self._answered.wait(0.5)
+            else:
+                return self._answers.pop(number)
+        why = f"the dbt process did not answer to `{op}` within {within:g} seconds, so it was ended."
+        self.kill(why)
+        return {"failed": why, "kind": "died"}
+
+    def _listen(self, answers: IO[str]) -> None:
+        why = ""
+        try:
+            while line := answers.readline(_LONGEST_LINE):
+                self._hear(line)
+        except Exception as error:
+            # Whatever it was, nobody may wait for ever for an answer that can't be heard any more.
+            why = self._redaction.text(f"the dbt process wrote what is no answer ({error}), so it was ended.")
+            self.kill(why)
+        with self._answered:
+            self._dead = self._dead or why or self._obituary()
+            self._answered.notify_all()
+
+    def _hear(self, line: str) -> None:
+        try:
+            message = json.loads(line)
+        except json.JSONDecodeError:
+            message = None
+        if not isinstance(message, dict) or not ("event" in message or message.get("id") in self._open):
+            raise ValueError(repr(line[:200]))
+        if message.get("event") == "ready":
+            self.waited = time.perf_counter() - self._asked if self._asked else 0.0
+            return
+        if "event" in message:
+            if message["event"] == "result":
+                self._redact(message["result"])
+            elif message["event"] != "rows":
+                self._redact(message)
+            # Requests are worked on in turn, and one that was broken off (by a test's timeout) goes on to its end.
+            for on_event in tuple(self._open.values())[:1]:
+                on_event(message)
+            return
+        self._redact(message)
+        with self._answered:
+            self._open.pop(message["id"])
+            self._answers[message["id"]] = message
+            self._answered.notify_all()
+
+    def _redact(self, message: dict[str, Any]) -> None:
+        """Take the secrets out of what is shown; names (of nodes, relations, files) stay what they are."""
+        message.update({key: self._redaction.deep(message[key]) for key in _SHOWN if key in message})
+
+    def _obituary(self) -> str:
+        """Say that the process ended and what it printed last."""
+        if self._dead:
+            return self._dead
+        code = None
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(timeout=5)
+        try:
+            tail = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-15:]
+        except OSError:
+            tail = []
+        said = "\nIt said last:\n  " + "\n  ".join(tail) if tail else ""
+        how = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
+        return self._redaction.text(f"the dbt process ended unexpectedly {how}.{said}")

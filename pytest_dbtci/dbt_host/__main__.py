@@ -1,0 +1,167 @@
+"""The host: a process that imports dbt once and does what the controller asks, one request after the other.
+
+Requests come as JSON lines on standard input, answers and events go as JSON lines to what was standard output;
+anything else that prints (dbt, an adapter, a user's macro) ends up on standard error. Requests run in the main
+thread, where a SIGINT reaches dbt the way dbt expects. A `cancel` request takes effect at once.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import queue
+import shutil
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any, TextIO
+
+from pytest_dbtci.dbt_host.operations import Operations
+from pytest_dbtci.dbt_host.runner import DbtFailed
+from pytest_dbtci.dbt_host.warehouse_errors import kind_of_trouble
+
+ABANDON_SECONDS = 300.0
+"""How long a host whose controller is gone may take to clean up."""
+
+
+class Host:
+    """Serve requests until `quit` or until the controller is gone.
+
+    `private` is the run's folder, which the controller removes; this host does when the controller can't.
+    """
+
+    def __init__(self, requests: TextIO, answers: TextIO, private: str = "") -> None:
+        self._requests = requests
+        self._answers = answers
+        self._private = private
+        self._todo: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._writing = threading.Lock()
+        self._choosing = threading.Lock()
+        self._cancelled = set[int]()
+        self._current: int | None = None
+        self._operations = Operations(self._emit)
+
+    def serve(self) -> None:
+        """Answer every request; when the controller vanishes without a `quit`, tear down what was created."""
+        signal.signal(signal.SIGINT, self._interrupt)
+        signal.signal(signal.SIGTERM, self._interrupt)
+        threading.Thread(target=self._read, daemon=True).start()
+        self._emit({"event": "ready"})
+        while (request := self._todo.get()) is not None:
+            if request["op"] == "quit":
+                return
+            self._emit({"id": request["id"], **self._answer(request)})
+        try:
+            self._operations.abandon()
+        except BaseException:
+            # Nobody is left to tell: the schemas carry their mark, by which a later run or a sweep finds them.
+            traceback.print_exc()
+        self._remove_private()
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            try:
+                with self._choosing:
+                    if request["id"] in self._cancelled:
+                        raise KeyboardInterrupt
+                    self._current = request["id"]
+                return {"done": getattr(self._operations, request["op"])(**request.get("args", {}))}
+            finally:
+                self._current = None
+        except KeyboardInterrupt:
+            return {"failed": "cancelled", "kind": "cancelled"}
+        except DbtFailed as error:
+            return _failure(str(error), "usage" if error.usage else "trouble")
+        except BaseException as error:
+            traceback.print_exc()
+            return _failure(f"{type(error).__name__}: {error}", "trouble")
+
+    def _read(self) -> None:
+        for line in self._requests:
+            try:
+                request = json.loads(line)
+            except json.JSONDecodeError:
+                # An empty line, or a request whose sender was interrupted and does not wait for an answer.
+                continue
+            if request["op"] == "cancel":
+                self._cancel(request["id"])
+            elif request["op"] == "settle":
+                os.chdir(request["cwd"])
+                os.environ.update(request["environ"])
+            else:
+                self._todo.put(request)
+        watchdog = threading.Timer(ABANDON_SECONDS, self._give_up)
+        watchdog.daemon = True
+        watchdog.start()
+        if self._current is not None:
+            self._cancel(self._current)
+        self._todo.put(None)
+
+    def _cancel(self, number: int) -> None:
+        with self._choosing:
+            self._cancelled.add(number)
+            if self._current == number:
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    def _interrupt(self, *_: object) -> None:
+        if self._current is not None:
+            # Once for each request: dbt must be left in peace while it cancels its queries.
+            self._current = None
+            raise KeyboardInterrupt
+
+    def _give_up(self) -> None:
+        self._remove_private()
+        os._exit(1)
+
+    def _remove_private(self) -> None:
+        if self._private:
+            shutil.rmtree(self._private, ignore_errors=True)
+
+    def _emit(self, message: dict[str, Any]) -> None:
+        line = json.dumps(message, ensure_ascii=True, default=str)
+        try:
+            with self._writing:
+                self._answers.write(line + "\n")
+                self._answers.flush()
+        except OSError:
+            # The controller is gone; the end of standard input says so too and is acted upon.
+            pass
+
+
+def _failure(text: str, kind: str) -> dict[str, Any]:
+    return {"failed": text, "kind": kind, "trouble": kind_of_trouble(text)}
+
+
+def _import_dbt() -> None:
+    """Import dbt while the controller is busy with git, and let the garbage collector rest.
+
+    Walking a large manifest again and again, with nothing in it to collect, is half of dbt's time on it
+    (2,000 models, dbt 1.11). The thresholds keep a cold parse within the memory that the defaults need.
+    """
+    gc.disable()
+    import dbt.cli.main  # noqa: F401
+
+    gc.enable()
+    gc.freeze()
+    gc.set_threshold(50_000, 5, 1_000)
+
+
+def main() -> None:
+    """Take over the standard streams and serve; the only argument, if any, is the run's private folder."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
+    with Path(os.devnull).open(encoding="utf-8") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    _import_dbt()
+    Host(requests, answers, *sys.argv[1:2]).serve()
+    sys.stderr.flush()
+    # Adapters leave threads and connections of their own behind that must not hold the process back.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

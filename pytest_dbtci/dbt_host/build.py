@@ -1,0 +1,155 @@
+"""Run one `dbt build` over exactly the planned nodes and tell of each node as it ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pytest_dbtci.dbt_host import batched_tests as batches
+from pytest_dbtci.dbt_host.batchable_tests import batchable
+from pytest_dbtci.dbt_host.manifests import MARK, mark
+from pytest_dbtci.dbt_host.runner import Invocation, plain
+from pytest_dbtci.dbt_host.warehouse import Warehouse
+from pytest_dbtci.dbt_host.warehouse_errors import explain, kind_of_trouble
+from pytest_dbtci.results import Result, Rows
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+def build(
+    invocation: Invocation,
+    manifest: Any,
+    unique_ids: Iterable[str],
+    emit: Emit,
+    *,
+    defer_state: str = "",
+    full_refresh: bool = False,
+    show_rows: int = 5,
+    batch_tests: bool = False,
+) -> dict[str, Any]:
+    """Build these nodes, and no others, with the manifest (which can be built from only once).
+
+    `emit` gets `{"event": "start", "unique_id"}` and `{"event": "result", "result": {...}}` (see
+    `pytest_dbtci.results.Result`) while dbt works, from dbt's threads. Results that dbt reports only at the
+    end (hooks of the start, nodes left out by fail-fast) follow when it ends. With `batch_tests`, the data
+    tests that nothing waits for come last, many in a query: see `batches.run`. Raises DbtFailed when dbt
+    itself failed, KeyboardInterrupt when it was cancelled.
+    """
+    args = ["--defer", "--favor-state", "--defer-state", defer_state] if defer_state else ["--no-defer"]
+    args += ["--full-refresh"] if full_refresh else []
+    planned = list(unique_ids)
+    last = set(batchable(manifest, planned)) if batch_tests else set[str]()
+    listener = Listener(manifest, emit, show_rows)
+    elapsed = 0.0
+    if first := [u for u in planned if u not in last]:
+        elapsed += _build(invocation, manifest, first, args, listener)
+    if last:
+        tests = [u for u in planned if u in last]
+        left = batches.run(invocation, manifest, planned, tests, listener)
+        if left:
+            batches.forget_hooks(manifest)
+            elapsed += _build(invocation, manifest, left, ["--no-defer"], listener)
+    return {"elapsed": elapsed}
+
+
+def _build(
+    invocation: Invocation, manifest: Any, unique_ids: Iterable[str], args: Iterable[str], listener: Listener
+) -> float:
+    mark(manifest, "build", unique_ids)
+    select = ["--select", f"tag:{MARK}build", "--indirect-selection", "empty"]
+    try:
+        results = invocation.run("build", *select, *args, manifest=manifest, callbacks=[listener])
+    finally:
+        if listener.error is not None:
+            raise listener.error
+    for result in results.results if results else ():
+        listener.add(result.node.unique_id, result, getattr(result.node, "relation_name", None))
+    return float(getattr(results, "elapsed_time", 0.0))
+
+
+class Listener:
+    """Turn dbt's events into ours.
+
+    dbt calls it in its worker threads; an exception here would hang dbt for ever or turn a good node bad, so
+    the first one is kept and raised when the build has ended.
+    """
+
+    def __init__(self, manifest: Any, emit: Emit, show_rows: int) -> None:
+        self.error: BaseException | None = None
+        self.statuses: dict[str, str] = {}
+        self._manifest = manifest
+        self._emit = emit
+        self._show_rows = show_rows
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Any) -> None:
+        try:
+            if event.info.name == "NodeStart":
+                self.start(event.data.node_info.unique_id)
+            elif event.info.name == "LogHookEndLine" and event.data.status == "success":
+                # A failed hook's message comes only with dbt's final result.
+                self._add_hook(event.data)
+            elif event.info.name == "NodeFinished":
+                info = event.data.node_info
+                self.add(info.unique_id, event.data.run_result, info.node_relation.relation_name)
+        except BaseException as error:
+            self.error = self.error or error
+
+    def start(self, unique_id: str) -> None:
+        """Tell that the node's turn has come."""
+        self._emit({"event": "start", "unique_id": unique_id})
+
+    def add(self, unique_id: str, result: Any, relation: str | None) -> None:
+        """Emit the node's result unless that was done before."""
+        status = str(getattr(result.status, "value", result.status))
+        with self._lock:
+            if unique_id in self.statuses:
+                return
+            self.statuses[unique_id] = status
+        node = self._manifest.nodes.get(unique_id) or self._manifest.unit_tests.get(unique_id)
+        failures = getattr(result, "num_failures", None)
+        failures = getattr(result, "failures", None) if failures is None else failures
+        is_test = unique_id.startswith("test.")
+        message = plain(result.message or "")
+        trouble = kind_of_trouble(message) if status in ("error", "runtime error") else ""
+        self._emit(
+            {
+                "event": "result",
+                "result": Result(
+                    unique_id=unique_id,
+                    status=status,
+                    message=explain(trouble, message) if trouble else message,
+                    trouble=bool(trouble),
+                    seconds=float(result.execution_time or 0),
+                    failures=int(failures) if is_test and failures is not None else None,
+                    relation=relation or None,
+                    compiled=_compiled_path(node),
+                    rows=self._failing_rows(node) if is_test and status in ("fail", "warn") else None,
+                ).to_dict(),
+            }
+        )
+
+    def _add_hook(self, data: Any) -> None:
+        unique_id = data.node_info.unique_id
+        with self._lock:
+            self.statuses[unique_id] = data.status
+        result = Result(unique_id=unique_id, status=data.status, seconds=data.execution_time)
+        self._emit({"event": "result", "result": result.to_dict()})
+
+    def _failing_rows(self, node: Any) -> Rows | None:
+        """Fetch what the data test found; a message without rows is better than no message."""
+        sql = getattr(node, "compiled_code", None)
+        if not sql or not self._show_rows:
+            return None
+        stored = getattr(node, "relation_name", None)
+        try:
+            warehouse = Warehouse(self._manifest.metadata.adapter_type, self._manifest)
+            return warehouse.query(f"select * from {stored}" if stored else sql, limit=self._show_rows)
+        except Exception:
+            return None
+
+
+def _compiled_path(node: Any) -> str | None:
+    path = getattr(node, "compiled_path", None)
+    return str(path) if path else None

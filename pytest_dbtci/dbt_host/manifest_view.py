@@ -1,0 +1,267 @@
+"""Show what planning needs of a dbt manifest as plain values: names, places, and a digest for each part."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import json
+from typing import Any
+
+from pytest_dbtci.manifest import builtin_packages
+from pytest_dbtci.project import references as mentions
+
+_TEST_MODIFIERS = (
+    *("severity", "where", "limit", "fail_calc", "warn_if", "error_if", "store_failures", "store_failures_as"),
+)
+"""What dbt compares of a test's configuration (`TestConfig.same_contents`)."""
+
+_IDLE = ("tags", "group", "docs", "alias", "schema", "database", "packages", "access")
+"""Configuration that changes nothing in what is built, or is digested elsewhere."""
+
+_RELATION = ("database", "schema", "alias")
+
+
+def view(manifest: Any) -> dict[str, Any]:
+    """Show the manifest as JSON-ready values: see `pytest_dbtci.manifest.Manifest`, which reads this."""
+    nodes = {
+        unique_id: _node(node)
+        for part in (manifest.nodes, manifest.unit_tests, manifest.sources, manifest.functions)
+        for unique_id, node in part.items()
+    }
+    for part in (manifest.exposures, manifest.metrics, manifest.semantic_models, manifest.saved_queries):
+        nodes.update({unique_id: _definition(node) for unique_id, node in part.items()})
+    builtin = builtin_packages(manifest.metadata.adapter_type or "")
+    return {
+        "project": manifest.metadata.project_name,
+        "adapter": manifest.metadata.adapter_type,
+        "dbt_version": manifest.metadata.dbt_version,
+        "nodes": nodes,
+        "macros": {u: _macro(m, m.package_name in builtin) for u, m in manifest.macros.items()},
+        "docs": {d.unique_id: _file(d) for d in manifest.docs.values()},
+        "disabled": {unique_id: _file(found[0]) for unique_id, found in manifest.disabled.items() if found},
+        "env_vars": dict(manifest.env_vars),
+    }
+
+
+def place(node: Any) -> dict[str, Any]:
+    """Show where the node's relation lies."""
+    return {
+        "database": getattr(node, "database", None) or "",
+        "schema": getattr(node, "schema", None) or "",
+        "identifier": getattr(node, "alias", None) or getattr(node, "identifier", None) or "",
+        "relation": getattr(node, "relation_name", None),
+    }
+
+
+def _file(node: Any) -> str:
+    return f"{node.package_name}://{node.original_file_path}"
+
+
+def _macro(macro: Any, builtin: bool) -> dict[str, Any]:
+    text = macro.macro_sql
+    shown = {
+        "name": macro.name,
+        "package": macro.package_name,
+        "file": macro.original_file_path,
+        "digest": digest(text),
+        "macros": [m for m in macro.depends_on.macros if m],
+    }
+    # dbt's own macros read no project variable and name no data file.
+    found = {} if builtin else _mentions(text)
+    return {**shown, **found}
+
+
+def _mentions(text: str, *, python: bool = False) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "variables": mentions.variables(text),
+        "mentions": mentions.files(text, python=python),
+        "dynamic": mentions.is_dynamic(text),
+        "graph": mentions.reads_graph(text),
+    }
+    return {k: v for k, v in found.items() if v}
+
+
+def _node(node: Any) -> dict[str, Any]:
+    config = getattr(node, "config", None)
+    depends = getattr(node, "depends_on", None)
+    parents = [p for p in getattr(depends, "nodes", ()) if p]
+    hooks = [h.sql for k in ("pre_hook", "post_hook") for h in getattr(config, k, ()) or ()]
+    text = "\n".join((getattr(node, "raw_code", "") or "", *hooks, *_written(node)))
+    shown = {
+        "resource_type": str(node.resource_type),
+        "name": node.name,
+        "package": node.package_name,
+        "file": node.original_file_path,
+        "patch": getattr(node, "patch_path", None),
+        **place(node),
+        "materialized": getattr(config, "materialized", "") or "",
+        "parents": parents,
+        "macros": [m for m in getattr(depends, "macros", ()) if m],
+        "attached": getattr(node, "attached_node", None),
+        "column": getattr(node, "column_name", None),
+        "severity": str(getattr(config, "severity", "") or ""),
+        "version": None if getattr(node, "version", None) is None else str(node.version),
+        "writes": _writes(node, config),
+        "hooks": hooks,
+        "parts": {k: digest(_json(v)) for k, v in _parts(node, config).items()},
+        "effects": {k: digest(_json(v)) for k, v in _effects(node, config, parents).items()},
+    }
+    shown |= _mentions(text, python=getattr(node, "language", "") == "python")
+    if fixtures := _fixtures(node):
+        shown["mentions"] = [*shown.get("mentions", ()), *fixtures]
+    return {k: v for k, v in shown.items() if v or k in ("resource_type", "name", "package", "file", "parts")}
+
+
+def _written(node: Any) -> list[str]:
+    """Give the texts of a node's YAML that Jinja may stand in or that may name a file."""
+    found = [str(getattr(node, "unrendered_config", None) or "")]
+    if node.resource_type == "source":
+        found += [str(node.meta), str(node.source_meta), str(node.external or ""), str(node.identifier)]
+    if metadata := getattr(node, "test_metadata", None):
+        found.append(str(metadata.kwargs))
+    return found
+
+
+def _fixtures(node: Any) -> list[str]:
+    if node.resource_type != "unit_test":
+        return []
+    used = [given.fixture for given in node.given] + [node.expect.fixture]
+    return [f"{name}{ending}" for name in used if name for ending in (".csv", ".sql")]
+
+
+def _writes(node: Any, config: Any) -> bool:
+    """Tell whether building the node leaves a relation behind."""
+    if node.resource_type == "test":
+        from dbt.flags import get_flags
+
+        stored = getattr(config, "store_failures", None)
+        return bool(getattr(get_flags(), "STORE_FAILURES", False) if stored is None else stored)
+    if node.resource_type in ("seed", "snapshot", "function"):
+        return True
+    return node.resource_type == "model" and getattr(config, "materialized", "") != "ephemeral"
+
+
+def _parts(node: Any, config: Any) -> dict[str, Any]:
+    """Give what dbt's `state:modified` compares, part by part, by the name of dbt's own sub-selector.
+
+    From `same_contents` of dbt's node classes. What has no sub-selector of its own has its plain name.
+    """
+    parts: dict[str, Any] = {"fqn": list(getattr(node, "fqn", ()))}
+    if node.resource_type == "unit_test":
+        return {"body": node.checksum}
+    unrendered = dict(getattr(node, "unrendered_config", None) or {})
+    parts["configs"] = _compared(node, config, unrendered)
+    if node.resource_type == "source":
+        return {**parts, **_source_parts(node)}
+    seed = node.checksum if node.resource_type == "seed" else None
+    parts["body"] = (seed.name, seed.checksum) if seed else node.raw_code
+    parts["relation"] = {k: unrendered.get(k) for k in _RELATION}
+    if node.resource_type == "model":
+        contract = node.contract
+        parts["contract"] = (contract.enforced, contract.checksum if contract.enforced else None)
+        parts["reference"] = (str(node.latest_version), str(node.access), str(node.deprecation_date))
+    if node.resource_type == "function":
+        parts["signature"] = (node.arguments, node.returns)
+    persisted = getattr(config, "persist_docs", None) or {}
+    if persisted.get("relation") or persisted.get("columns"):
+        columns = {k: c.description for k, c in node.columns.items()} if persisted.get("columns") else None
+        parts["persisted_descriptions"] = (node.description if persisted.get("relation") else None, columns)
+    return parts
+
+
+def _compared(node: Any, config: Any, unrendered: dict[str, Any]) -> dict[str, Any]:
+    """Give the keys of the configuration as written that dbt compares (`BaseConfig.same_contents`)."""
+    if node.resource_type == "test":
+        return {k: unrendered[k] for k in _TEST_MODIFIERS if k in unrendered}
+    if config is None:
+        return {}
+    excluded = _excluded(type(config))
+    return {k: v for k, v in unrendered.items() if k not in excluded}
+
+
+_EXCLUDED: dict[type, frozenset[str]] = {}
+
+
+def _excluded(kind: type) -> frozenset[str]:
+    from dbt_common.contracts.config.base import CompareBehavior
+
+    if kind not in _EXCLUDED:
+        _EXCLUDED[kind] = frozenset(
+            name
+            for found, name in kind._get_fields()  # type: ignore[attr-defined]
+            if not CompareBehavior.should_include(found)
+        )
+    return _EXCLUDED[kind]
+
+
+def _source_parts(node: Any) -> dict[str, Any]:
+    from dbt.flags import get_flags
+
+    names = (node.database, node.schema)
+    if getattr(get_flags(), "state_modified_compare_more_unrendered_values", False):
+        names = (node.unrendered_database, node.unrendered_schema)
+    return {
+        "relation": (*names, node.identifier),
+        "quoting": node.quoting,
+        "freshness": (node.freshness, node.loaded_at_field),
+        "external": node.external,
+    }
+
+
+def _effects(node: Any, config: Any, parents: list[str]) -> dict[str, Any]:
+    """Give what the node is after rendering: what dbt's comparison, which looks at the text, can miss.
+
+    Two trees parsed in one environment can be compared by these; otherwise they differ for other reasons.
+    """
+    settings = {k: v for k, v in vars(config).items() if k not in (*_IDLE, "_extra", "meta")} if config else {}
+    settings |= {k: v for k, v in getattr(config, "_extra", {}).items() if k not in _IDLE}
+    settings["meta"] = getattr(config, "meta", None) or getattr(node, "meta", None)
+    name = node.identifier if node.resource_type == "source" else getattr(node, "alias", None)
+    effects = {
+        "rendered configuration": settings,
+        "parents": sorted(parents),
+    }
+    if node.resource_type == "source" or _writes(node, config):
+        place = (getattr(node, "database", None), getattr(node, "schema", None), name)
+        effects["relation's name"] = (*place, getattr(node, "relation_name", None))
+    if metadata := getattr(node, "test_metadata", None):
+        effects["arguments"] = (node.raw_code, metadata.kwargs, metadata.name, metadata.namespace)
+    if node.resource_type == "source":
+        effects["definition"] = (node.source_meta, node.loader, node.external)
+    if node.resource_type == "unit_test":
+        effects["definition"] = (node.model, node.given, node.expect, node.overrides)
+    return effects
+
+
+def _definition(node: Any) -> dict[str, Any]:
+    depends = getattr(node, "depends_on", None)
+    data = node.to_dict(omit_none=True)
+    for volatile in ("created_at", "original_file_path", "path"):
+        data.pop(volatile, None)
+    return {
+        "resource_type": str(node.resource_type),
+        "name": node.name,
+        "package": node.package_name,
+        "file": node.original_file_path,
+        "parents": [p for p in getattr(depends, "nodes", ()) if p],
+        "macros": [m for m in getattr(depends, "macros", ()) if m],
+        "parts": {"body": digest(_json(data))},
+    }
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, enum.Enum):
+        return value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return vars(value)
+    return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)
+
+
+def digest(text: str) -> str:
+    """Digest a text so that two can be told apart."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,184 @@
+"""Parse a tree with dbt, read a manifest, select from it, and move its relations to another schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pytest_dbtci.dbt_host.manifest_view import place
+from pytest_dbtci.dbt_host.manifest_view import view as view
+from pytest_dbtci.dbt_host.runner import DbtFailed, Invocation
+
+MARK = "dbtci_"
+"""Prefix of the tags by which nodes are handed to dbt's selection; they exist in memory only."""
+
+
+_WHOLE = ("UnableToPartialParse", "PartialParsingNotEnabled", "PartialParsingError", "ParsedFileLoadFailed")
+"""The events by which dbt says that it parses everything after all."""
+
+
+def parse(invocation: Invocation, *, partial_parse: str = "", packages_dir: str = "", write: bool) -> tuple[Any, str]:
+    """Parse the project; give dbt's Manifest and how much was parsed anew: `partly` or `wholly`.
+
+    `partial_parse` is a `partial_parse.msgpack` to start from (another tree's will do: dbt compares checksums
+    and settings and parses anew what differs). `packages_dir` is where packages are installed, relative to the
+    project. `write` says whether `manifest.json` is written to the target path. Raises DbtFailed.
+    """
+    args = ["--write-json" if write else "--no-write-json"]
+    if partial_parse and Path(partial_parse).is_file():
+        args += ["--partial-parse-file-path", partial_parse]
+    trouble: list[str] = []
+
+    def hear(event: Any) -> None:
+        # A callback that raises would hang dbt.
+        if getattr(getattr(event, "info", None), "name", "") in _WHOLE:
+            trouble.append(event.info.name)
+
+    manifest = invocation.run("parse", *args, callbacks=[hear])
+    root = Path(invocation.project_dir).resolve()
+    for node in manifest.nodes.values():
+        # A manifest that was parsed from another tree's cache still points at that tree for seed files.
+        if getattr(node, "root_path", None):
+            own = node.package_name == manifest.metadata.project_name
+            node.root_path = str(root if own else root / (packages_dir or "dbt_packages") / node.package_name)
+    return manifest, "partly" if partial_parse and not trouble else "wholly"
+
+
+def read(folder: str) -> Any:
+    """Read the manifest.json of a folder, of whatever dbt version, as dbt does for `--state`; DbtFailed if it can't."""
+    from dbt.artifacts.schemas.manifest import WritableManifest
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt_common.exceptions import DbtBaseException
+
+    path = Path(folder, "manifest.json")
+    try:
+        return Manifest.from_writable_manifest(WritableManifest.read_and_check_versions(str(path)))
+    except (DbtBaseException, OSError, ValueError, KeyError) as error:
+        raise DbtFailed(f"{path} can't be read as a dbt manifest: {error}") from None
+
+
+def leave_out(manifest_file: str, unique_ids: Iterable[str], into: str) -> str:
+    """Write a manifest.json that lacks these nodes, so that dbt's `state:modified` takes them in; give its folder."""
+    data = json.loads(Path(manifest_file).read_text(encoding="utf-8"))
+    lacking = set(unique_ids)
+    for part in ("nodes", "sources", "unit_tests", "functions"):
+        data[part] = {k: v for k, v in data.get(part, {}).items() if k not in lacking}
+    Path(into).mkdir(parents=True, exist_ok=True)
+    Path(into, "manifest.json").write_text(json.dumps(data), encoding="utf-8")
+    return into
+
+
+def select(
+    invocation: Invocation,
+    manifest: Any,
+    *,
+    select: str,
+    exclude: str = "",
+    selector: str = "",
+    state: str = "",
+    indirect: str = "",
+    marks: dict[str, Iterable[str]] | None = None,
+) -> list[str]:
+    """Ask dbt which nodes a selection means; give their unique_ids.
+
+    `indirect` is dbt's indirect selection of tests, dbt's own where empty. `marks` maps names to unique_ids:
+    `tag:dbtci_NAME` then stands for these nodes in `select` and `exclude`. Raises DbtFailed when dbt refuses
+    the selection.
+    """
+    for name, unique_ids in (marks or {}).items():
+        mark(manifest, name, unique_ids)
+    args = ["--output", "json", "--output-keys", "unique_id", "--no-defer", "--no-write-json"]
+    for flag, value in (
+        ("--select", select),
+        ("--exclude", exclude),
+        ("--selector", selector),
+        ("--indirect-selection", indirect),
+    ):
+        args += [flag, value] if value else []
+    if state:
+        args += ["--state", state]
+    lines = invocation.run("ls", *args, manifest=manifest)
+    return [json.loads(line)["unique_id"] for line in lines or ()]
+
+
+def mark(manifest: Any, name: str, unique_ids: Iterable[str]) -> None:
+    """Tag these nodes, and no others, with `dbtci_NAME`."""
+    tag, wanted = MARK + name, set(unique_ids)
+    for part in (manifest.nodes, manifest.unit_tests, manifest.functions, manifest.sources):
+        for unique_id, node in part.items():
+            if unique_id in wanted and tag not in node.tags:
+                node.tags.append(tag)
+            elif unique_id not in wanted and tag in node.tags:
+                node.tags.remove(tag)
+
+
+def slim(manifest_file: str, unique_ids: Iterable[str], into: str) -> str:
+    """Write a manifest.json that keeps only these nodes, for dbt to defer to; give its folder.
+
+    dbt reads a manifest as a whole, so a large one costs seconds; deferral looks at the needed nodes only.
+    """
+    data = json.loads(Path(manifest_file).read_text(encoding="utf-8"))
+    wanted = set(unique_ids)
+    for part in ("nodes", "functions", "sources"):
+        data[part] = {k: v for k, v in data.get(part, {}).items() if k in wanted}
+    for part in ("exposures", "metrics", "semantic_models", "saved_queries", "unit_tests", "macros", "docs"):
+        data[part] = {}
+    for part in ("parent_map", "child_map", "group_map", "disabled", "selectors", "groups"):
+        if part in data:
+            data[part] = {}
+    Path(into).mkdir(parents=True, exist_ok=True)
+    Path(into, "manifest.json").write_text(json.dumps(data), encoding="utf-8")
+    return into
+
+
+def place_elsewhere(manifest: Any, relations: dict[str, list[str | None]]) -> None:
+    """Say where nodes live that this run does not build: unique_id to database, schema, identifier, relation."""
+    for unique_id, (database, schema, identifier, relation) in relations.items():
+        node = manifest.nodes.get(unique_id)
+        if node is not None:
+            node.database, node.schema, node.alias, node.relation_name = database, schema, identifier, relation
+
+
+def compile_inline(invocation: Invocation, manifest: Any, sql: str) -> str:
+    """Compile SQL that is no node of the project; give the SQL that the warehouse understands."""
+    args = ["--inline", sql, "--no-defer", "--no-populate-cache", "--no-write-json"]
+    results = invocation.run("compile", *args, manifest=manifest)
+    for unique_id in [u for u in manifest.nodes if u.startswith("sql_operation.")]:
+        del manifest.nodes[unique_id]
+    return str(results.results[0].node.compiled_code)
+
+
+def repoint(manifest: Any, placeholder: str, schema: str) -> dict[str, dict[str, Any]]:
+    """Move every relation of the manifest from the schema it was parsed with to the pull request's own.
+
+    One constant schema at parse time lets all pull requests share dbt's parse cache, which is keyed by it.
+    Gives the new places of the nodes that were moved, as in the manifest's view. Raises DbtFailed when a name
+    holds the placeholder in a form that can't be replaced with certainty.
+    """
+    moved = {}
+    for part in (manifest.nodes, manifest.sources, manifest.functions):
+        for unique_id, node in part.items():
+            before = place(node)
+            _repoint(node, placeholder, schema)
+            if (now := place(node)) != before:
+                moved[unique_id] = now
+    return moved
+
+
+def _repoint(node: Any, placeholder: str, schema: str) -> None:
+    for name in ("schema", "alias", "database", "identifier", "relation_name"):
+        value = getattr(node, name, None)
+        if isinstance(value, str) and placeholder.lower() in value.lower():
+            if placeholder not in value:
+                raise DbtFailed(
+                    f"{node.unique_id}: its {name} {value!r} changes the letters of target.schema. "
+                    "Use target.schema as it is in generate_schema_name and in configurations."
+                )
+            setattr(node, name, value.replace(placeholder, schema))
+    config = getattr(node, "config", None)
+    for name in ("schema", "alias", "database", "target_schema"):
+        value = getattr(config, name, None)
+        if isinstance(value, str) and placeholder in value:
+            setattr(config, name, value.replace(placeholder, schema))

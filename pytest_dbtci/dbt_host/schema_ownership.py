@@ -1,0 +1,167 @@
+"""Who owns a schema: make a run's schemas ready, give them up, and find what dead runs left."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pytest_dbtci.dbt_host.runner import DbtFailed
+from pytest_dbtci.dbt_host.warehouse import Mark, Warehouse, own
+
+Place = tuple[str, str]
+
+
+@dataclass(kw_only=True)
+class Ownership:
+    """What one run owns: the schemas with its mark that begin with `prefix`, in `databases`.
+
+    `keep` tells that they stay if the controller vanishes; `begun` that there may be such schemas; `opened` are those
+    that this process made ready.
+    """
+
+    prefix: str
+    mark: Mark
+    databases: tuple[str, ...]
+    keep: bool
+    begun: bool = False
+    opened: list[Place] = field(default_factory=list)
+
+    def open(self, warehouse: Warehouse, schemas: list[Place], reuse: str) -> list[str]:
+        """Make every schema ready, empty and marked; give what was done, in words.
+
+        A schema of the same pull request that an earlier run left is taken over and made anew, unless all are there
+        as the run `reuse` left them; one without a mark, or of a newer run, stops everything before a write.
+        """
+        if unsafe := [s for _, s in schemas if '"' in s]:
+            raise DbtFailed(f"schema {unsafe[0]}: dbt can't work with a quotation mark in a name; nothing was written.")
+        done, found = [], self._found(warehouse)
+        wanted = {(d, warehouse.same(s)): (d, s) for d, s in schemas}
+        for (database, schema), mark in found.items():
+            self._check(schema, mark, is_wanted=(database, warehouse.same(schema)) in wanted)
+        self.begun = True
+        theirs = [place for place, mark in found.items() if mark and mark.pr == self.mark.pr]
+        left = {(d, warehouse.same(s)) for (d, s), mark in found.items() if mark and mark.run == reuse}
+        as_it_is = bool(reuse) and wanted.keys() <= left
+        for database, schema in theirs:
+            # The mark first: the earlier run, if it lives, then knows that its time is over.
+            warehouse.take_over(database, schema, self.mark)
+        for database, schema in theirs:
+            key = (database, warehouse.same(schema))
+            if as_it_is and key in wanted:
+                self.opened.append(wanted.pop(key))
+                done.append(f"{schema} reused")
+            else:
+                warehouse.drop(database, schema, [s for _, s in theirs])
+                done.append(f"{schema} of an earlier run dropped")
+        for database, schema in wanted.values():
+            warehouse.create(database, schema, self.mark)
+            self.opened.append((database, schema))
+        return done
+
+    def lost(self, warehouse: Warehouse) -> str:
+        """Say which schema is no longer this run's, empty while all is well; one look, at the first schema."""
+        database, schema = self.opened[0]
+        mark = warehouse.read_mark(database, schema)
+        if mark is None:
+            return _vanished(schema)
+        return "" if mark.run == self.mark.run else _newer(schema, mark)
+
+    def close(self, warehouse: Warehouse, keep: bool) -> list[str]:
+        """Drop every schema that carries this run's mark, unless `keep`; give the names that went.
+
+        Raises DbtFailed, after doing what can be done, when a schema was taken over by a newer run (it stays), has
+        vanished, or can't be dropped: then what this run found out may be wrong.
+        """
+        if not self.begun:
+            return []
+        found = {place: mark for place, mark in self._found(warehouse).items() if mark and mark.pr == self.mark.pr}
+        mine = [place for place, mark in found.items() if mark.run == self.mark.run]
+        trouble = [_newer(schema, mark) for (_, schema), mark in found.items() if mark.run != self.mark.run]
+        present = {(d, warehouse.same(s)) for d, s in found}
+        trouble += [_vanished(s) for d, s in self.opened if (d, warehouse.same(s)) not in present]
+        dropped = []
+        for database, schema in () if keep else mine:
+            try:
+                warehouse.drop(database, schema, [s for _, s in mine])
+            except DbtFailed as error:
+                trouble.append(str(error))
+                continue
+            dropped.append(schema)
+            # Asked once more after trouble, it must not be missed.
+            key = (database, warehouse.same(schema))
+            self.opened = [(d, s) for d, s in self.opened if (d, warehouse.same(s)) != key]
+        if trouble:
+            raise DbtFailed("\n".join(trouble), usage=False)
+        return dropped
+
+    def _check(self, schema: str, mark: Mark | None, *, is_wanted: bool) -> None:
+        if mark is None and is_wanted:
+            raise DbtFailed(_foreign(schema))
+        if mark is not None and mark.pr == self.mark.pr and mark.started > self.mark.started:
+            raise DbtFailed(_newer(schema, mark), usage=False)
+        if mark is not None and mark.pr != self.mark.pr and is_wanted:
+            raise DbtFailed(_another(schema, mark))
+
+    def _found(self, warehouse: Warehouse) -> dict[Place, Mark | None]:
+        return {
+            (database, schema): warehouse.read_mark(database, schema)
+            for database in self.databases
+            for schema in own(warehouse.list_schemas(database), self.prefix)
+        }
+
+
+def leftovers(warehouse: Warehouse, beginning: str) -> list[dict[str, Any]]:
+    """Tell of every schema of the target's database whose name begins so: its mark (None for none) and size.
+
+    `trouble` says why nothing is known of a schema; it is empty otherwise.
+    """
+    database, found = warehouse.database or "", []
+    for schema in warehouse.list_schemas(database):
+        if not schema.lower().startswith(beginning.lower()):
+            continue
+        told: dict[str, Any] = {"database": database, "schema": schema, "mark": None, "trouble": ""}
+        try:
+            mark = warehouse.read_mark(database, schema)
+            if mark is not None:
+                told["mark"] = asdict(mark)
+                told["relations"], told["bytes"] = warehouse.size(database, schema)
+        except DbtFailed as error:
+            told["trouble"] = str(error)
+        found.append(told)
+    return found
+
+
+def drop_leftover(warehouse: Warehouse, database: str, schema: str, run: str, inside: list[str]) -> None:
+    """Drop a marked schema if it still is that run's; DbtFailed where it is not, or can't be dropped."""
+    mark = warehouse.read_mark(database, schema)
+    if mark is None or mark.run != run:
+        raise DbtFailed(f"schema {schema} has changed hands since it was listed, so it stays.", usage=False)
+    warehouse.drop(database, schema, inside)
+
+
+def _foreign(schema: str) -> str:
+    return (
+        f"schema {schema} exists and was not created by this tool (it carries no mark), so nothing was written. "
+        "Drop or rename it, or choose another name with --dbt-ci-schema or --dbt-ci-pr."
+    )
+
+
+def _another(schema: str, mark: Mark) -> str:
+    return (
+        f"schema {schema} belongs to another pull request ({mark.pr}), so nothing was written. "
+        "Choose another name with --dbt-ci-schema or --dbt-ci-pr."
+    )
+
+
+def _newer(schema: str, mark: Mark) -> str:
+    return (
+        f"schema {schema} was taken over by a newer run of pull request {mark.pr} (started {mark.started}). "
+        "That run's result counts; this one neither builds in it nor drops it."
+    )
+
+
+def _vanished(schema: str) -> str:
+    return (
+        f"schema {schema} is gone although this run did not drop it: a newer run of the pull request, a sweep or a "
+        "person did, maybe while this run was building. Run it again."
+    )

@@ -1,0 +1,1 @@
+"""A run from plan to results: the build, its queries, and the workers that ask for both."""

@@ -1,0 +1,1 @@
+"""The repository: merge base, changes, checkouts aside, the remote."""

@@ -1,0 +1,182 @@
+"""Say what a branch changed, and write the files that it started from."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.git import remote as git_release
+from pytest_dbtci.git.checkout import check_out
+from pytest_dbtci.git.diff import Change, changed_files
+from pytest_dbtci.git.merge_base import Wanted, default_branch, find_base, parents_of, remote, same
+from pytest_dbtci.git.process import Git, GitError
+
+__all__ = ["Change", "Comparison", "Repository"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Hold what was compared, and every path that differs, sorted.
+
+    `base` and `head` are full shas; `base_ref` is what the user would call the base ("origin/master");
+    `how` says how it was found. The work tree counts as it is on the disk: commits, staged and unstaged
+    changes, and untracked files that aren't ignored.
+    """
+
+    base: str
+    base_ref: str
+    head: str
+    how: str
+    changes: tuple[Change, ...]
+
+
+class Repository:
+    """Ask one git repository; nothing here changes HEAD, the index or the work tree."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._git = Git(root)
+
+    @classmethod
+    def find(cls, path: Path) -> Repository:
+        """Return the repository whose work tree holds the directory `path`; UsageError if there is none.
+
+        Its root is resolved: symbolic links on the way to it are gone, so resolve a path before relating it.
+        """
+        try:
+            return cls(Path(Git(path)("rev-parse", "--show-toplevel")))
+        except GitError as error:
+            raise _unusable(path, error) from error
+
+    def head(self) -> str:
+        """Return the full sha of HEAD; UsageError when there is no commit yet."""
+        if commit := self._git.ask("rev-parse", "--quiet", "--verify", "HEAD^{commit}"):
+            return commit
+        raise UsageError(
+            f"{self.root} has no commit yet, so there is nothing to compare with. Commit the project as it "
+            "is (`git add -A`, then `git commit`); what you change from then on is validated."
+        )
+
+    def branch(self) -> str | None:
+        """Return the short name of the branch that is checked out, None when HEAD is detached."""
+        ref = self._git.ask("symbolic-ref", "--quiet", "HEAD")
+        return ref.removeprefix("refs/heads/") if ref else None
+
+    def default_branch(self) -> str | None:
+        """Return the short name of the remote's default branch, else master, else main, else None."""
+        return default_branch(self._git)
+
+    def user(self) -> str:
+        """Return git's user.name, else the local part of user.email, else the system's user, else "user"."""
+        name = self._git.ask("config", "--get", "user.name") or ""
+        email = self._git.ask("config", "--get", "user.email") or ""
+        if known := name.strip() or email.partition("@")[0].strip():
+            return known
+        try:
+            return getpass.getuser()
+        except (OSError, KeyError, ImportError):  # a container whose uid has no name, by version of Python
+            return "user"
+
+    def holds(self, commit: str) -> bool:
+        """Say whether HEAD is that commit (its sha may be shortened), was merged from it, or descends from it."""
+        head = self.head()
+        if any(same(known, commit) for known in (head, *parents_of(self._git, head))):
+            return True
+        try:
+            return self._git.ask("merge-base", "--is-ancestor", commit, head) is not None
+        except GitError:
+            return False  # this clone doesn't know the commit, so HEAD, with all its parents, isn't made of it
+
+    def compare(
+        self,
+        *,
+        base: str | None,
+        target: str | None,
+        provider_base: str | None,
+        provider_head: str | None,
+        remedy: str = "run `git fetch --unshallow`",
+    ) -> Comparison:
+        """Compare the work tree with the commit that the branch started from.
+
+        `base` is the user's word (branch, tag, commit; compared at its merge base with HEAD), the others are
+        the CI system's: the pull request's target branch by its short name, its base commit, its head commit.
+        `remedy` says how to get a clone with its whole history.
+        UsageError when the base is unknown, unrelated, or cut off by a shallow clone that can't be deepened.
+        """
+        head = self.head()
+        wanted = Wanted(
+            base=base, target=target, provider_base=provider_base, provider_head=provider_head, remedy=remedy
+        )
+        found = find_base(self._git, head, wanted)
+        changes = tuple(sorted(changed_files(self._git, found.commit), key=lambda change: change.path))
+        return Comparison(base=found.commit, base_ref=found.ref, head=head, how=found.how, changes=changes)
+
+    def checkout(self, commit: str, into: Path, paths: Sequence[str] = ()) -> tuple[str, ...]:
+        """Write the files of `commit`, or only those under `paths`, into a directory of its own.
+
+        `into` mirrors the repository's layout. Line endings and filters (LFS) apply as in any checkout;
+        a path that the commit lacks is left out. Returns the submodules left empty, as they aren't here;
+        UsageError when one of `paths` lies in such a submodule.
+        """
+        git_dir = Path(self._git("rev-parse", "--absolute-git-dir"))
+        return check_out(self._git, git_dir, commit, into.resolve(), paths)
+
+    def tree(self, commit: str, path: str = "") -> str | None:
+        """Return the object id of a directory (or file) as `commit` has it, None when it has none there."""
+        root = self._git("rev-parse", "--verify", f"{commit}^{{tree}}")
+        if path in ("", "."):
+            return root
+        listed = self._git("--literal-pathspecs", "ls-tree", "-z", "--full-tree", root, "--", path.rstrip("/"))
+        return listed.split("\t")[0].split(" ")[2] if listed else None
+
+    def remote_tip(self, branch: str) -> str | None:
+        """Return the sha of a branch at the remote, asked just now; None without remote or such a branch.
+
+        DbtCiError when the remote can't be reached.
+        """
+        if not (where := remote(self._git)):
+            return None
+        try:
+            listed = self._git.network("ls-remote", where, f"refs/heads/{branch}")
+        except GitError as error:
+            raise DbtCiError(
+                f"The remote {where} can't be asked for the branch {branch}:\n{error.stderr}\n"
+                "Check the network and this job's credentials (Azure Pipelines: `persistCredentials: true`)."
+            ) from error
+        return listed.split("\t")[0] or None
+
+    def contains(self, branch: str, commit: str) -> bool:
+        """Say whether a branch of the remote, fetched just now, holds the commit; see `git_release.contains`."""
+        return git_release.contains(self._git, remote(self._git) or "", branch, commit)
+
+    def files(self, commit: str) -> frozenset[str]:
+        """Give every path of the commit; see `git_release.files`."""
+        return git_release.files(self._git, commit)
+
+    def is_clean(self) -> bool:
+        """Say whether the work tree is HEAD's: nothing changed, staged, conflicting or untracked."""
+        return not self._git("status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=none")
+
+
+def _unusable(path: Path, error: GitError) -> UsageError:
+    if not path.is_dir():
+        return UsageError(f"{path} is not a directory. Run pytest in the dbt project, or set --dbt-ci-project-dir.")
+    if "dubious ownership" in error.stderr:
+        return UsageError(
+            f"git doesn't read the repository of {path}: it belongs to another user, as is usual in a "
+            f"container. Tell git to trust it, as it says itself:\n{error.stderr}"
+        )
+    if "must be run in a work tree" in error.stderr:
+        return UsageError(
+            f"{path} is in a bare repository or in a .git directory: there are no files to validate. "
+            "Run pytest in a clone of it."
+        )
+    if "not a git repository" in error.stderr:
+        return UsageError(
+            f"{path} is in no git repository, so there is nothing to compare with. Run pytest in a clone of "
+            "the project, or make a repository of it: `git init`, `git add -A`, `git commit`."
+        )
+    return UsageError(str(error))

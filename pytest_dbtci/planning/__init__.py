@@ -1,0 +1,1 @@
+"""The plan of a run: the base and the head, parsed and compared."""

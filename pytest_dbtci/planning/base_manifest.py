@@ -1,0 +1,267 @@
+"""The merge base, parsed: checked out aside, and kept in pytest's cache by all that its parse depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest_dbtci
+from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.git.repository import Repository
+from pytest_dbtci.manifest import Manifest
+from pytest_dbtci.project.profile import Profile
+from pytest_dbtci.project.project import Project
+
+_DEFAULT_USED = "DBT_DEFAULT_PLACEHOLDER"
+"""What dbt records for a variable that is not set and whose default was used (DEFAULT_ENV_PLACEHOLDER)."""
+
+_PARSE_FLAGS = ("DBT_STATIC_PARSER", "DBT_STORE_FAILURES", "DBT_MAXIMUM_SEED_SIZE_MIB", "DBT_USE_EXPERIMENTAL_PARSER")
+"""dbt's own variables that change what a parse gives."""
+
+_FILES = ("manifest.json", "partial_parse.msgpack", "view.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsedBase:
+    """A parsed base: the folder of its manifest.json and partial_parse.msgpack, and what planning needs of it."""
+
+    folder: Path
+    manifest: Manifest
+    cached: bool
+
+
+class Base:
+    """Parse the merge base for a target, or find it parsed.
+
+    `cache` is None where nothing may be kept; `work` is the run's own temporary folder. In the cache a parse has
+    a folder of its own, `base-KEY-RANDOM`: it counts once `complete.json` is in it, and no run changes another's.
+    """
+
+    def __init__(
+        self,
+        *,
+        repository: Repository,
+        commit: str,
+        project: Project,
+        host: Host,
+        cache: Path | None,
+        work: Path,
+        environ: Mapping[str, str],
+    ) -> None:
+        self._repository = repository
+        self._commit = commit
+        self._project = project
+        self._host = host
+        self._cache = cache
+        self._work = work
+        self._environ = environ
+        self._tree: Path | None = None
+        self._parsed: Path | None = None
+        self._trees: list[str] = []
+
+    def exists(self) -> bool:
+        """Tell whether the base has this dbt project at all."""
+        inside = "" if self._project.inside == "." else self._project.inside
+        path = f"{inside}/dbt_project.yml" if inside else "dbt_project.yml"
+        return self._repository.tree(self._commit, path) is not None
+
+    def parse(self, tree: str, profile: Profile, target: str, invocation: Mapping[str, Any]) -> ParsedBase:
+        """Give the base parsed for `target`, from the cache where it can be trusted.
+
+        `tree` names it in the host; `invocation` is what the head is parsed with, and only folders differ.
+        Raises UsageError when the base can't be parsed.
+        """
+        key = self._key(profile, target, invocation)
+        for kept in sorted(self._cache.glob(f"base-{key}-*")) if self._cache else ():
+            if (view := self._believable(kept)) is not None:
+                os.utime(kept)
+                return ParsedBase(folder=kept, manifest=Manifest.from_dict(view), cached=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"base-{key}-", dir=self._cache or self._work))
+        manifest = self._resolve_into(folder, invocation) or self._parse_into(folder, tree, invocation)
+        self._parsed = self._parsed or folder
+        if self._cache is not None:
+            _forget_old(self._cache)
+        return ParsedBase(folder=folder, manifest=manifest, cached=False)
+
+    def forget(self) -> None:
+        """Let the host forget what was parsed: all that is needed of it lies in the folders."""
+        if self._trees:
+            self._host.ask("forget", trees=self._trees)
+            self._trees, self._parsed = [], None
+
+    def _parse_into(self, folder: Path, tree: str, invocation: Mapping[str, Any]) -> Manifest:
+        project_dir = self._checkout()
+        self._trees.append(tree)
+        try:
+            view = self._host.ask(
+                "parse",
+                tree=tree,
+                invocation={**invocation, "project_dir": str(project_dir), "target_path": str(folder)},
+                view=str(folder / "view.json"),
+                packages_dir=self._project.packages_dir,
+                write=True,
+            )
+        except UsageError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise UsageError(
+                f"the base ({self._commit[:10]}), which the branch is compared with, does not parse: {error}\n"
+                "Mend it on the target branch, or compare with another commit: --dbt-ci-base COMMIT."
+            ) from None
+        self._complete(folder)
+        return Manifest.from_dict(view)
+
+    def _resolve_into(self, folder: Path, invocation: Mapping[str, Any]) -> Manifest | None:
+        """Take the names of another target from the parse that the host just made, where that is sound."""
+        if self._parsed is None:
+            return None
+        project_dir = self._checkout()
+        target_path = str(self._work / "resolve")
+        view = self._host.ask(
+            "resolve",
+            tree="base",
+            invocation={**invocation, "project_dir": str(project_dir), "target_path": target_path},
+            parsed=str(self._parsed),
+            into=str(folder),
+        )
+        if view is None:
+            return None
+        self._complete(folder)
+        return Manifest.from_dict(view)
+
+    def _complete(self, folder: Path) -> None:
+        """Say what the folder holds and what it depends on; only then is it read by later runs."""
+        for other in folder.iterdir():
+            if other.name not in _FILES:
+                shutil.rmtree(other) if other.is_dir() else other.unlink()
+        project_dir = self._checkout()
+        used = _env_vars_of(project_dir, self._project.packages_dir)
+        complete = {
+            "files": {path.name: _digest(path) for path in folder.iterdir()},
+            "environment": {name: self._environ.get(name) for name in sorted(used)},
+        }
+        # Written aside and moved, so that another run sees all of it or nothing.
+        (folder / "complete.new").write_text(json.dumps(complete), encoding="utf-8")
+        (folder / "complete.new").replace(folder / "complete.json")
+
+    def _checkout(self) -> Path:
+        """Check the base out aside, once, with the packages it needs."""
+        if self._tree is None:
+            tree = self._work / "base"
+            self._repository.checkout(self._commit, tree)
+            self._tree = tree / self._project.inside
+            self._link_packages(self._tree)
+        return self._tree
+
+    def _link_packages(self, base: Path) -> None:
+        """Give the base the packages it names: the head's where both name the same, else its own by `dbt deps`."""
+        if not any((base / n).is_file() for n in ("packages.yml", "dependencies.yml")):
+            return
+        head = self._project.directory
+        if any(_text(base / n) != _text(head / n) for n in ("packages.yml", "dependencies.yml", "package-lock.yml")):
+            self._install(base)
+            return
+        installed = head / self._project.packages_dir
+        for package in sorted(installed.iterdir()) if installed.is_dir() else ():
+            link = base / self._project.packages_dir / package.name
+            if link.exists():
+                continue  # committed with the base
+            local = self._project.local_packages.get(package.name)
+            place = self._work / "base" / local if local else package
+            link.parent.mkdir(exist_ok=True, parents=True)
+            link.symlink_to(place.resolve(), target_is_directory=True)
+
+    def _install(self, base: Path) -> None:
+        try:
+            self._host.ask("deps", project_dir=str(base))
+        except DbtCiError as error:
+            raise UsageError(
+                f"the base ({self._commit[:10]}) names other packages than the branch does, and they can't be "
+                f"installed beside it: {error}\nLet this machine reach the packages' places, or compare with a "
+                "commit that has the same package-lock.yml: --dbt-ci-base COMMIT."
+            ) from None
+
+    def _key(self, profile: Profile, target: str, invocation: Mapping[str, Any]) -> str:
+        """Digest everything that the parse of the base depends on, as far as it is known beforehand."""
+        # The profile as it is written for this parse: a schema that is replaced does not count, nor its variables.
+        output = _text(Path(invocation["profiles_dir"]) / "profiles.yml") or ""
+        paths = (self._project.inside, *sorted(self._project.local_packages.values()))
+        installed = (self._project.directory / self._project.packages_dir).glob("*/dbt_project.yml")
+        own = self._project.local_packages
+        parts = {
+            "made by": _own_code(),
+            "trees": [self._repository.tree(self._commit, "" if p == "." else p) for p in paths],
+            "packages": {p.parent.name: _digest(p) for p in sorted(installed) if p.parent.name not in own},
+            # `dbt_core-1.11.0.dist-info`: reading the names alone takes no time.
+            "dbt": sorted(p.name for folder in sys.path for p in Path(folder).glob("dbt*-info")),
+            "profile": [profile.name, target, output],
+            "environment": {n: self._environ.get(n) for n in sorted({*_env_vars(output), *_PARSE_FLAGS})},
+            "vars": invocation.get("vars"),
+            "project": self._project.inside,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+
+    def _believable(self, kept: Path) -> dict[str, Any] | None:
+        """Give the kept view if every file is whole and the environment that dbt used is the same."""
+        try:
+            complete = json.loads((kept / "complete.json").read_text(encoding="utf-8"))
+            if any(digest != _digest(kept / name) for name, digest in complete["files"].items()):
+                return None
+            view: dict[str, Any] = json.loads((kept / "view.json").read_text(encoding="utf-8"))
+            if any(self._environ.get(name) != value for name, value in complete["environment"].items()):
+                return None
+            return view if all(self._is_same(*used) for used in view["env_vars"].items()) else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def _is_same(self, name: str, recorded: str) -> bool:
+        """Compare a variable with what dbt recorded: its value, or a mark where the default was used."""
+        return self._environ.get(name) == (None if recorded == _DEFAULT_USED else recorded)
+
+
+def _forget_old(cache: Path, keep: int = 8, seconds: float = 24 * 3600.0) -> None:
+    """Drop all but the bases used last, and what a run that died left; never what may still be in use."""
+    folders = {p: p.stat().st_mtime for p in cache.glob("base-*") if p.is_dir()}
+    whole = sorted((p for p in folders if (p / "complete.json").is_file()), key=folders.__getitem__, reverse=True)
+    for old in (*whole[keep:], *(folders.keys() - whole)):
+        age = time.time() - folders[old]
+        if age > (seconds if old not in whole else 3600.0):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _env_vars_of(project_dir: Path, packages_dir: str) -> set[str]:
+    """Name the environment variables in project files, which dbt reads before it records what it uses."""
+    folders = (project_dir, *(project_dir / packages_dir).glob("*"))
+    names = ("dbt_project.yml", "packages.yml", "dependencies.yml", "selectors.yml")
+    return {v for f in folders for n in names for v in _env_vars(_text(f / n) or "")}
+
+
+def _own_code() -> str:
+    """Digest this package's version and code: a parse that other code made is not read."""
+    package = Path(pytest_dbtci.__file__).parent
+    digest = hashlib.sha256(pytest_dbtci.__version__.encode())
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def _env_vars(text: str) -> set[str]:
+    return set(re.findall(r"env_var\(\s*['\"\\]+([A-Za-z0-9_]+)", text))

@@ -1,0 +1,96 @@
+"""The two trees that are compared: the base, parsed or given as a manifest, and the head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.errors import UsageError
+from pytest_dbtci.git.repository import Change, Repository
+from pytest_dbtci.manifest import Manifest
+from pytest_dbtci.planning.base_manifest import Base, ParsedBase
+from pytest_dbtci.project.profile import Profile
+from pytest_dbtci.project.project import Project
+from pytest_dbtci.selection.macro_reach import Macros
+
+SETTINGS_FILES = ("dbt_project.yml", "profiles.yml")
+"""Files whose texts are compared besides what dbt makes of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trees:
+    """Parse with `invocation` in the host; `tell` says what was done."""
+
+    host: Host
+    project: Project
+    profile: Profile
+    invocation: Mapping[str, Any]
+    tell: Callable[[str], None]
+
+    def parse_base(self, base: Base) -> ParsedBase | None:
+        """Parse the base, or find it parsed; None where it has no such project."""
+        if not base.exists():
+            return None
+        try:
+            found = base.parse("base", self.profile, self.profile.target, self.invocation)
+        except UsageError:
+            # A fault of the profile or the environment shows in both trees: then it is not the base's.
+            self._parse()
+            raise
+        self.tell("base: cached" if found.cached else "base: parsed")
+        return found
+
+    def read_state(self, folder: Path) -> ParsedBase:
+        """Read the manifest that another run of dbt wrote; UsageError where there is none or it is unreadable."""
+        folder = folder.parent if folder.name == "manifest.json" else folder
+        if not (folder / "manifest.json").is_file():
+            raise UsageError(f"--dbt-ci-state: there is no manifest.json in {folder}. Name the folder that holds it.")
+        try:
+            view = self.host.ask("read", folder=str(folder))
+        except UsageError as error:
+            raise UsageError(f"--dbt-ci-state: {error}\nWrite it anew with this dbt: `dbt parse`.") from None
+        return ParsedBase(folder=folder, manifest=Manifest.from_dict(view), cached=False)
+
+    def parse_head(self, before: ParsedBase | None) -> Manifest:
+        """Parse the head, as far as possible from the base's own parse."""
+        partial = before.folder / "partial_parse.msgpack" if before else None
+        if before is None or partial is None or not partial.is_file():
+            return self._parse()
+        head = self._parse(str(partial))
+        if head.parsed == "partly" and Macros(before.manifest, head).calls_may_resolve_anew():
+            # dbt does not look again at what unchanged files call.
+            head = self._parse()
+        self.tell("head: parsed from the base's" if head.parsed == "partly" else "head: parsed as a whole")
+        return head
+
+    def _parse(self, partial_parse: str = "") -> Manifest:
+        try:
+            parsed = self.host.ask(
+                "parse",
+                tree="head",
+                invocation=self.invocation,
+                partial_parse=partial_parse,
+                packages_dir=self.project.packages_dir,
+                write=False,
+            )
+        except UsageError as error:
+            raise UsageError(f"dbt can't parse the project in {self.invocation['project_dir']}.\n{error}") from None
+        return Manifest.from_dict(parsed)
+
+
+def settings_texts(
+    repository: Repository, commit: str, changes: Iterable[Change], work: Path
+) -> dict[str, tuple[str | None, str | None]]:
+    """Read the changed settings files as they were and as they are; None for one that is not there."""
+    paths = [p for c in changes for p in (c.path, c.old_path) if p and p.rsplit("/", 1)[-1] in SETTINGS_FILES]
+    if not paths:
+        return {}
+    repository.checkout(commit, work / "settings", [p for p in paths if repository.tree(commit, p)])
+    return {p: (_text(work / "settings" / p), _text(repository.root / p)) for p in paths}
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None

@@ -1,0 +1,1 @@
+"""The user's dbt project and profile, read without dbt."""

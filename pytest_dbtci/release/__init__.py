@@ -1,0 +1,1 @@
+"""The release of the default branch: its checks, its plan, its documentation."""

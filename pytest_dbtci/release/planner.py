@@ -1,0 +1,128 @@
+"""Plan a release: the whole project on one target, in its own schemas, and the rehearsal that may come first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_dbtci.ci import detect as ci
+from pytest_dbtci.git.repository import Repository
+from pytest_dbtci.manifest import BUILDABLE, Manifest
+from pytest_dbtci.plan import Plan, Reason
+from pytest_dbtci.planning.planner import Planner
+from pytest_dbtci.project.profile import Profile, read_profile
+from pytest_dbtci.project.project import Project, find_project, read_project
+from pytest_dbtci.release.checks import Origin, check_clean, check_options, check_origin, check_sources
+from pytest_dbtci.release.docs_folder import check_place
+from pytest_dbtci.results import Result
+from pytest_dbtci.schemas.names import check_isolation, schema_name
+from pytest_dbtci.selection import nodes as selection
+
+
+@dataclass(kw_only=True)
+class ReleasePlanner(Planner):
+    """Make the plan of a release.
+
+    After `make`, `rehearsal` is what dbt is called with for the rehearsal (empty without one), and `written` the
+    folder in which dbt has put manifest.json.
+    """
+
+    rehearsal: dict[str, Any] = field(default_factory=dict)
+    written: Path = Path()
+
+    def make(self) -> Plan:
+        """Make the plan; UsageError with the reason where this commit may not be released there."""
+        settings = self.settings
+        check_options(settings)
+        directory = find_project(settings.project_dir, settings.rootdir, settings.invocation_dir)
+        repository = Repository.find(directory)
+        project = read_project(directory, repository.root.resolve())
+        build = ci.detect(settings.environ)
+        profile = read_profile(
+            directory,
+            settings.environ,
+            profiles_dir=settings.profiles_dir and str(settings.invocation_dir / settings.profiles_dir),
+            profile=settings.profile,
+            target=settings.release,
+        )
+        if settings.docs:
+            check_place(settings.invocation_dir / settings.docs)
+        with self._step("git"):
+            origin = check_origin(repository, build, behind=settings.release_behind)
+            check_clean(repository, project, origin.commit)
+        common = Plan(
+            mode="release",
+            project=project.name,
+            project_dir=str(directory),
+            profile=profile.name,
+            target=profile.target,
+            adapter=profile.adapter,
+            provider=build.provider,
+            url=build.url,
+            base_ref=origin.branch,
+            how=origin.how,
+            head=origin.commit,
+        )
+        return self._plan_all(common, repository, project, profile, origin)
+
+    def _plan_all(self, plan: Plan, repository: Repository, project: Project, profile: Profile, origin: Origin) -> Plan:
+        host = self.host = self.start_host(project.directory, "", profile)
+        self.written = self.workspace.work / "head"
+        self.invocation = self._invocation(project, profile, "run", None)
+        with self._step("head parse"):
+            self.tell("parsing the project")
+            parsing = {**self.invocation, "target_path": str(self.written)}
+            self.head = head = Manifest.from_dict(host.ask("parse", tree="head", invocation=parsing, write=True))
+        check_sources(repository, project, head, origin.commit)
+        released = Reason(kind="released", text="released")
+        reasons = {u: released for u, n in head.nodes.items() if n.resource_type in BUILDABLE}
+        nodes = selection.plan_nodes(reasons, head, project.packages_dir)
+        plan = replace(plan, schema=host.ask("schema", tree="head"), total=len(nodes))
+        if not nodes:
+            return replace(plan, mode="nothing", status="this project has nothing that dbt could build")
+        if self.settings.rehearse:
+            plan = self._plan_rehearsal(plan, project, profile)
+        return replace(plan, nodes=selection.with_hooks(nodes, head, project.packages_dir))
+
+    def _plan_rehearsal(self, plan: Plan, project: Project, profile: Profile) -> Plan:
+        """Move a copy of the project into schemas of its own, which are marked and dropped as a pull request's."""
+        assert self.host is not None
+        name = f"rehearsal_{re.sub('[^a-z0-9]+', '_', plan.target.lower())}_{plan.head[:8]}"
+        schema = schema_name(self.settings.schema, name, profile.adapter)
+        target = {"target_path": self.invocation["target_path"]}
+        self.rehearsal = self._invocation(project, profile, "rehearsal", schema) | target
+        view = self.host.ask("copy_into", tree="head", copy="rehearsal", own=plan.schema, schema=schema)
+        copied = Manifest.from_dict(view)
+        database = self.host.ask("connect", tree="rehearsal", invocation=self.rehearsal)
+        check_isolation(copied, copied.nodes.values(), schema, database)
+        schemas = {(n.database, n.schema) for n in copied.nodes.values() if n.writes} | {(database, schema)}
+        return replace(plan, pr=name, rehearsal=schema, schemas=tuple(sorted(schemas)))
+
+
+def held_back(plan: Plan, rehearsed: Mapping[str, Result], wanted: Iterable[str]) -> Iterator[Result]:
+    """Give the results of a release that is not to be, because its rehearsal failed; none if it was green.
+
+    What went wrong or was skipped in the rehearsal stands for itself; what was fine there was not released.
+    """
+    wanted = frozenset(wanted)
+    items = [n for n in plan.items if n.unique_id in wanted or n.resource_type == "operation"]
+    lost = [n for n in items if n.unique_id not in rehearsed]
+    bad = [n for n in items if n.unique_id in rehearsed and rehearsed[n.unique_id].is_bad]
+    if not lost and not bad:
+        return
+    failed = [n.item for n in (*bad, *lost)]
+    why = f"not released: {', '.join(failed[:3])}{' and others' * (len(failed) > 3)} failed in the rehearsal"
+    for node in items:
+        result = rehearsed.get(node.unique_id)
+        if result is None:
+            message = "dbt ended the rehearsal without a result for it"
+            yield Result(unique_id=node.unique_id, status="no result", message=message, trouble=True)
+        elif result.is_bad:
+            yield replace(result, message=f"{result.message}\n\nThis was the rehearsal: nothing was released.")
+        elif result.outcome == "skipped":
+            yield replace(result, message=result.message or why)
+        else:
+            yield Result(unique_id=node.unique_id, status="skipped", message=why)

@@ -1,0 +1,278 @@
+"""Write what a reviewer reads first: one Markdown page about a run, in the provider's own place."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+
+from pytest_dbtci.ci.detect import escape_azure
+from pytest_dbtci.ci.providers import Build
+from pytest_dbtci.errors import DbtCiError
+from pytest_dbtci.plan import Node, Plan
+from pytest_dbtci.reports.failures import describe, headline, kind_of, own_words, skip_reason
+from pytest_dbtci.reports.lineage import SYMBOLS, WORST, Lineage
+from pytest_dbtci.reports.markdown import block, code, details, grid, prose
+from pytest_dbtci.results import Outcome, Result
+
+SUMMARY_LIMIT = 1024 * 1024
+"""Bytes of a step's summary on GitHub; the other providers say nothing or allow more."""
+
+COMMENT_LIMITS = {"github": 65_000, "azure": 149_000, "gitlab": 999_000}
+"""Bytes of a comment, a little under what the provider takes."""
+
+_DRAWS_MERMAID = ("github", "gitlab", "local")
+_IN_FULL = 20  # failures
+_MANY = 50  # rows of a table, lines of a list
+_SLOWEST = 5
+
+
+def markdown(
+    plan: Plan,
+    results: Mapping[str, Result],
+    build: Build,
+    seconds: float | None = None,
+    *,
+    red: bool = False,
+    arguments: Sequence[str] = (),
+    limit: int = SUMMARY_LIMIT,
+) -> str:
+    """Give the page; what matters most stands first, so that a cut at `limit` bytes costs the least.
+
+    `red` tells that something besides dbt's nodes failed. `seconds` is the wall time of the run, `arguments`
+    what else the command that reproduces it needs. Text from dbt, the warehouse and the repository can neither
+    break the page nor notify anybody.
+    """
+    lineage = Lineage(plan, results)
+    sections = [_head(plan, results, build, seconds, red=red), *_notes(plan)]
+    if plan.nodes:
+        sections += [
+            *_failures(plan, results),
+            *_changes(plan),
+            *_picture(lineage, build),
+            *_built(lineage, results),
+            *_others(plan, results),
+            *_slowest(plan, results),
+            *([] if plan.mode == "release" else [_reproduce(plan, build, arguments)]),
+        ]
+    else:
+        sections += _changes(plan)
+    return _fitted(sections, limit)
+
+
+def place(build: Build, environ: Mapping[str, str]) -> Path | None:
+    """Give the file that the provider shows as a run's summary; None where it has none.
+
+    GitHub's is appended to. Azure's is a new one in the agent's temporary folder, and shown once the line
+    that `write` returns is printed.
+    """
+    if build.provider == "github" and environ.get("GITHUB_STEP_SUMMARY"):
+        return Path(environ["GITHUB_STEP_SUMMARY"])
+    if build.provider == "azure" and environ.get("AGENT_TEMPDIRECTORY"):
+        folder = Path(environ["AGENT_TEMPDIRECTORY"])
+        # The file's name is the attachment's, so a second run in the same job needs another.
+        names = (f"dbt-ci{f'-{i}' if i > 1 else ''}.md" for i in count(1))
+        return next(folder / name for name in names if not (folder / name).exists())
+    return None
+
+
+def room(build: Build, path: Path) -> int:
+    """Give the bytes that fit into the file: on GitHub the steps' limit counts what is there already."""
+    used = path.stat().st_size if build.provider == "github" and path.exists() else 0
+    return max(0, SUMMARY_LIMIT - used)
+
+
+def write(text: str, build: Build, path: Path) -> tuple[str, ...]:
+    """Write the page to the file and give the lines to print on stdout so that the provider shows it.
+
+    Raises DbtCiError where the file can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a" if build.provider == "github" else "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise DbtCiError(
+            f"The summary could not be written to {path}: {error.strerror or error}. "
+            "Give --dbt-ci-summary a file in a folder that this user may write to."
+        ) from error
+    if build.provider != "azure":
+        return ()
+    return (f"##vso[task.uploadsummary]{escape_azure(str(path.absolute()))}",)
+
+
+def counts(results: Mapping[str, Result]) -> str:
+    """Count the outcomes in words, the worst first: `1 failed, 2 skipped, 9 passed`."""
+    found = Counter(r.outcome for r in results.values())
+    nouns: dict[Outcome, str] = {"error": "error", "warned": "warning"}
+    return ", ".join(f"{found[o]} {nouns.get(o, o)}{'s' * (o in nouns and found[o] > 1)}" for o in WORST if found[o])
+
+
+def _head(plan: Plan, results: Mapping[str, Result], build: Build, seconds: float | None, *, red: bool) -> str:
+    bad = [r for r in results.values() if r.is_bad]
+    missing = [n for n in plan.items if n.unique_id not in results]
+    if not plan.nodes:
+        title = f"{SYMBOLS['failed' if red else 'skipped']} dbt: nothing was built"
+    elif bad or missing or red:
+        unknown = f", {len(missing)} without a result" if missing else ""
+        title = f"{SYMBOLS['failed']} dbt: {counts(results) or 'no result'}{unknown}"
+    else:
+        title = f"{SYMBOLS['passed']} dbt: {counts(results)}"
+    lines = [f"## {title}", " · ".join(_facts(plan, build, seconds))]
+    schemas = [code(f"{database}.{schema}" if database else schema) for database, schema in plan.schemas]
+    if schemas:
+        more = f" and {len(schemas) - _MANY} more" if len(schemas) > _MANY else ""
+        lines.append(f"Schemas: {', '.join(schemas[:_MANY])}{more}")
+    return "\n\n".join(lines)
+
+
+def _facts(plan: Plan, build: Build, seconds: float | None) -> Iterator[str]:
+    if plan.mode == "release":
+        yield f"release of {code(plan.base_ref)}"
+    if plan.project:
+        yield f"project {code(plan.project)}"
+    if build.pr:
+        link = f"[{build.pr}](<{build.url}>)" if re.fullmatch(r"https?://[^\s<>]+", build.url or "") else build.pr
+        yield f"pull request {link}" + (f" into {code(build.target_branch)}" if build.target_branch else "")
+    elif plan.pr and plan.mode != "release":
+        yield f"build {code(plan.pr)}"
+    if plan.base:
+        how = ", ".join(filter(None, (plan.base_ref, plan.how)))
+        yield f"base {_sha(plan.base)}" + (f" ({prose(how)})" if how else "")
+    if plan.head:
+        yield f"head {_sha(plan.head)}"
+    if plan.target:
+        yield f"target {code(plan.target)}" + (f" ({prose(plan.adapter)})" if plan.adapter else "")
+    if plan.defer_target:
+        yield f"unbuilt parents from {code(plan.defer_target)}"
+    if seconds is not None:
+        yield f"{seconds:.1f} s"
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    if plan.status:
+        yield prose(plan.status)
+    said = ([f"{SYMBOLS['warned']} {prose(plan.warning)}"] if plan.warning else []) + [prose(n) for n in plan.notes]
+    if said:
+        yield "\n".join(f"- {note}" for note in said)
+
+
+def _failures(plan: Plan, results: Mapping[str, Result]) -> Iterator[str]:
+    bad = [(n, r) for n in plan.nodes if (r := results.get(n.unique_id)) is not None and r.is_bad]
+    told = [
+        f"{SYMBOLS[r.outcome]} {code(n.label)}\n\n{block(describe(n, r, plan, results))}" for n, r in bad[:_IN_FULL]
+    ]
+    told += [
+        f"{SYMBOLS[r.outcome]} {code(r.unique_id)}\n\n{block(own_words(r, plan))}"
+        for r in results.values()
+        if r.is_bad and plan.node(r.unique_id) is None
+    ]
+    if len(bad) > _IN_FULL:
+        told.append("\n".join(f"- {code(headline(n, r))}" for n, r in bad[_IN_FULL : _IN_FULL + _MANY]))
+    if len(bad) > _IN_FULL + _MANY:
+        told.append(f"… and {len(bad) - _IN_FULL - _MANY} more failures.")
+    lost = [n for n in plan.items if n.unique_id not in results]
+    if lost:
+        told.append(f"{SYMBOLS['error']} Without a result: {_names(lost)}")
+    for i, section in enumerate(told):
+        yield section if i else f"### Failures\n\n{section}"
+
+
+def _changes(plan: Plan) -> Iterator[str]:
+    if not plan.changes:
+        return
+    effects = {
+        "selected": "",
+        "everything": "can affect every node",
+        "removed": "removed, and nothing needs it",
+        "none": "affects nothing in dbt",
+    }
+    by_file: dict[str, list[Node]] = {}
+    for node in plan.nodes:
+        for file in node.reason.files:
+            by_file.setdefault(file, []).append(node)
+    rows = []
+    for change in plan.changes[:_MANY]:
+        selects = _names(by_file.get(change.path, []))
+        effect = effects.get(change.effect, change.effect)
+        says = filter(None, (effect, prose(change.note), f"selects {selects}" if selects else ""))
+        rows.append((code(change.path), prose(change.status), "; ".join(says)))
+    more = f"\n\n… and {len(plan.changes) - _MANY} more files." if len(plan.changes) > _MANY else ""
+    yield f"### What changed\n\n{grid(('file', 'change', 'effect'), rows)}{more}"
+
+
+def _picture(lineage: Lineage, build: Build) -> Iterator[str]:
+    if len(lineage.nodes) > 1:
+        # Azure draws Mermaid in its wiki only; a tree reads well everywhere.
+        draws = build.provider in _DRAWS_MERMAID
+        picture = block(lineage.mermaid(), "mermaid") if draws else block(lineage.tree())
+        yield f"### Lineage\n\n{picture}"
+
+
+def _built(lineage: Lineage, results: Mapping[str, Result]) -> Iterator[str]:
+    nodes, left = lineage.drawn(_MANY)
+    rows = []
+    for node in nodes:
+        result = results.get(node.unique_id)
+        why = prose(node.reason.text) + "".join(f", {code(f)}" for f in node.reason.files[:1])
+        took = f"{result.seconds:.2f}" if result is not None and result.outcome != "skipped" else ""
+        name = f"{SYMBOLS[lineage.outcome(node)]} {code(node.item or node.name)}"
+        rows.append((name, why, lineage.tests(node), took))
+    if rows:
+        more = f"\n\n… and {left} more." if left else ""
+        header = ("node", "selected because", "tests", "seconds")
+        yield f"### Built, and why\n\n{grid(header, rows)}{more}"
+
+
+def _others(plan: Plan, results: Mapping[str, Result]) -> Iterator[str]:
+    """Fold away warnings and what was skipped."""
+    found = [(n, r) for n in plan.items if (r := results.get(n.unique_id)) is not None]
+    warned = [f"- {code(headline(n, r))}" for n, r in found if r.outcome == "warned"]
+    skipped = [
+        f"- {code(n.label)}: {prose(skip_reason(n, r, plan, results))}" for n, r in found if r.outcome == "skipped"
+    ]
+    for lines, noun in ((warned, "warning"), (skipped, "skipped")):
+        if lines:
+            shown = [*lines[:_MANY], *([f"- … and {len(lines) - _MANY} more"] if len(lines) > _MANY else [])]
+            plural = "s" * (noun == "warning" and len(lines) > 1)
+            yield details(f"{len(lines)} {noun}{plural}", "\n".join(shown))
+
+
+def _slowest(plan: Plan, results: Mapping[str, Result]) -> Iterator[str]:
+    timed = [(r.seconds, n) for n in plan.items if (r := results.get(n.unique_id)) is not None]
+    slow = sorted((t for t in timed if t[0] >= 0.01), key=lambda t: -t[0])[:_SLOWEST]
+    if len(timed) > _SLOWEST and slow:
+        rows = [(code(n.item or n.name), kind_of(n), f"{s:.2f}") for s, n in slow]
+        yield details("Slowest", grid(("node", "type", "seconds"), rows))
+
+
+def _reproduce(plan: Plan, build: Build, arguments: Sequence[str]) -> str:
+    base = f"origin/{build.target_branch}" if build.target_branch else plan.base_ref or plan.base
+    given = {"base": base, "target": plan.target, "defer-target": plan.defer_target}
+    options = [word for name, value in given.items() if value for word in (f"--dbt-ci-{name}", value)]
+    command = shlex.join(["pytest", "--dbt-ci", *options, *arguments])
+    return f"### The same on your machine\n\n{block(command, 'sh')}"
+
+
+def _names(nodes: list[Node]) -> str:
+    shown = [code(n.item or n.name) for n in nodes[:6]]
+    return ", ".join(shown) + (f" and {len(nodes) - 6} more" if len(nodes) > 6 else "")
+
+
+def _sha(sha: str) -> str:
+    return code(sha[:9] if re.fullmatch(r"[0-9a-f]{12,}", sha) else sha)
+
+
+def _fitted(sections: list[str], limit: int) -> str:
+    """Leave out the sections that don't fit into `limit` bytes, and say so."""
+    note = "… cut to the size that fits here: the rest is in the log and in the JUnit file."
+    left, kept = limit - len(note.encode()) - 3, list[str]()
+    for section in sections:
+        size = len(section.encode()) + 2
+        if size <= left:
+            left -= size
+            kept.append(section)
+    return "\n\n".join(kept if len(kept) == len(sections) else [*kept, note]) + "\n"

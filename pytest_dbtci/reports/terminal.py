@@ -1,0 +1,89 @@
+"""The lines that pytest's terminal shows before and after the items."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from pytest_dbtci.plan import Node, Plan
+from pytest_dbtci.reports.table import cut
+from pytest_dbtci.results import Teardown
+
+
+def header_lines(plan: Plan, verbosity: int = 0) -> list[str]:
+    """Say in two lines what is compared and what will be built where."""
+    if not plan.nodes:
+        return [f"dbt-ci: {plan.status}"]
+    if plan.mode == "release":
+        return _release_lines(plan)
+    compared = f"base {plan.base_ref} @ {plan.base[:7]} ({plan.how})"
+    lines = [f"dbt-ci: PR {plan.pr} → schema {plan.schema} (target {plan.target}) · {compared}"]
+    kinds = Counter(_kind(n.resource_type, n.reason.kind) for n in plan.items)
+    counts = ", ".join(f"{kinds[k]} {k}" for k in ("modified", "downstream", "ancestors") if kinds[k])
+    tests = kinds["tests"]
+    changed = len(plan.changes)
+    untouched = plan.total - sum(kinds[k] for k in ("modified", "downstream", "ancestors", "tests"))
+    where = f"deferred to {plan.defer_target}" if plan.defer_target else "not needed"
+    built = f"{counts or 'no nodes'}, {tests} test{'s' * (tests != 1)}"
+    lines.append(
+        f"dbt-ci: {changed} file{'s' * (changed != 1)} changed → {built}"
+        f" · {untouched} of {plan.total} nodes untouched ({where})"
+    )
+    lines += [f"dbt-ci: {note}" for note in plan.notes]
+    if verbosity > 0:
+        lines += [f"dbt-ci: {c.status} {c.path}: {c.effect}{f' ({c.note})' if c.note else ''}" for c in plan.changes]
+    return lines
+
+
+def _release_lines(plan: Plan) -> list[str]:
+    where = f"target {plan.target}, schema {plan.schema}"
+    lines = [f"dbt-ci: release of {plan.base_ref} @ {plan.head[:7]} ({plan.how}) → {where}"]
+    tests = sum(n.resource_type in ("test", "unit_test") for n in plan.items)
+    first = f" · rehearsed first in {plan.rehearsal}" if plan.rehearsal else ""
+    lines.append(f"dbt-ci: the whole project: {plan.total - tests} nodes, {tests} tests{first}")
+    return lines + [f"dbt-ci: {note}" for note in plan.notes]
+
+
+def passed(why: str, room: int | None) -> str:
+    """Give the word for an item that passed, with the reason why it ran, cut to what a terminal's row has room for.
+
+    So pytest does with the reason of a skip. `room` is what the rest of the row leaves; None is no end of room.
+    """
+    left = len(why) if room is None else room - len("PASSED ()")
+    return f"PASSED ({cut(why, left)})" if left >= min(8, len(why)) else "PASSED"
+
+
+def summary_lines(plan: Plan, teardown: Teardown) -> list[str]:
+    """Say what became of the schemas."""
+    lines = []
+    if teardown.dropped:
+        lines.append(f"dbt-ci: dropped {', '.join(teardown.dropped)}")
+    if teardown.kept:
+        lines.append(f"dbt-ci: kept {', '.join(teardown.kept)}")
+    if teardown.trouble:
+        lines.append(f"dbt-ci: {teardown.trouble}")
+    return lines
+
+
+def unasked_line(plan: Plan, built: frozenset[str]) -> str:
+    """Say that no dbt item was among what pytest was asked to run, and what was built all the same."""
+    count = sum(n.unique_id in built for n in plan.items)
+    if not count:
+        return f"dbt-ci: no dbt item was asked for: none of the {len(plan.items)} planned nodes, so nothing was built"
+    return f"dbt-ci: no dbt item was asked for: {count} nodes were built for Python tests"
+
+
+def ignored_line(nodes: Sequence[Node]) -> str:
+    """Say which planned nodes `--ignore` or `--ignore-glob` leaves out."""
+    more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+    return f"dbt-ci: not collected, because of --ignore: {nodes[0].label}{more}"
+
+
+def _kind(resource_type: str, reason: str) -> str:
+    if resource_type in ("test", "unit_test"):
+        return "tests"
+    if resource_type == "operation":
+        return "hooks"
+    return {"modified": "modified", "new": "modified", "affected": "modified", "ancestor": "ancestors"}.get(
+        reason, "downstream"
+    )

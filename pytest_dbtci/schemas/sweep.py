@@ -1,0 +1,183 @@
+"""The sweep: find the marked schemas that runs left behind, decide which may go, and drop them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
+from pytest_dbtci.errors import UsageError
+from pytest_dbtci.project.profile import Profile, project_file, read_profile
+from pytest_dbtci.schemas.names import PLACEHOLDER, is_inside, schema_name
+from pytest_dbtci.settings import Settings
+
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leftover:
+    """A schema whose name fits the template.
+
+    `pr`, `run` and `age` come from its mark; an empty `pr` says that it carries none, and so is not ours. `age` is
+    None where the mark's time can't be read. `relations` leaves the mark out; `size` is in bytes, None where the
+    warehouse does not tell. `trouble` says why nothing is known.
+    """
+
+    database: str
+    schema: str
+    pr: str = ""
+    run: str = ""
+    age: timedelta | None = None
+    relations: int = 0
+    size: int | None = None
+    trouble: str = ""
+
+    def __str__(self) -> str:
+        if not self.pr:
+            return "carries no mark, so it is not ours"
+        old = "of unknown age" if self.age is None else f"{_amount(self.age)} old"
+        size = "" if self.size is None else f", {_bytes(self.size)}"
+        return f"of pull request {self.pr}, {old}, {self.relations} relation{'s' * (self.relations != 1)}{size}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Criteria:
+    """What may go: schemas at least `age` old, or those of `prs`; with both, those that meet both."""
+
+    age: timedelta | None = None
+    prs: tuple[str, ...] = ()
+
+    def reason_to_keep(self, leftover: Leftover) -> str:
+        """Say why the schema stays; empty when it may go."""
+        if not leftover.pr:
+            return "it carries no mark, so it is not ours"
+        if self.age is None and not self.prs:
+            return "it was only listed"
+        if self.prs and leftover.pr not in self.prs:
+            return f"pull request {leftover.pr} was not asked for"
+        if self.age is not None and leftover.age is None:
+            return "its age is unknown: name its pull request with --dbt-ci-sweep-pr to drop it"
+        if self.age is not None and leftover.age is not None and leftover.age < self.age:
+            return f"it is younger than {_amount(self.age)}"
+        return ""
+
+
+def read_criteria(settings: Settings) -> Criteria:
+    """Read what the options ask for; UsageError for a value that means nothing, or a drop without a limit."""
+    age = None
+    if settings.sweep_age:
+        match = re.fullmatch(r"(\d{1,6})([mhdw])", settings.sweep_age, re.ASCII)
+        if match is None:
+            raise UsageError(f"--dbt-ci-sweep-age {settings.sweep_age}: write a number and m, h, d or w, such as 7d.")
+        age = int(match.group(1)) * _UNITS[match.group(2)]
+    prs = tuple(p for p in re.split(r"[,\s]+", settings.sweep_pr) if p)
+    if settings.sweep == "drop" and age is None and not prs:
+        raise UsageError(
+            "--dbt-ci-sweep=drop: say what may go, with --dbt-ci-sweep-age (such as 7d) or --dbt-ci-sweep-pr (such as "
+            "12,15). `--dbt-ci-sweep` alone lists what there is."
+        )
+    return Criteria(age=age, prs=prs)
+
+
+class Sweep:
+    """List and drop with the profile's credentials; no git, no plan, and the project's files stay unread.
+
+    Raises UsageError where the profile or the schema template is at fault. Close it in the end.
+    """
+
+    def __init__(self, settings: Settings, project_dir: Path) -> None:
+        self._template = settings.schema
+        placeholder = schema_name(settings.schema, PLACEHOLDER, "")
+        profile = _read_profile(settings, project_dir)
+        environ = {**settings.environ, "PR_NUMBER": settings.environ.get("PR_NUMBER") or PLACEHOLDER}
+        self._work = Path(tempfile.mkdtemp(prefix="dbt-ci-"))
+        redaction = Redaction(secrets_of(profile.outputs, settings.environ))
+        self._host = Host(project_dir, environ, self._work / "dbt.log", redaction=redaction, private=self._work)
+        self._attached = False
+        self._invocation = {
+            "project_dir": str(self._work / "empty"),
+            "profiles_dir": str(profile.write(self._work / "profiles", profile.target, placeholder)),
+            "target_path": str(self._work / "target"),
+            "log_path": str(self._work / "logs"),
+            "profile": profile.name,
+            "target": profile.target,
+        }
+
+    def leftovers(self) -> tuple[Leftover, ...]:
+        """Give every schema that fits the template, by name; DbtCiError where the warehouse does not answer."""
+        if not self._attached:
+            self._host.ask("attach", invocation=self._invocation)
+            self._attached = True
+        now = datetime.now(timezone.utc)
+        told = self._host.ask("list_leftovers", beginning=self._template.split("{pr}")[0])
+        found = (_leftover(t, now) for t in told if _fits(t, self._template))
+        return tuple(sorted(found, key=lambda leftover: leftover.schema))
+
+    def drop(self, leftover: Leftover, going: Iterable[Leftover]) -> None:
+        """Drop the schema; DbtCiError where it changed hands, is in use, or may not be dropped.
+
+        `going` are all that are to be dropped: what depends on the schema may lie in those of its pull request.
+        """
+        inside = [g.schema for g in going if g.pr == leftover.pr]
+        self._host.ask(
+            "drop_leftover", database=leftover.database, schema=leftover.schema, run=leftover.run, inside=inside
+        )
+
+    def close(self) -> None:
+        """End the host and remove what was written; safe to call more than once."""
+        self._host.close()
+        shutil.rmtree(self._work, ignore_errors=True)
+
+
+def _read_profile(settings: Settings, project_dir: Path) -> Profile:
+    project_file(project_dir)
+    return read_profile(
+        project_dir,
+        settings.environ,
+        profiles_dir=settings.profiles_dir and str(settings.invocation_dir / settings.profiles_dir),
+        profile=settings.profile,
+        target=settings.target,
+    )
+
+
+def _fits(told: dict[str, Any], template: str) -> bool:
+    """Tell whether the name is what the template makes of the mark's pull request, or of any where no mark is."""
+    if told["mark"]:
+        return is_inside(told["schema"], template.replace("{pr}", told["mark"]["pr"]))
+    before, after = (re.escape(part) for part in template.split("{pr}"))
+    return re.fullmatch(rf"{before}\w+?{after}(_.*)?", told["schema"], re.IGNORECASE) is not None
+
+
+def _leftover(told: dict[str, Any], now: datetime) -> Leftover:
+    mark, place = told["mark"], {"database": told["database"], "schema": told["schema"]}
+    if not mark:
+        return Leftover(**place, trouble=told["trouble"])
+    try:
+        age = now - datetime.fromisoformat(mark["started"])
+    except (ValueError, TypeError):
+        age = None
+    known = {"relations": told.get("relations", 0), "size": told.get("bytes"), "trouble": told["trouble"]}
+    return Leftover(**place, pr=mark["pr"], run=mark["run"], age=age, **known)
+
+
+def _amount(age: timedelta) -> str:
+    minutes = max(0, int(age.total_seconds() // 60))
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} days"
+
+
+def _bytes(size: int) -> str:
+    amount = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TB"

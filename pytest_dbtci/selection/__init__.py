@@ -1,0 +1,1 @@
+"""Which nodes a change selects, and the reason for each."""

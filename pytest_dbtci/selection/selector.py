@@ -1,0 +1,168 @@
+"""Choose the nodes of a run: dbt's selection, with the safety net under it, and a reason for each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.errors import UsageError
+from pytest_dbtci.manifest import BUILDABLE, Manifest
+from pytest_dbtci.plan import PathChange, Reason
+from pytest_dbtci.selection import nodes as selection
+from pytest_dbtci.selection.safety_net import Evidence, Net, account, cast
+
+_MODIFIED = re.compile(r"\bstate:modified(?![\w.])")
+_UNMODIFIED = re.compile(r"\bstate:unmodified(?![\w.])")
+_NAMED = "selector:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What is chosen, each node with its reason; what became of every changed path; what else to say."""
+
+    reasons: Mapping[str, Reason]
+    changes: tuple[PathChange, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chooser:
+    """Ask dbt, in the host's `head` tree, with `invocation`; `state` is the folder of the base's manifest.json.
+
+    `work` is a folder for what dbt has to be given as files.
+    """
+
+    host: Host
+    invocation: Mapping[str, Any]
+    state: Path
+    work: Path
+
+    def choose(self, evidence: Evidence, select: str, exclude: str) -> Choice:
+        """Choose from a base and a head; `evidence.modified` is replaced by what dbt says."""
+        said = self._ask("state:modified", state=str(self.state), indirect="empty")
+        evidence = _with(evidence, frozenset(said))
+        net = cast(evidence)
+        head = evidence.head
+        roots = frozenset(head.nodes) if net.everything else frozenset(net.reasons)
+        try:
+            chosen = self._chosen(select, exclude, roots, said, head)
+        except UsageError as error:
+            given = f"--dbt-ci-select {select!r}" + (f" --dbt-ci-exclude {exclude!r}" if exclude else "")
+            raise UsageError(f"dbt refuses {given}: {error}\nWrite it as for `dbt ls --select`.") from None
+        reasons = {u: self._reason(u, net, head) for u in chosen if _is_built(u, head)}
+        read = {u for u in chosen if u in head.nodes and any(c in reasons for c in head.children.get(u, ()))}
+        changes = account(evidence, net, frozenset(reasons) | read)
+        return Choice(reasons=reasons, changes=changes, notes=_notes(net, head, str(self.state)))
+
+    def choose_of_new(self, evidence: Evidence, select: str, exclude: str) -> Choice:
+        """Choose where the base has no such project: every node is new."""
+        head = evidence.head
+        roots = frozenset(u for u, n in head.nodes.items() if n.resource_type != "operation")
+        chosen = self._chosen(select, exclude, roots, list(roots), head)
+        reason = Reason(kind="new", text="new: the base has no such dbt project")
+        inside = evidence.project.package_of
+        changes = tuple(
+            PathChange(path=c.path, status=c.status)
+            if inside(c.path)
+            else PathChange(path=c.path, status=c.status, effect="none", note="outside the dbt project")
+            for c in evidence.changes
+        )
+        return Choice(reasons={u: reason for u in chosen if _is_built(u, head)}, changes=changes)
+
+    def _chosen(self, select: str, exclude: str, roots: frozenset[str], said: list[str], head: Manifest) -> list[str]:
+        words, names = _split(select, "--dbt-ci-select")
+        unwanted, unwanted_names = _split(exclude, "--dbt-ci-exclude")
+        marks = {"modified": sorted(roots)}
+        if _UNMODIFIED.search(select + exclude):
+            marks["unmodified"] = sorted(head.nodes.keys() - roots)
+        found: dict[str, None] = {}
+        if words or not names:
+            state = self._state_for(words, unwanted)
+            found.update(dict.fromkeys(self._ask(words, exclude=unwanted, marks=marks, state=state)))
+        if not names and not unwanted_names:
+            return list(found)
+        state = self._host_state(roots, said, head)
+        for name in names:
+            found.update(dict.fromkeys(self._ask("", selector=name, state=state)))
+        if names and unwanted:
+            for unique_id in self._ask(unwanted, marks=marks, state=self._state_for(unwanted, "")):
+                found.pop(unique_id, None)
+        for name in unwanted_names:
+            for unique_id in self._ask("", selector=name, state=state):
+                found.pop(unique_id, None)
+        return list(found)
+
+    def _state_for(self, select: str, exclude: str) -> str:
+        """Give the state folder where the selection compares with it in a way that no mark stands for."""
+        rest = _marked(select) + _marked(exclude)
+        return str(self.state) if "state:" in rest and (self.state / "manifest.json").is_file() else ""
+
+    def _host_state(self, roots: frozenset[str], said: list[str], head: Manifest) -> str:
+        """Give a state folder by which dbt itself finds what the net caught: the base without these nodes."""
+        missed = sorted(roots - frozenset(said))
+        if not (self.state / "manifest.json").is_file():
+            return ""
+        if not missed:
+            return str(self.state)
+        manifest_file, into = str(self.state / "manifest.json"), str(self.work / "state")
+        return str(self.host.ask("leave_out", manifest_file=manifest_file, unique_ids=missed, into=into))
+
+    def _ask(self, select: str, *, exclude: str = "", **how: Any) -> list[str]:
+        found: list[str] = self.host.ask(
+            "select",
+            tree="head",
+            invocation=self.invocation,
+            select=_marked(select) if "marks" in how else select,
+            exclude=_marked(exclude),
+            **how,
+        )
+        return found
+
+    def _reason(self, unique_id: str, net: Net, head: Manifest) -> Reason:
+        if unique_id in net.reasons:
+            return net.reasons[unique_id]
+        return net.everything or selection.downstream_reason(unique_id, frozenset(net.reasons), head)
+
+
+def _marked(selector: str) -> str:
+    return _UNMODIFIED.sub("tag:dbtci_unmodified", _MODIFIED.sub("tag:dbtci_modified", selector))
+
+
+def _split(selector: str, option: str) -> tuple[str, list[str]]:
+    """Part a selection into what dbt's --select takes and the names of selectors from selectors.yml."""
+    words = selector.split()
+    names = [w.removeprefix(_NAMED) for w in words if w.startswith(_NAMED) and "," not in w and not w.endswith("+")]
+    rest = [w for w in words if w.removeprefix(_NAMED) not in names or not w.startswith(_NAMED)]
+    if wrong := next((w for w in rest if _NAMED in w), ""):
+        raise UsageError(
+            f"{option} {wrong}: a named selector stands alone, without graph operators or intersections. "
+            f"Write {_NAMED}NAME, and the rest into its definition in selectors.yml."
+        )
+    return " ".join(rest), names
+
+
+def _is_built(unique_id: str, head: Manifest) -> bool:
+    return unique_id in head.nodes and head.nodes[unique_id].resource_type in BUILDABLE
+
+
+def _with(evidence: Evidence, modified: frozenset[str]) -> Evidence:
+    return replace(evidence, modified=modified)
+
+
+def _notes(net: Net, head: Manifest, state: str) -> tuple[str, ...]:
+    notes = []
+    if net.everything:
+        files = f" ({', '.join(net.everything.files)})" if net.everything.files else ""
+        notes.append(f"every node {net.everything.text}{files}")
+    names = [head.nodes[u].name for u in net.unexplained if _is_built(u, head)]
+    if names:
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        many = "nodes differ" if len(names) > 1 else "node differs"
+        notes.append(
+            f"{len(names)} {many} from the manifest in {state}, but no changed file explains it: left out ({shown})"
+        )
+    return tuple(notes)

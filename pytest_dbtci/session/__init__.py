@@ -1,0 +1,1 @@
+"""pytest's side of a run: the controller, its items and fixtures, and what pytest shows."""

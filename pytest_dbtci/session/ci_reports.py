@@ -1,0 +1,109 @@
+"""Tell the CI provider about a run: annotations, summary, comment, warning flag."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_dbtci.ci import detect as ci
+from pytest_dbtci.errors import DbtCiError
+from pytest_dbtci.execution.run import Run
+from pytest_dbtci.git.repository import Repository
+from pytest_dbtci.plan import Plan
+from pytest_dbtci.reports import summary
+from pytest_dbtci.reports.annotations import annotate
+from pytest_dbtci.settings import Settings
+
+
+class Reporting:
+    """Print and write what the provider shows, once the run is over.
+
+    Nothing here changes the run's outcome: trouble with a report is a line in the terminal.
+    """
+
+    def __init__(self, config: pytest.Config, run: Run, settings: Settings) -> None:
+        self._config = config
+        self._run = run
+        self._settings = settings
+        self._began = time.monotonic()
+        self._python_failures = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count what failed besides dbt's nodes."""
+        if report.failed and "dbt_unique_id" not in dict(report.user_properties):
+            self._python_failures += 1
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the provider's commands and say where the summary and the comment are."""
+        plan = self._run.plan
+        if not plan.project_dir:
+            return
+        try:
+            build = ci.detect(self._settings.environ)
+            lines = (*self._signal(build), *self._annotations(build), *self._pages(build))
+        except DbtCiError as error:
+            lines = (f"dbt-ci: {error}",)
+        for line in lines:
+            terminalreporter.ensure_newline()
+            terminalreporter.write_line(line)
+
+    def _signal(self, build: ci.Build) -> Iterator[str]:
+        signal = ci.warning_signal(build, self._run.plan.warning) if self._run.plan.warning else None
+        if signal:
+            yield from signal.split("\n")
+
+    def _annotations(self, build: ci.Build) -> Iterator[str]:
+        known = self._run.known()
+        if known and build.provider in ("azure", "github"):
+            root = Repository.find(Path(self._run.plan.project_dir)).root
+            yield from annotate(self._run.plan, known, build, root)
+
+    def _pages(self, build: ci.Build) -> Iterator[str]:
+        given = self._settings.summary
+        path = self._settings.invocation_dir / given if given else summary.place(build, self._settings.environ)
+        if path is not None:
+            commands = summary.write(self._page(build, summary.room(build, path)), build, path)
+            yield from () if given else commands
+            yield f"dbt-ci: summary in {path}"
+        if self._settings.comment and build.pr:
+            # It brings HTTP and TLS along.
+            from pytest_dbtci.reports import comment
+
+            limit = summary.COMMENT_LIMITS.get(build.provider, min(summary.COMMENT_LIMITS.values()))
+            url = comment.post(build, self._settings.environ, self._page(build, limit), self._run.plan.project)
+            yield f"dbt-ci: comment at {url}"
+
+    def _page(self, build: ci.Build, limit: int) -> str:
+        chosen = {"--dbt-ci-vars": self._settings.vars, "--dbt-ci-exclude": self._settings.exclude}
+        arguments = [f"{flag}={value}" for flag, value in chosen.items() if value]
+        if self._settings.select != "state:modified+":
+            arguments.append(f"--dbt-ci-select={self._settings.select}")
+        seconds = time.monotonic() - self._began
+        return summary.markdown(
+            self._begun(),
+            self._run.known(),
+            build,
+            seconds,
+            red=bool(self._python_failures),
+            arguments=arguments,
+            limit=limit,
+        )
+
+    def _begun(self) -> Plan:
+        """Give the plan without what was deselected, with notes on other failures and from plugins."""
+        plan, begun = self._run.plan, self._run.begun
+        if plan.nodes:
+            added = self._config.hook.pytest_dbtci_summary(config=self._config, plan=plan, results=self._run.known())
+            plan = replace(plan, notes=(*plan.notes, *(line for lines in added for line in lines)))
+        if begun:
+            kept = tuple(n for n in plan.nodes if n.unique_id in begun or n.resource_type == "operation")
+            plan = replace(plan, nodes=kept)
+        if self._python_failures:
+            note = f"{self._python_failures} failed besides dbt's nodes: the run is red, see its log"
+            plan = replace(plan, notes=(note, *plan.notes))
+        return plan

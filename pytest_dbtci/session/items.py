@@ -1,0 +1,114 @@
+"""dbt nodes as pytest items: each waits for its node's result and shows it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_dbtci.errors import DbtCiError, HeldUp
+from pytest_dbtci.execution.outcomes import Outcomes
+from pytest_dbtci.plan import Node
+from pytest_dbtci.reports import failures
+from pytest_dbtci.reports import locations as locate
+from pytest_dbtci.results import Result
+
+
+class DbtWarning(pytest.PytestWarning):
+    """Tell of a dbt test with severity `warn` that found something."""
+
+
+class NodeFailed(AssertionError):
+    """Carry the text that describes a failed node; an assertion, so that allure calls it failed, not broken."""
+
+
+class DbtFile(pytest.File):
+    """A file of the dbt project, with the planned nodes that stand under it.
+
+    `unselected` are nodes that the command line names although the pull request does not select them, each with
+    the sentence that says so.
+    """
+
+    nodes: tuple[Node, ...] = ()
+    unselected: tuple[tuple[str, str], ...] = ()
+    outcomes: Outcomes
+
+    def collect(self) -> Iterator[DbtItem | StatusItem]:
+        for node in self.nodes:
+            yield DbtItem.from_parent(self, name=node.item, node=node, outcomes=self.outcomes)
+        for name, why in self.unselected:
+            yield StatusItem.from_parent(self, name=name, status=why)
+
+
+class DbtItem(pytest.Item):
+    """One dbt node."""
+
+    def __init__(self, *, node: Node, outcomes: Outcomes, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.node = node
+        self.result: Result | None = None
+        self._outcomes = outcomes
+        self.add_marker("dbt")
+        self.add_marker(f"dbt_{node.resource_type}")
+        self.user_properties += [("dbt_unique_id", node.unique_id), ("dbt_reason", str(node.reason))]
+        if self.config.pluginmanager.has_plugin("rerunfailures"):
+            # Another try would only show the same result again.
+            self.add_marker(pytest.mark.flaky(reruns=0))
+        if node.relation:
+            self.user_properties.append(("dbt_relation", node.relation))
+
+    def __repr__(self) -> str:
+        return f"<{self.node.resource_type} {self.name}  {self.node.why}>"
+
+    def setup(self) -> None:
+        """Take the result, which is there by now; trouble that is not the node's own is an error."""
+        self.result = self._outcomes.wait(self.node.unique_id)
+        if self.result.outcome == "error":
+            raise DbtCiError(self._describe(self.result))
+
+    def runtest(self) -> None:
+        result = self.result
+        assert result is not None
+        if result.outcome == "skipped":
+            why = failures.skip_reason(self.node, result, self._outcomes.plan, self._outcomes.known())
+            raise pytest.skip.Exception(why) from HeldUp(why)
+        if result.outcome == "failed":
+            raise NodeFailed(self._describe(result))
+        if result.outcome == "warned":
+            text = failures.warning_text(self.node, result)
+            project_dir = Path(self._outcomes.plan.project_dir)
+            line = locate.line_of(project_dir, self.node) or 1
+            warnings.warn_explicit(text, DbtWarning, str(project_dir / self.node.defined_in), line)
+
+    def _describe(self, result: Result) -> str:
+        return failures.describe(self.node, result, self._outcomes.plan, self._outcomes.known())
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        return self.path, None, f"{self.name} ({self.node.resource_type.replace('_', ' ')})"
+
+
+class StatusItem(pytest.Item):
+    """What is asked for and not built: it says why, as a skip."""
+
+    def __init__(self, *, status: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.status = status
+        self.add_marker("dbt")
+
+    def runtest(self) -> None:
+        pytest.skip(self.status)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        return self.path, None, "dbt-ci status"
+
+
+class StatusFile(pytest.File):
+    """The project file, where the status item stands."""
+
+    status: str
+
+    def collect(self) -> Iterator[StatusItem]:
+        yield StatusItem.from_parent(self, name="dbt_ci", status=self.status)

@@ -1,0 +1,194 @@
+"""What every pytest process of a run does, alone or beside others: collect the plan's nodes, order them, wait."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import os
+from collections.abc import Generator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_dbtci.ci import detect as ci
+from pytest_dbtci.errors import DbtCiError, HeldUp
+from pytest_dbtci.execution.outcomes import Outcomes
+from pytest_dbtci.plan import Node
+from pytest_dbtci.session.fixtures import BUILDING, check_announced
+from pytest_dbtci.session.items import DbtFile, DbtItem, DbtWarning, NodeFailed, StatusFile, StatusItem
+from pytest_dbtci.session.required_nodes import awaited, check_needs, nodes_asked, nodes_needed, uses_queries
+
+HELD_UP = "dbt_held_up"
+"""The property of a report whose item was skipped because something else failed."""
+
+
+class Participant:
+    """Take part in a run; `unselected` maps files that the command line names to names and sentences.
+
+    `item` is the one that is set up or called just now.
+    """
+
+    def __init__(
+        self, config: pytest.Config, outcomes: Outcomes, unselected: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
+        self._config = config
+        self.outcomes = outcomes
+        self.unselected = unselected or {}
+        self._by_file: dict[Path, tuple[Node, ...]] | None = None
+        self._folders = set[Path]()
+        self._reopened = set[Path]()
+        self._begun = frozenset[str]()
+        self.item: pytest.Item | None = None
+
+    @property
+    def files(self) -> dict[Path, tuple[Node, ...]]:
+        """Give the planned nodes by the path of the file they stand under, as pytest writes that path."""
+        if self._by_file is None:
+            found: dict[Path, list[Node]] = {}
+            for node in self.outcomes.plan.items:
+                found.setdefault(self.project_dir / node.file, []).append(node)
+            self._by_file = {path: tuple(nodes) for path, nodes in found.items()}
+            self._folders = {folder for path in found for folder in path.parents}
+        return self._by_file
+
+    @property
+    def project_dir(self) -> Path:
+        """Give the project's folder by way of rootdir, which may be reached through a symbolic link.
+
+        Links below the project stay: a local package is a link in the packages' folder.
+        """
+        return _seen_from(self._config.rootpath, self.outcomes.plan.project_dir)
+
+    @property
+    def status_path(self) -> Path:
+        """Give the file under which the status item of an empty plan stands."""
+        return self.project_dir / "dbt_project.yml"
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> Generator[None, bool | None, bool | None]:
+        """Let only `--ignore` and `--ignore-glob` leave out planned nodes.
+
+        Folders that pytest does not look into, by their names (`build`, `dist` …) or a conftest file's wish, are
+        opened for the planned nodes in them, and for nothing else.
+        """
+        ignored = yield
+        inside = bool(self._reopened) and not self._reopened.isdisjoint(collection_path.parents)
+        if not (ignored or inside) or self.ignored(collection_path):
+            return ignored
+        if collection_path in self.files:
+            return False
+        if collection_path in self._folders:
+            self._reopened.add(collection_path)
+        return collection_path not in self._folders
+
+    def ignored(self, path: Path) -> bool:
+        """Tell whether `--ignore` or `--ignore-glob` leaves out a path, or a folder that holds it."""
+        paths = {Path(os.path.abspath(p)) for p in self._config.getoption("ignore") or ()}  # noqa: PTH100
+        globs = [os.path.abspath(g) for g in self._config.getoption("ignore_glob") or ()]  # noqa: PTH100
+        found = (path, *path.parents)
+        return any(p in paths or any(fnmatch.fnmatch(str(p), g) for g in globs) for p in found)
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        """Give the planned nodes of a file, and those of its nodes that were named although they are not planned."""
+        unselected = self.unselected.get(str(file_path), {})
+        if file_path in self.files or unselected:
+            file = DbtFile.from_parent(parent, path=file_path)
+            file.nodes, file.outcomes = self.files.get(file_path, ()), self.outcomes
+            file.unselected = tuple(unselected.items())
+            return file
+        if self.outcomes.plan.status and file_path == self.status_path:
+            status = StatusFile.from_parent(parent, path=file_path)
+            status.status = self.outcomes.plan.status
+            return status
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Put dbt's items first, in dbt's build order."""
+        order = {n.unique_id: i for i, n in enumerate(self.outcomes.plan.nodes)}
+        last = len(order)
+        items.sort(key=lambda i: order[i.node.unique_id] if isinstance(i, DbtItem) else last)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Begin to build what is left after deselection."""
+        plan, option = self.outcomes.plan, self._config.option
+        asked, needed = nodes_asked(session.items), nodes_needed(session.items, plan)
+        queries = bool(plan.nodes) and uses_queries(session.items)
+        broken = session.testsfailed and not option.continue_on_collection_errors
+        if not (asked or needed or queries) or option.collectonly or broken:
+            return
+        self._begun = asked | needed
+        self.outcomes.begin(asked, needed, queries)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Wait for dbt before the item's own time begins, so that no timeout and no duration counts the wait."""
+        # `dbt_query` is answered when all has been built.
+        before = self._begun if uses_queries([item]) else awaited(item, self.outcomes.plan)
+        # What is wrong here shows in the item's setup, which asks again.
+        with contextlib.suppress(DbtCiError):
+            for unique_id in before:
+                self.wait(unique_id)
+        return (yield)
+
+    def wait(self, unique_id: str) -> None:
+        """Wait for a node's result."""
+        self.outcomes.wait(unique_id)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Skip a Python test unless what it needs was built."""
+        self.item = item
+        check_needs(item)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+    ) -> Generator[None, object, object]:
+        """Refuse a fixture that comes too late; an error in the fixture itself pytest would keep for other tests."""
+        __tracebackhide__ = True
+        value = yield
+        if fixturedef.argname in BUILDING:
+            check_announced(request)
+        return value
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self) -> None:
+        """Forget the item: what is torn down after the last one need not be its own."""
+        self.item = None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: Any
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Give a dbt item dbt's execution time, and its failure as text without a traceback.
+
+        What a warehouse or a test printed must not reach the CI provider as one of its commands.
+        """
+        report = yield
+        if call.excinfo is not None and isinstance(call.excinfo.value.__cause__, HeldUp):
+            # Only this report has it: an item's own properties would stand in the JUnit file.
+            report.user_properties.append((HELD_UP, True))
+        report.sections = [(name, self.harmless(text)) for name, text in report.sections]
+        if isinstance(item, DbtItem | StatusItem) and isinstance(report.longrepr, tuple):
+            # A skip is said of the project's file, not of the line here that makes it.
+            report.longrepr = (str(item.path), 1, report.longrepr[2])
+        if isinstance(item, DbtItem):
+            if call.excinfo is not None and isinstance(call.excinfo.value, NodeFailed | DbtCiError | DbtWarning):
+                report.longrepr = self.harmless(str(call.excinfo.value))
+            report.duration = item.result.seconds if item.result is not None and call.when == "call" else 0.0
+        return report
+
+    def harmless(self, text: str) -> str:
+        """Take the meaning of a command to the CI provider out of a text."""
+        provider: Any = self.outcomes.plan.provider
+        return ci.defang(text, provider)
+
+
+@cache
+def _seen_from(root: Path, project_dir: str) -> Path:
+    # Asked for every path that pytest looks at.
+    directory, real = Path(project_dir), root.resolve()
+    return root / directory.relative_to(real) if directory.is_relative_to(real) else directory

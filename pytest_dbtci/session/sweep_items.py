@@ -1,0 +1,124 @@
+"""The sweep as a pytest session: an item for each schema, and nothing else is collected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.project.project import find_project
+from pytest_dbtci.schemas.sweep import Leftover, Sweep, read_criteria
+from pytest_dbtci.session.items import StatusItem
+from pytest_dbtci.settings import Settings
+
+
+class Sweeping:
+    """Look what was left, before collection; then every schema is an item: dropped, kept, or failed."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        try:
+            self.criteria = read_criteria(settings)
+            project_dir = find_project(settings.project_dir, settings.rootdir, settings.invocation_dir)
+            self.sweep = Sweep(settings, project_dir)
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from None
+        self.drops = settings.sweep == "drop"
+        self.leftovers: tuple[Leftover, ...] = ()
+        self.trouble = ""
+        self.done: dict[str, str] = {}
+        self._path = project_dir / "dbt_project.yml"
+        # Nothing but the schemas: no path of the command line, no worker processes.
+        config.args[:] = [str(self._path)]
+        config.option.dist, config.option.tx = "no", []
+
+    @property
+    def going(self) -> tuple[Leftover, ...]:
+        """Give the schemas that may be dropped."""
+        return tuple(found for found in self.leftovers if not self.criteria.reason_to_keep(found))
+
+    def pytest_sessionstart(self) -> None:
+        """Ask the warehouse; trouble becomes an item's error, so that JUnit holds it."""
+        try:
+            self.leftovers = self.sweep.leftovers()
+        except DbtCiError as error:
+            self.trouble = f"the schemas could not be listed: {error}"
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        """Give the schemas as items of the project's file."""
+        if file_path != self._path:
+            return None
+        file = SweepFile.from_parent(parent, path=file_path)
+        file.sweeping = self
+        return file
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """List every schema, and what became of it."""
+        for found in self.leftovers:
+            terminalreporter.write_line(f"dbt-ci: {found.schema} {found}: {self.done.get(found.schema, 'not reached')}")
+        if not self.drops and self.going:
+            terminalreporter.write_line("dbt-ci: nothing was dropped; --dbt-ci-sweep=drop does that")
+
+    def pytest_unconfigure(self) -> None:
+        """End the dbt process."""
+        self.sweep.close()
+
+
+class SweepFile(pytest.File):
+    """The project's file, where the schemas stand."""
+
+    sweeping: Sweeping
+
+    def collect(self) -> Iterator[pytest.Item]:
+        found = self.sweeping.leftovers
+        if self.sweeping.trouble:
+            nothing = Leftover(database="", schema="sweep", trouble=self.sweeping.trouble)
+            yield SweepItem.from_parent(self, name="sweep", leftover=nothing, sweeping=self.sweeping)
+        elif not found:
+            yield StatusItem.from_parent(self, name="sweep", status="no schema fits the template, so none was left")
+        for leftover in found:
+            yield SweepItem.from_parent(self, name=leftover.schema, leftover=leftover, sweeping=self.sweeping)
+
+
+class SweepFailed(Exception):
+    """Carry the text that says why a schema could not be read or dropped."""
+
+
+class SweepItem(pytest.Item):
+    """One schema: dropping it is the test."""
+
+    def __init__(self, *, leftover: Leftover, sweeping: Sweeping, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._leftover = leftover
+        self._sweeping = sweeping
+        self.add_marker("dbt")
+        self.user_properties += [("dbt_schema", leftover.schema), ("dbt_pr", leftover.pr)]
+
+    def setup(self) -> None:
+        """Stop at what could not be read."""
+        if self._leftover.trouble:
+            self._sweeping.done[self.name] = "FAILED"
+            raise SweepFailed(self._leftover.trouble)
+
+    def runtest(self) -> None:
+        sweeping, keep = self._sweeping, self._sweeping.criteria.reason_to_keep(self._leftover)
+        if keep or not sweeping.drops:
+            sweeping.done[self.name] = f"kept, {keep}" if keep else "would be dropped"
+            pytest.skip(f"{self._leftover}: {sweeping.done[self.name]}")
+        try:
+            sweeping.sweep.drop(self._leftover, sweeping.going)
+        except DbtCiError as error:
+            sweeping.done[self.name] = "FAILED"
+            raise SweepFailed(str(error)) from None
+        sweeping.done[self.name] = "dropped"
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show the text alone: a traceback says nothing about a warehouse."""
+        if isinstance(excinfo.value, SweepFailed):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        return self.path, None, f"{self.name} (schema)"
