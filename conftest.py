@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from examples import demo
-from tests.kennel import kennel
-from tests.warehouses.fixtures import redshift, server_warehouse, warehouse, warehouse_server
+from tests.support.warehouse_project import kennel
+from tests.support.warehouses.fixtures import redshift, server_warehouse, warehouse, warehouse_server
 
 __all__ = ["kennel", "redshift", "server_warehouse", "warehouse", "warehouse_server"]
 
@@ -20,7 +20,7 @@ pytest_plugins = ["pytester"]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that no process is still at it when the others have nothing left."""
-    items.sort(key=lambda item: item.path.name != "test_selection_random.py")
+    items.sort(key=lambda item: item.path.name != "test_random_edits.py")
 
 
 @pytest.fixture(scope="session")

@@ -25,8 +25,8 @@ from typing import Any
 
 from benchmarks.run import DBT, ROOT
 from pytest_dbtci.dbt_client.client import Host
-from tests.warehouses import Warehouse, run_server
-from tests.warehouses.dbt_project import PROFILE, write_profiles
+from tests.support.warehouses import Warehouse, run_server
+from tests.support.warehouses.dbt_project import PROFILE, write_profiles
 
 TESTS_A_MODEL = 20
 WAYS = ("dbt test", "plugin", "plugin, batches")

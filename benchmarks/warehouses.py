@@ -12,7 +12,7 @@ from typing import Protocol
 
 import duckdb
 
-from tests.warehouses.postgres import SUPERUSER, Postgres, run_postgres
+from tests.support.warehouses.postgres import SUPERUSER, Postgres, run_postgres
 
 LEFT_BEHIND = "select schema_name from information_schema.schemata where schema_name like 'dbt_build%'"
 

@@ -20,7 +20,7 @@ from deploy import entrypoint
 from tests.deploy import DEPLOY
 from tests.deploy.dockerfile import Image, build, instructions
 from tests.deploy.jobs import Run, run_job, write_project
-from tests.warehouses import Server, Warehouse, run_server
+from tests.support.warehouses import Server, Warehouse, run_server
 
 DOCKERFILE = DEPLOY / "Dockerfile"
 SLEEPING = """

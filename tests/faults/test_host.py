@@ -15,7 +15,7 @@ import pytest
 from pytest_dbtci.dbt_client import client as host_module
 from pytest_dbtci.dbt_client.client import Cancelled, Host, HostDied, begin
 from pytest_dbtci.dbt_client.redaction import Redaction
-from tests.validation import environment
+from tests.support.validation import environment
 
 ANSWER = "import json, sys\nfor line in sys.stdin:\n    if line.strip():\n        number = json.loads(line).get('id')\n"
 

@@ -12,7 +12,7 @@ import pytest
 from examples.demo import git
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.schemas.names import is_inside, local_name, schema_name
-from tests.faults.stage import Stage
+from tests.support.fault_stage import Stage
 
 SAFE = re.compile(r"dbt_build_[a-z0-9_]+", re.ASCII)
 PARTS = (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.stage import SCHEMA, Stage, assert_every_node_has_an_outcome, eventually, outcomes
+from tests.support.fault_stage import SCHEMA, Stage, assert_every_node_has_an_outcome, eventually, outcomes
 
 INTERRUPTED = 2
 SECOND = r"create\s+table.*second"

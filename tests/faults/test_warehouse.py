@@ -7,15 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.stage import (
-    NODES,
-    SCHEMA,
-    Stage,
-    assert_every_node_has_an_outcome,
-    outcomes,
-    write_profile,
-)
-from tests.warehouses.faults import (
+from tests.support.fault_stage import NODES, SCHEMA, Stage, assert_every_node_has_an_outcome, outcomes, write_profile
+from tests.support.warehouses.faults import (
     POSTGRES_DISK_FULL,
     POSTGRES_SERIALIZABLE,
     POSTGRES_TOO_MANY_CONNECTIONS,

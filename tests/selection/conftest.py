@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.selection.bench import Bench, bench
-from tests.selection.kennel import FILES
+from tests.support.change_project import FILES
+from tests.support.planning_bench import Bench, bench
 
 
 @pytest.fixture(scope="session")
-def kennel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def planning_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A bench with the kennel's repository."""
     with bench(tmp_path_factory.mktemp("kennel"), FILES, "dbt") as made:
         yield made

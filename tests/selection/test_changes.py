@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 
 from pytest_dbtci.manifest import BUILDABLE, Manifest
-from tests.repositories import Files
-from tests.selection.bench import SUB_SELECTORS, Bench, Planned
-from tests.selection.cases import CASES, Case
+from tests.support.change_cases import CASES, Case
+from tests.support.planning_bench import SUB_SELECTORS, Bench, Planned
+from tests.support.repositories import Files
 
 _BUILT = tuple(f"{kind}." for kind in BUILDABLE)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_selects_what_the_change_can_affect_and_says_why(kennel: Bench, case: Case) -> None:
-    edits = _edits(kennel, case)
+def test_selects_what_the_change_can_affect_and_says_why(planning_bench: Bench, case: Case) -> None:
+    edits = _edits(planning_bench, case)
     # dbt's sub-selectors are asked where there is something to compare with them.
     differs = any(text.startswith("modified") for text in case.roots.values())
-    kennel.host.parts = (*SUB_SELECTORS, "macros") if differs else ()
-    planned = kennel.change(edits)
+    planning_bench.host.parts = (*SUB_SELECTORS, "macros") if differs else ()
+    planned = planning_bench.change(edits)
 
     reasons = {name: reason.text for name, reason in planned.roots.items()}
     if case.everything:
@@ -36,13 +36,13 @@ def test_selects_what_the_change_can_affect_and_says_why(kennel: Bench, case: Ca
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_plans_the_same_with_and_without_what_earlier_runs_parsed(kennel: Bench, case: Case) -> None:
-    kennel.host.parts = ()
-    place = kennel.clone(_edits(kennel, case))
-    parsed = kennel.plan(place, defer_target="prod", cached=False)
+def test_plans_the_same_with_and_without_what_earlier_runs_parsed(planning_bench: Bench, case: Case) -> None:
+    planning_bench.host.parts = ()
+    place = planning_bench.clone(_edits(planning_bench, case))
+    parsed = planning_bench.plan(place, defer_target="prod", cached=False)
     assert "base: cached" not in parsed.told
     for _ in ("what other changes left", "what this one left"):
-        cached = kennel.plan(place, defer_target="prod")
+        cached = planning_bench.plan(place, defer_target="prod")
         assert cached.plan == parsed.plan
     assert cached.told[:1] in ((), ("base: cached",))
 
@@ -51,10 +51,10 @@ def test_the_cases_are_as_many_as_the_kinds_of_things_in_a_project() -> None:
     assert len({case.name for case in CASES}) == len(CASES) >= 100
 
 
-def _edits(kennel: Bench, case: Case) -> Files:
+def _edits(planning_bench: Bench, case: Case) -> Files:
     edits = dict(case.files)
     for path, old, new in case.swaps:
-        text = edits.get(path) or (kennel.text(path) if (kennel.origin / path).is_file() else "")
+        text = edits.get(path) or (planning_bench.text(path) if (planning_bench.origin / path).is_file() else "")
         assert isinstance(text, str)
         assert old in text
         edits[path] = text.replace(old, new) if old else new

@@ -1,0 +1,536 @@
+"""What counts as changed in a work tree, and what the repository says about itself."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.git.repository import Change, Repository
+from tests.support import repositories
+from tests.support.repositories import BASE, commit, git, repository, write
+
+MODEL = "models/fact_dogs.sql"
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in repositories.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A repository on the branch feature, made from master."""
+    path = repository(tmp_path / "project")
+    git(path, "checkout", "-q", "-b", "feature")
+    return path
+
+
+def changes(path: Path, base: str = "master") -> list[Change]:
+    found = Repository.find(path).compare(base=base, target=None, provider_base=None, provider_head=None)
+    return list(found.changes)
+
+
+def added(path: str) -> Change:
+    return Change(path=path, status="added")
+
+
+def modified(path: str) -> Change:
+    return Change(path=path, status="modified")
+
+
+def deleted(path: str) -> Change:
+    return Change(path=path, status="deleted")
+
+
+def renamed(old_path: str, path: str) -> Change:
+    return Change(path=path, status="renamed", old_path=old_path)
+
+
+def test_committed_staged_unstaged_and_untracked_files_count(project: Path) -> None:
+    commit(project, {"models/committed.sql": "select 1\n"})
+    write(project, {"models/staged.sql": "select 2\n"})
+    git(project, "add", "models/staged.sql")
+    write(project, {MODEL: "select 3\n", "models/new folder/untracked.sql": "select 4\n"})
+    (project / "models/dim_dog.sql").unlink()
+    assert changes(project) == [
+        added("models/committed.sql"),
+        deleted("models/dim_dog.sql"),
+        modified(MODEL),
+        added("models/new folder/untracked.sql"),
+        added("models/staged.sql"),
+    ]
+
+
+def test_ignored_files_don_t_count_unless_they_are_tracked(project: Path) -> None:
+    git(project, "checkout", "-q", "master")
+    commit(project, {".gitignore": "target/\n*.log\n", "models/kept.sql": "1\n"})
+    git(project, "checkout", "-q", "-B", "feature")
+    write(project, {"target/manifest.json": "{}", "dbt.log": "x", "tracked.log": "x"})
+    git(project, "add", "--force", "tracked.log")
+    assert changes(project) == [added("tracked.log")]
+
+
+def test_a_change_that_is_taken_back_in_the_work_tree_is_none(project: Path) -> None:
+    commit(project, {MODEL: "select 9\n"})
+    write(project, BASE)
+    assert changes(project) == []
+
+
+def test_a_file_touched_without_a_change_is_none(project: Path) -> None:
+    os.utime(project / MODEL, (1, 1))
+    index = (project / ".git/index").read_bytes()
+    assert changes(project) == []
+    assert (project / ".git/index").read_bytes() == index, "the user's index isn't even refreshed"
+
+
+def test_a_copied_clone_whose_index_is_older_than_its_files_tells_the_same(project: Path, tmp_path: Path) -> None:
+    # No file is deleted: looking for its new name, git would read the others.
+    commit(project, {"models/new.sql": "select 1\n", MODEL: "select 2\n"})
+    write(project, {"models/dim_cat.sql": ""})
+    git(project, "add", "-A")
+    before = changes(project)
+    shutil.copytree(project, tmp_path / "copy")
+    for path in (tmp_path / "copy/models").iterdir():
+        os.utime(path, (1, 1))
+    assert changes(tmp_path / "copy") == before
+    assert [change.status for change in before] == ["added", "modified", "added"]
+
+
+def test_changes_since_on_the_target_branch_are_not_the_branch_s(project: Path) -> None:
+    commit(project, {"models/mine.sql": "select 1\n"})
+    git(project, "checkout", "-q", "master")
+    commit(project, {"models/theirs.sql": "select 1\n"})
+    git(project, "checkout", "-q", "feature")
+    assert changes(project) == [added("models/mine.sql")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "with space.sql",
+        "with'quote\".sql",
+        "with\ttab.sql",
+        "with\nnewline.sql",
+        "åäö/hündin_犬.sql",
+        "-dash.sql",
+        ":(top)magic.sql",
+        "*.sql",
+        "#hash.sql",
+        " lead.sql",
+        "back\\slash.sql",
+    ],
+)
+def test_any_file_name_is_told_as_it_is(name: str, project: Path, tmp_path: Path) -> None:
+    commit(project, {f"models/{name}": "select 1\n"})
+    write(project, {f"untracked/{name}": "select 2\n"})
+    assert changes(project) == [added(f"models/{name}"), added(f"untracked/{name}")]
+    repo = Repository.find(project)
+    assert repo.tree("HEAD", f"models/{name}") == git(project, "hash-object", f"./models/{name}")
+    repo.checkout("HEAD", tmp_path / "base", [f"models/{name}"])
+    assert [path.name for path in (tmp_path / "base/models").rglob("*") if path.is_file()] == [Path(name).name]
+
+
+def test_a_name_that_is_no_utf_8_can_still_be_opened(project: Path) -> None:
+    raw = os.fsencode(project / "models") + b"/caf\xe9.sql"
+    Path(os.fsdecode(raw)).write_text("select 1\n")
+    commit(project, {})
+    (change,) = changes(project)
+    assert (project / change.path).read_text() == "select 1\n"
+
+
+@pytest.mark.parametrize("staged", [True, False])
+def test_a_renamed_file_is_renamed_when_git_knows_it(staged: bool, project: Path) -> None:
+    if staged:
+        git(project, "mv", MODEL, "models/facts.sql")
+        assert changes(project) == [renamed(MODEL, "models/facts.sql")]
+    else:
+        (project / MODEL).rename(project / "models/facts.sql")
+        assert changes(project) == [deleted(MODEL), added("models/facts.sql")]
+
+
+def test_a_rename_that_changes_only_the_case_is_one(project: Path) -> None:
+    git(project, "mv", MODEL, "models/Fact_Dogs.sql")
+    commit(project, {})
+    assert changes(project) == [renamed(MODEL, "models/Fact_Dogs.sql")]
+
+
+def test_a_renamed_file_that_is_written_anew_is_modified(project: Path) -> None:
+    git(project, "mv", MODEL, "models/facts.sql")
+    write(project, {MODEL: "select 'anew'\n"})
+    assert changes(project) == [modified(MODEL), added("models/facts.sql")]
+
+
+def test_a_file_out_of_the_index_but_still_there_isn_t_deleted(project: Path) -> None:
+    git(project, "rm", "-q", "--cached", MODEL)
+    assert changes(project) == [modified(MODEL)]
+
+
+def test_a_file_that_only_became_executable_is_unchanged(project: Path) -> None:
+    (project / MODEL).chmod(0o755)
+    assert changes(project) == []
+    commit(project, {})
+    git(project, "update-index", "--chmod=+x", MODEL)
+    commit(project, {})
+    assert changes(project) == []
+    commit(project, {MODEL: "select 'more'\n"})
+    assert changes(project) == [modified(MODEL)]
+
+
+def test_a_file_that_became_a_link_is_modified(project: Path) -> None:
+    (project / MODEL).unlink()
+    (project / MODEL).symlink_to("dim_dog.sql")
+    assert changes(project) == [modified(MODEL)]
+
+
+@pytest.mark.parametrize("attributes", ["*.sql text=auto eol=crlf\n", "*.sql text\n", "* text=auto\n"])
+def test_line_endings_of_the_checkout_are_no_change(attributes: str, tmp_path: Path) -> None:
+    path = repository(tmp_path / "project", {".gitattributes": attributes, **BASE})
+    write(path, {MODEL: "select 1 as dog_id\r\n"})
+    assert changes(path) == []
+
+
+def test_line_endings_that_git_keeps_are_a_change(project: Path) -> None:
+    write(project, {MODEL: "select 1 as dog_id\r\n"})
+    assert changes(project) == [modified(MODEL)]
+
+
+def test_what_a_sparse_checkout_leaves_out_isn_t_deleted(tmp_path: Path) -> None:
+    path = repository(tmp_path / "project", {"dbt/a.sql": "1\n", "other/b.sql": "1\n"})
+    git(path, "checkout", "-q", "-b", "feature")
+    commit(path, {"dbt/a.sql": "2\n", "other/c.sql": "1\n"})
+    git(path, "sparse-checkout", "set", "dbt")
+    assert not (path / "other").exists()
+    assert changes(path) == [modified("dbt/a.sql"), added("other/c.sql")]
+
+
+def test_a_conflict_that_isn_t_resolved_is_modified(project: Path) -> None:
+    commit(project, {MODEL: "select 'mine'\n"})
+    git(project, "checkout", "-q", "master")
+    commit(project, {MODEL: "select 'theirs'\n"})
+    git(project, "checkout", "-q", "feature")
+    with pytest.raises(AssertionError):
+        git(project, "merge", "-q", "master")
+    assert changes(project) == [modified(MODEL)]
+
+
+def test_the_user_s_own_diff_settings_change_nothing(project: Path) -> None:
+    for setting in ("diff.noprefix=true", "diff.external=false", "diff.renames=false", "color.ui=always"):
+        git(project, "config", *setting.split("="))
+    for setting in ("diff.ignoreSubmodules=all", "status.showUntrackedFiles=no", "diff.relative=true"):
+        git(project, "config", *setting.split("="))
+    git(project, "mv", MODEL, "models/facts.sql")
+    write(project, {"models/untracked.sql": "1\n"})
+    assert changes(project) == [renamed(MODEL, "models/facts.sql"), added("models/untracked.sql")]
+    assert not Repository.find(project).is_clean()
+
+
+def test_no_hook_of_the_user_s_runs(project: Path, tmp_path: Path) -> None:
+    for name in ("post-checkout", "post-index-change", "reference-transaction", "pre-auto-gc"):
+        hook = project / ".git/hooks" / name
+        hook.write_text(f"#!/bin/sh\ntouch '{tmp_path}/called'\n")
+        hook.chmod(0o755)
+    changes(project)
+    Repository.find(project).checkout("HEAD", tmp_path / "base")
+    assert not (tmp_path / "called").exists()
+
+
+class TestSubmodule:
+    @pytest.fixture
+    def package(self, project: Path, tmp_path: Path) -> Path:
+        """The work tree of the submodule packages/dogs; master has it too."""
+        repository(tmp_path / "dogs", {"macros/bark.sql": "1\n", "macros/sit.sql": "1\n"})
+        git(project, "checkout", "-q", "master")
+        git(project, "submodule", "--quiet", "add", str(tmp_path / "dogs"), "packages/dogs")
+        commit(project, {}, "Add the package")
+        git(project, "checkout", "-q", "-B", "feature")
+        return project / "packages/dogs"
+
+    def test_a_moved_submodule_stands_as_its_changed_files(self, project: Path, package: Path) -> None:
+        commit(package, {"macros/bark.sql": "2\n", "macros/sit.sql": None})
+        commit(project, {})
+        write(package, {"macros/stay.sql": "draft\n"})
+        assert changes(project) == [
+            modified("packages/dogs/macros/bark.sql"),
+            deleted("packages/dogs/macros/sit.sql"),
+            added("packages/dogs/macros/stay.sql"),
+        ]
+
+    def test_an_edited_submodule_stands_as_its_changed_files(self, project: Path, package: Path) -> None:
+        write(package, {"macros/bark.sql": "2\n"})
+        assert changes(project) == [modified("packages/dogs/macros/bark.sql")]
+        assert not Repository.find(project).is_clean()
+
+    def test_a_new_submodule_stands_as_its_files(self, project: Path, package: Path) -> None:
+        assert changes(project, base="master~1") == [
+            added(".gitmodules"),
+            added("packages/dogs/macros/bark.sql"),
+            added("packages/dogs/macros/sit.sql"),
+        ]
+
+    def test_a_submodule_that_isn_t_checked_out_stands_as_itself(
+        self, project: Path, package: Path, tmp_path: Path
+    ) -> None:
+        commit(package, {"macros/bark.sql": "2\n"})
+        commit(project, {})
+        git(tmp_path, "clone", "-q", str(project), "clone")
+        assert changes(tmp_path / "clone", base="origin/master") == [modified("packages/dogs")]
+
+    def test_a_submodule_without_the_base_s_commit_stands_as_itself(self, project: Path, package: Path) -> None:
+        git(package, "checkout", "-q", "--orphan", "anew")
+        commit(package, {"macros/roll.sql": "1\n"})
+        commit(project, {})
+        git(package, "branch", "-q", "-D", "master")
+        git(package, "update-ref", "-d", "refs/remotes/origin/master")
+        git(package, "symbolic-ref", "--delete", "refs/remotes/origin/HEAD")
+        git(package, "reflog", "expire", "--all", "--expire=now")
+        git(package, "gc", "-q", "--prune=now")
+        assert changes(project) == [modified("packages/dogs")]
+
+    def test_a_removed_submodule_is_deleted(self, project: Path, package: Path) -> None:
+        git(project, "rm", "-q", "packages/dogs")
+        assert deleted("packages/dogs") in changes(project)
+
+    def test_a_submodule_at_another_path_is_renamed(self, project: Path, package: Path) -> None:
+        git(project, "mv", "packages/dogs", "packages/hounds")
+        write(project, {"models/new.sql": "1\n"})
+        assert changes(project) == [
+            modified(".gitmodules"),
+            added("models/new.sql"),
+            renamed("packages/dogs", "packages/hounds"),
+        ]
+
+    def test_another_repository_in_the_work_tree_stands_as_itself(self, project: Path) -> None:
+        repository(project / "packages/loose")
+        assert changes(project) == [added("packages/loose")]
+
+
+class TestHooks:
+    """The environment that git gives to a hook names another index or directory than ours."""
+
+    SCRIPT = """
+import json, pathlib, sys
+from pytest_dbtci.git.repository import Repository
+repository = Repository.find(pathlib.Path(sys.argv[1]))
+found = repository.compare(base="master", target=None, provider_base=None, provider_head=None)
+answer = [str(repository.root), [change.path for change in found.changes]]
+pathlib.Path(sys.argv[2]).write_text(json.dumps(answer))
+"""
+
+    def hook(self, git_dir: Path, name: str, looks_at: Path, answer: Path) -> None:
+        script = git_dir.parent / "hook.py"
+        script.write_text(self.SCRIPT)
+        hook = git_dir / "hooks" / name
+        root = Path(__file__).parents[2]
+        hook.write_text(
+            f"#!/bin/sh\nenv | grep ^GIT_ > '{answer}.env'\n"
+            f"PYTHONPATH='{root}' exec '{sys.executable}' '{script}' '{looks_at}' '{answer}'\n"
+        )
+        hook.chmod(0o755)
+
+    def test_a_push_from_a_linked_worktree_is_validated_there(self, project: Path, tmp_path: Path) -> None:
+        git(project, "checkout", "-q", "master")
+        linked = tmp_path / "linked"
+        git(project, "worktree", "add", "-q", str(linked), "feature")
+        commit(linked, {"models/linked.sql": "1\n"})
+        self.hook(project / ".git", "pre-push", linked, tmp_path / "answer")
+        git(tmp_path, "init", "-q", "--bare", "remote.git")
+        git(linked, "push", "-q", str(tmp_path / "remote.git"), "feature")
+        assert "GIT_DIR=" in (tmp_path / "answer.env").read_text()
+        assert json.loads((tmp_path / "answer").read_text()) == [str(linked), ["models/linked.sql"]]
+
+    def test_a_commit_of_one_path_still_sees_the_whole_work_tree(self, project: Path, tmp_path: Path) -> None:
+        write(project, {"models/one.sql": "1\n", "models/two.sql": "1\n"})
+        git(project, "add", "-A", "models")
+        (project / "models/two.sql").unlink()
+        self.hook(project / ".git", "pre-commit", project, tmp_path / "answer")
+        git(project, "commit", "-q", "-m", "One", "--", "models/one.sql")
+        assert "GIT_INDEX_FILE=" in (tmp_path / "answer.env").read_text()
+        root, paths = json.loads((tmp_path / "answer").read_text())
+        assert root == str(project)
+        assert "models/one.sql" in paths
+        assert "models/two.sql" not in paths
+
+    def test_variables_of_another_repository_mislead_nobody(
+        self, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = repository(tmp_path / "other", {"x.sql": "1\n"})
+        write(project, {"models/new.sql": "1\n"})
+        for name, value in {
+            "GIT_DIR": other / ".git",
+            "GIT_WORK_TREE": other,
+            "GIT_INDEX_FILE": other / ".git/index",
+            "GIT_OBJECT_DIRECTORY": other / ".git/objects",
+            "GIT_COMMON_DIR": other / ".git",
+            "GIT_PREFIX": "models/",
+            "GIT_GLOB_PATHSPECS": "1",
+            "GIT_EXTERNAL_DIFF": "false",
+        }.items():
+            monkeypatch.setenv(name, str(value))
+        repo = Repository.find(project)
+        assert repo.root == project
+        assert changes(project) == [added("models/new.sql")]
+        repo.checkout(repo.head(), tmp_path / "base", ["models"])
+        assert (tmp_path / "base" / MODEL).exists()
+        assert repo.tree("HEAD", "models")
+
+
+def test_finds_the_repository_from_a_folder_in_it(project: Path) -> None:
+    assert Repository.find(project / "models").root == project
+
+
+def test_a_linked_worktree_is_a_repository_of_its_own(project: Path, tmp_path: Path) -> None:
+    git(project, "worktree", "add", "-q", "-b", "other", str(tmp_path / "linked dir"), "master")
+    commit(tmp_path / "linked dir", {"models/new.sql": "1\n"})
+    repo = Repository.find(tmp_path / "linked dir")
+    assert (repo.root, repo.branch()) == (tmp_path / "linked dir", "other")
+    assert changes(repo.root) == [added("models/new.sql")]
+    repo.checkout("master", tmp_path / "base")
+    assert (tmp_path / "base" / MODEL).exists()
+    assert len(git(project, "worktree", "list").split("\n")) == 2, "nothing is left behind"
+
+
+def test_a_root_with_a_space_and_non_ascii_characters(tmp_path: Path) -> None:
+    path = repository(tmp_path / "mina hundar åäö")
+    write(path, {MODEL: "select 2\n"})
+    assert Repository.find(path).root == path
+    assert changes(path) == [modified(MODEL)]
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: None, "is in no git repository"),
+        (lambda path: git(path, "init", "-q", "--bare", "."), "bare repository"),
+        (lambda path: (path / ".git").write_text("gitdir: /nowhere\n"), "is in no git repository"),
+        (lambda path: path.rmdir(), "is not a directory"),
+    ],
+)
+def test_a_folder_outside_any_work_tree_is_a_usage_error(make: object, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    path.mkdir()
+    assert callable(make)
+    make(path)
+    with pytest.raises(UsageError, match=says):
+        Repository.find(path)
+
+
+def test_a_repository_of_another_user_is_a_usage_error(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own switch for this
+    with pytest.raises(UsageError, match=r"safe\.directory"):
+        Repository.find(project)
+
+
+def test_without_git_on_the_path_the_error_says_so(tmp_path: Path) -> None:
+    script = (
+        "import pathlib\n"
+        "from pytest_dbtci.git.repository import Repository\n"
+        "from pytest_dbtci.errors import UsageError\n"
+        "try:\n"
+        "    Repository.find(pathlib.Path('.'))\n"
+        "except UsageError as error:\n"
+        "    print(error)\n"
+    )
+    for refresh in ("raise", "quiet"):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=Path(__file__).parents[2],
+            env={"PATH": str(tmp_path), "GIT_PYTHON_REFRESH": refresh},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "install git" in done.stdout
+
+
+def test_a_repository_without_a_commit_is_a_usage_error(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "-b", "master", "project")
+    repo = Repository.find(tmp_path / "project")
+    assert repo.branch() == "master"
+    with pytest.raises(UsageError, match="has no commit yet"):
+        repo.head()
+    with pytest.raises(UsageError, match="has no commit yet"):
+        repo.compare(base=None, target=None, provider_base=None, provider_head=None)
+
+
+def test_head_and_branch(project: Path) -> None:
+    git(project, "checkout", "-q", "-b", "fix/tools")
+    git(project, "tag", "fix/tools")
+    repo = Repository.find(project)
+    assert repo.head() == git(project, "rev-parse", "HEAD")
+    assert repo.branch() == "fix/tools"
+    git(project, "checkout", "-q", "--detach")
+    assert repo.branch() is None
+
+
+def test_the_user_is_git_s_else_the_system_s(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo = Repository.find(project)
+    assert repo.user() == getpass.getuser()
+    git(project, "config", "user.email", "jane.doe@example.com")
+    assert repo.user() == "jane.doe"
+    git(project, "config", "user.name", "Jane Doe")
+    assert repo.user() == "Jane Doe"
+
+
+def test_somebody_without_any_name_is_still_called_something(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000)  # as in a container started with --user
+    assert Repository.find(project).user() == "user"
+
+
+def test_is_clean_only_without_any_change(project: Path) -> None:
+    repo = Repository.find(project)
+    assert repo.is_clean()
+    write(project, {"models/untracked.sql": "1\n"})
+    assert not repo.is_clean()
+    git(project, "add", "-A")
+    assert not repo.is_clean()
+    commit(project, {})
+    assert repo.is_clean()
+
+
+def test_the_tip_of_the_remote_is_asked_now(project: Path, tmp_path: Path) -> None:
+    repo = Repository.find(project)
+    assert repo.remote_tip("master") is None
+    git(tmp_path, "clone", "-q", "--bare", str(project), "remote.git")
+    git(project, "remote", "add", "origin", str(tmp_path / "remote.git"))
+    assert repo.remote_tip("master") == git(project, "rev-parse", "master")
+    assert repo.remote_tip("gone") is None
+    git(tmp_path, "clone", "-q", "-b", "master", str(tmp_path / "remote.git"), "other")
+    newer = commit(tmp_path / "other", {"models/new.sql": "1\n"})
+    git(tmp_path / "other", "push", "-q", "origin", "master")
+    assert repo.remote_tip("master") == newer
+
+
+def test_a_remote_that_can_t_be_reached_is_an_error(project: Path, tmp_path: Path) -> None:
+    git(project, "remote", "add", "origin", str(tmp_path / "nothing-here"))
+    with pytest.raises(DbtCiError, match="origin can't be asked for the branch master") as caught:
+        Repository.find(project).remote_tip("master")
+    assert not isinstance(caught.value, UsageError)
+
+
+def test_a_git_error_shows_command_code_and_words(project: Path) -> None:
+    shutil.rmtree(project / ".git/objects")
+    (project / ".git/objects").mkdir()
+    with pytest.raises(DbtCiError) as caught:
+        Repository.find(project).tree("HEAD")
+    assert "`git rev-parse --verify 'HEAD^{tree}'` ended with code 128 in" in str(caught.value)
+    assert str(project) in str(caught.value)
+
+
+def test_a_thousand_files_are_compared_in_under_a_second(tmp_path: Path) -> None:
+    path = repository(tmp_path / "project", {f"models/m{n}.sql": f"select {n}\n" for n in range(1000)})
+    Repository.find(path)
+    start = time.perf_counter()
+    assert changes(path) == []
+    assert time.perf_counter() - start < 1

@@ -1,0 +1,276 @@
+"""What the host does with schemas, asked of it directly: create, mark, take over, refuse, drop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.errors import DbtCiError, UsageError
+from tests.support.warehouse_project import attach, database_of, open_schemas, running_host
+from tests.support.warehouses import Warehouse
+from tests.support.warehouses.faults import REDSHIFT_CANCELLED, REDSHIFT_SERIALIZABLE
+
+LATER = "2024-05-01T10:05:00+00:00"
+MARK = "dbt_build_7.dbt_ci_mark"
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """One dbt process for all cases; a drop in it waits a second for locks."""
+    with running_host(tmp_path_factory.mktemp("host"), DBT_CI_LOCK_SECONDS="1") as host:
+        yield host
+
+
+@pytest.fixture
+def host(process: Host, warehouse: Warehouse, tmp_path: Path) -> Host:
+    """The dbt process, logged in to an empty warehouse."""
+    attach(process, tmp_path / "attached", warehouse)
+    return process
+
+
+@pytest.fixture
+def server_host(process: Host, server_warehouse: Warehouse, tmp_path: Path) -> Host:
+    """The dbt process, logged in to an empty warehouse that can fail."""
+    attach(process, tmp_path / "attached", server_warehouse)
+    return process
+
+
+def test_creates_marked_schemas_and_drops_them(host: Host, warehouse: Warehouse) -> None:
+    warehouse.query("create schema dbt_build_77")
+    warehouse.query("create table dbt_build_77.dogs as select 1 as id")
+    others = warehouse.contents()
+    assert open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_staging") == []
+    marks = [rows for name, rows in warehouse.contents().items() if name.endswith(".dbt_ci_mark")]
+    assert marks == [[("pytest-dbtci", "7", "r1", "3f2c1aa", "2024-05-01T10:00:00+00:00")]] * 2
+    warehouse.query("create table dbt_build_7.dogs as select 1 as id")
+    warehouse.query("create view dbt_build_7_staging.dogs as select * from dbt_build_7.dogs")
+    assert sorted(host.ask("drop_schemas")) == ["dbt_build_7", "dbt_build_7_staging"]
+    assert warehouse.contents() == others
+    assert warehouse.schemas() == ("dbt_build_77",)
+
+
+def test_takes_over_what_an_earlier_run_of_the_pull_request_left(host: Host, warehouse: Warehouse) -> None:
+    open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_old")
+    warehouse.query("create table dbt_build_7.stale as select 1 as id")
+    done = open_schemas(host, warehouse, "dbt_build_7", run="r2", started=LATER)
+    assert sorted(done) == ["dbt_build_7 of an earlier run dropped", "dbt_build_7_old of an earlier run dropped"]
+    assert {name: row[2] for name, [row] in warehouse.contents().items()} == {MARK: "r2"}
+
+
+def test_refuses_a_schema_without_a_mark_and_writes_nothing(host: Host, warehouse: Warehouse) -> None:
+    warehouse.query("create schema dbt_build_7_staging")
+    with pytest.raises(UsageError, match=r"schema dbt_build_7_staging exists and was not created by this tool"):
+        open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_staging")
+    assert host.ask("drop_schemas") == []
+    assert warehouse.schemas() == ("dbt_build_7_staging",)
+
+
+@pytest.mark.parametrize("columns", ["'dbt-ci' as tool, '7' as pr, 'x' as run, 'x' as head, 'x' as started", "1 as id"])
+def test_takes_no_other_tools_table_for_its_mark(host: Host, warehouse: Warehouse, columns: str) -> None:
+    warehouse.query("create schema dbt_build_7")
+    warehouse.query(f"create table {MARK} as select {columns}")
+    before = warehouse.contents()
+    with pytest.raises(DbtCiError, match=r"schema dbt_build_7 "):
+        open_schemas(host, warehouse, "dbt_build_7")
+    assert host.ask("drop_schemas") == []
+    assert warehouse.contents() == before
+
+
+def test_leaves_a_newer_runs_schema_and_says_so(host: Host, warehouse: Warehouse) -> None:
+    open_schemas(host, warehouse, "dbt_build_7", run="r2", started=LATER)
+    with pytest.raises(DbtCiError, match=r"dbt_build_7 was taken over by a newer run of pull request 7"):
+        open_schemas(host, warehouse, "dbt_build_7", run="r1")
+    assert host.ask("drop_schemas") == []
+    assert warehouse.contents()[MARK][0][2] == "r2"
+
+
+def test_notices_a_takeover_that_came_while_it_built(host: Host, warehouse: Warehouse) -> None:
+    open_schemas(host, warehouse, "dbt_build_7")
+    warehouse.query(f"update {MARK} set run = 'r2', started = '{LATER}'")
+    for keep in (True, False):
+        with pytest.raises(DbtCiError, match=r"dbt_build_7 was taken over by a newer run"):
+            host.ask("drop_schemas", keep=keep)
+    assert warehouse.contents()[MARK][0][2] == "r2"
+
+
+def test_notices_that_somebody_dropped_its_schema(host: Host, warehouse: Warehouse) -> None:
+    open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_staging")
+    warehouse.query("drop schema dbt_build_7_staging cascade")
+    with pytest.raises(DbtCiError, match=r"schema dbt_build_7_staging is gone"):
+        host.ask("drop_schemas")
+    assert warehouse.schemas() == ()
+
+
+def test_leaves_another_pull_requests_schema(host: Host, warehouse: Warehouse) -> None:
+    open_schemas(host, warehouse, "dbt_build_7_x", pr="7_x")
+    assert open_schemas(host, warehouse, "dbt_build_7", pr="7") == []
+    assert host.ask("drop_schemas") == ["dbt_build_7"]
+    with pytest.raises(UsageError, match=r"dbt_build_7_x belongs to another pull request \(7_x\)"):
+        open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_x", pr="7")
+    assert warehouse.schemas() == ("dbt_build_7_x",)
+
+
+def test_keeps_names_as_the_warehouse_does(host: Host, warehouse: Warehouse) -> None:
+    named = "dbt_build_7_A näme"
+    open_schemas(host, warehouse, "dbt_build_7", named)
+    expected = named.lower() if warehouse.kind == "redshift" else named
+    assert warehouse.schemas() == ("dbt_build_7", expected)
+    assert sorted(host.ask("drop_schemas")) == ["dbt_build_7", expected]
+    assert warehouse.schemas() == ()
+
+
+def test_touches_no_schema_with_a_quotation_mark(host: Host, warehouse: Warehouse) -> None:
+    hostile = 'dbt_build_7_"; drop schema finance cascade; --'
+    warehouse.query('create schema "{}"'.format(hostile.replace('"', '""')))
+    warehouse.query("create schema finance")
+    open_schemas(host, warehouse, "dbt_build_7")
+    assert host.ask("drop_schemas") == ["dbt_build_7"]
+    assert warehouse.schemas() == (hostile, "finance")
+    with pytest.raises(UsageError, match="can't work with a quotation mark in a name"):
+        open_schemas(host, warehouse, "dbt_build_8", 'dbt_build_8_"')
+
+
+def test_tells_two_names_apart_that_differ_in_case_where_the_warehouse_does(host: Host, warehouse: Warehouse) -> None:
+    if warehouse.kind == "postgres":
+        warehouse.query('create schema "DBT_BUILD_7"')
+        open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_a", "dbt_build_7_A")
+        assert sorted(host.ask("drop_schemas")) == ["dbt_build_7", "dbt_build_7_A", "dbt_build_7_a"]
+        assert warehouse.schemas() == ("DBT_BUILD_7",)
+    else:
+        open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_a", "dbt_build_7_A")
+        assert len(warehouse.schemas()) == 2
+        host.ask("drop_schemas")
+        assert warehouse.schemas() == ()
+
+
+def test_marks_in_the_transaction_that_creates(server_host: Host, server_warehouse: Warehouse) -> None:
+    server_warehouse.faults.fail(r"create table .*dbt_ci_mark", REDSHIFT_SERIALIZABLE, times=5)
+    with pytest.raises(DbtCiError, match=r"schema dbt_build_7 could not be created in database \w+: "):
+        open_schemas(server_host, server_warehouse, "dbt_build_7")
+    assert server_warehouse.schemas() == ()
+
+
+def test_marks_no_schema_that_somebody_else_makes_meanwhile(server_host: Host, server_warehouse: Warehouse) -> None:
+    hold = server_warehouse.faults.hold("^[^;]*create schema")
+    errors: list[Exception] = []
+
+    def create() -> None:
+        try:
+            open_schemas(server_host, server_warehouse, "dbt_build_7")
+        except DbtCiError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=create)
+    thread.start()
+    hold.wait()
+    server_warehouse.query("create schema dbt_build_7")
+    hold.release()
+    thread.join(30)
+    assert "Another run or person made it just now" in str(errors[0])
+    assert server_host.ask("drop_schemas") == []
+    assert (server_warehouse.schemas(), server_warehouse.contents()) == (("dbt_build_7",), {})
+
+
+def test_waits_for_a_lock_only_so_long_and_names_the_schema(server_host: Host, server_warehouse: Warehouse) -> None:
+    open_schemas(server_host, server_warehouse, "dbt_build_7", "dbt_build_7_free")
+    server_warehouse.query("create table dbt_build_7.dogs as select 1 as id")
+    with closing(server_warehouse.connect()) as reader:
+        cursor = reader.cursor()
+        cursor.execute("begin")
+        cursor.execute("select * from dbt_build_7.dogs")
+        with pytest.raises(DbtCiError) as caught:
+            server_host.ask("drop_schemas")
+    view = "pg_locks" if server_warehouse.kind == "postgres" else "svv_transactions"
+    assert str(caught.value).startswith(
+        "schema dbt_build_7 could not be dropped: another session held a lock on something in it for 1 seconds"
+    )
+    assert f"Find that session in {view}" in str(caught.value)
+    assert server_warehouse.schemas() == ("dbt_build_7",)
+    assert server_host.ask("drop_schemas") == ["dbt_build_7"]
+
+
+@pytest.mark.parametrize("spelled", ["cancelled", "canceled"])
+def test_knows_redshifts_own_words_for_a_wait_that_is_over(
+    process: Host, redshift: Warehouse, tmp_path: Path, spelled: str
+) -> None:
+    attach(process, tmp_path / "attached", redshift)
+    open_schemas(process, redshift, "dbt_build_7")
+    over = replace(REDSHIFT_CANCELLED, message=f"Query (150) {spelled} on user's request")
+    redshift.faults.fail("drop schema", over)
+    with pytest.raises(DbtCiError, match=r"dbt_build_7 could not be dropped: another session held a lock"):
+        process.ask("drop_schemas")
+    assert process.ask("drop_schemas") == ["dbt_build_7"]
+
+
+@pytest.mark.parametrize(
+    "outside",
+    [
+        "create view finance.kept as select * from dbt_build_7.dogs",
+        "create table finance.kept (dog_id int references dbt_build_7.dogs (id))",
+        "create table finance.kept (size dbt_build_7.size)",
+        "create view finance.kept as select dbt_build_7.legs() as legs",
+    ],
+    ids=["view", "foreign key", "type", "function"],
+)
+def test_takes_nothing_along_that_lies_elsewhere(server_host: Host, server_warehouse: Warehouse, outside: str) -> None:
+    open_schemas(server_host, server_warehouse, "dbt_build_7", "dbt_build_7_staging")
+    for statement in (
+        "create schema finance",
+        "create table dbt_build_7.dogs (id int primary key)",
+        "create view dbt_build_7_staging.dogs as select * from dbt_build_7.dogs",
+        "create type dbt_build_7.size as enum ('small', 'large')",
+        "create function dbt_build_7.legs() returns int language sql as 'select 4'",
+        outside,
+    ):
+        server_warehouse.query(statement)
+    with pytest.raises(DbtCiError, match=r"dbt_build_7 was not dropped, .* depend on it: finance\.kept\. Drop them"):
+        server_host.ask("drop_schemas")
+    assert server_warehouse.schemas() == ("dbt_build_7", "finance")
+    assert "finance.kept" in server_warehouse.contents()
+
+
+@pytest.mark.parametrize("option", [{}, {"autocommit": False}, {"retry_all": True, "retries": 3}])
+def test_commits_whatever_dbt_redshift_is_told_of_transactions(
+    process: Host, redshift: Warehouse, tmp_path: Path, option: dict[str, Any]
+) -> None:
+    attach(process, tmp_path / "attached", redshift, **option)
+    open_schemas(process, redshift, "dbt_build_7")
+    open_schemas(process, redshift, "dbt_build_7", run="r2", started=LATER)
+    assert redshift.contents()[MARK][0][2] == "r2"
+    assert process.ask("drop_schemas") == ["dbt_build_7"]
+    assert redshift.schemas() == ()
+
+
+def test_says_what_a_user_without_the_right_to_create_needs(
+    process: Host, server_warehouse: Warehouse, tmp_path: Path
+) -> None:
+    attach(process, tmp_path / "attached", server_warehouse, as_reader=True)
+    with pytest.raises(DbtCiError) as caught:
+        open_schemas(process, server_warehouse, "dbt_build_7")
+    assert "permission denied" in str(caught.value)
+    assert f"grant create on database {database_of(server_warehouse)} to reader." in str(caught.value)
+
+
+def test_says_that_a_target_can_only_read(process: Host, server_warehouse: Warehouse, tmp_path: Path) -> None:
+    attach(process, tmp_path / "attached", server_warehouse)
+    server_warehouse.query(f"alter database {database_of(server_warehouse)} set default_transaction_read_only = on")
+    with pytest.raises(DbtCiError, match=r"The target can only read: choose one that may write with --dbt-ci-target"):
+        open_schemas(process, server_warehouse, "dbt_build_7")
+
+
+def test_says_that_a_read_only_file_can_only_be_read(tmp_path: Path) -> None:
+    from tests.support.warehouses import duckdb_warehouse
+
+    warehouse = duckdb_warehouse(tmp_path / "warehouse.duckdb")
+    warehouse.query("create schema finance")
+    with running_host(tmp_path / "host") as host:
+        attach(host, tmp_path / "attached", warehouse, config_options={"access_mode": "read_only"})
+        with pytest.raises(DbtCiError, match=r"The target can only read: choose one that may write"):
+            open_schemas(host, warehouse, "dbt_build_7")

@@ -1,0 +1,190 @@
+"""The sweep lists and drops what dead runs left, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.errors import UsageError
+from pytest_dbtci.schemas.sweep import Criteria, Leftover, read_criteria
+from pytest_dbtci.settings import Settings
+from tests.support.validation import Validation, validate
+from tests.support.warehouse_project import attach, open_schemas, running_host
+from tests.support.warehouses import SERVER_KINDS, Warehouse
+from tests.support.warehouses.dbt_project import write_profiles
+from tests.support.warehouses.faults import REDSHIFT_TOO_MANY_CONNECTIONS
+
+Sweep = Callable[..., Validation]
+
+
+def ago(**age: float) -> str:
+    """Give the time that long ago as a mark has it."""
+    return (datetime.now(timezone.utc) - timedelta(**age)).isoformat()
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """One dbt process that leaves schemas behind for all cases."""
+    with running_host(tmp_path_factory.mktemp("host")) as host:
+        yield host
+
+
+@pytest.fixture
+def sweep(process: Host, warehouse: Warehouse, tmp_path: Path) -> Sweep:
+    """Run the sweep in a project that no git knows and dbt can't parse, over what five runs left."""
+    attach(process, tmp_path / "attached", warehouse)
+    left = {"7": ago(days=9), "8": ago(hours=5), "local_anna": ago(days=3), "77": ago(minutes=1)}
+    for pr, started in left.items():
+        open_schemas(process, warehouse, f"dbt_build_{pr}", pr=pr, run=f"run{pr}", started=started)
+    open_schemas(process, warehouse, "dbt_build_7_staging", prefix="dbt_build_7_s", pr="7", started=ago(days=9))
+    open_schemas(process, warehouse, "review_7", pr="7", started=ago(days=99))
+    for statement in (
+        "create table dbt_build_7.dogs as select 1 as id",
+        "create view dbt_build_7_staging.dogs as select * from dbt_build_7.dogs",
+        "create schema dbt_build_9",
+        "create table dbt_build_9.precious as select 1 as id",
+        "create schema finance",
+        "create table finance.wages as select 1 as id",
+    ):
+        warehouse.query(statement)
+    project = tmp_path / "project"
+    (project / "tests").mkdir(parents=True)
+    (project / "tests" / "test_nothing.py").write_text("def test_nothing(): assert False\n")
+    (project / "models").mkdir()
+    (project / "models" / "broken.sql").write_text("{{ this is no Jinja")
+    (project / "dbt_project.yml").write_text("name: kennel\nprofile: kennel\n")
+    # A profile that asks for the pull request, which a sweep has none of.
+    write_profiles(project, {"ci": warehouse.output("dbt_build_{{ env_var('PR_NUMBER') }}")})
+    return lambda *args, **environ: validate(project, *args, **environ)
+
+
+def outcomes(run: Validation) -> dict[str, str]:
+    """Give the outcome of every schema."""
+    return {name.split("::")[-1]: case.outcome for name, case in run.cases.items()}
+
+
+ALL = ("dbt_build_7", "dbt_build_77", "dbt_build_7_staging", "dbt_build_8", "dbt_build_9", "dbt_build_local_anna")
+OTHERS = ("finance", "review_7")
+
+
+def test_lists_drops_by_age_and_drops_by_pull_request(sweep: Sweep, warehouse: Warehouse) -> None:
+    before = warehouse.contents()
+    listed = sweep("--dbt-ci-sweep", "-n2", "tests")
+    assert listed.code == 0, listed.output
+    assert outcomes(listed) == dict.fromkeys(ALL, "skipped")
+    assert "dbt-ci: dbt_build_7 of pull request 7, 9 days old, 1 relation" in listed.output
+    assert "dbt_build_8 of pull request 8, 5 h old, 0 relations" in listed.output
+    assert "dbt_build_9 carries no mark, so it is not ours: kept" in listed.output
+    assert ("B: kept" in listed.output) is (warehouse.kind != "duckdb"), "the servers tell the size"
+    assert warehouse.contents() == before
+
+    aged = sweep("--dbt-ci-sweep=drop", "--dbt-ci-sweep-age=2d")
+    assert aged.code == 0, aged.output
+    gone = ("dbt_build_7", "dbt_build_7_staging", "dbt_build_local_anna")
+    assert outcomes(aged) == {s: "passed" if s in gone else "skipped" for s in ALL}
+    assert "dbt_build_8 of pull request 8, 5 h old, 0 relations" in aged.output
+    assert "kept, it is younger than 2 days" in aged.output
+    assert warehouse.schemas() == ("dbt_build_77", "dbt_build_8", "dbt_build_9", *OTHERS)
+
+    named = sweep("--dbt-ci-sweep=drop", "--dbt-ci-sweep-pr=8, 9,77")
+    assert named.code == 0, named.output
+    assert outcomes(named) == {"dbt_build_77": "passed", "dbt_build_8": "passed", "dbt_build_9": "skipped"}
+    assert warehouse.schemas() == ("dbt_build_9", *OTHERS)
+    kept = {name: rows for name, rows in before.items() if name.split(".")[0] in ("dbt_build_9", *OTHERS)}
+    assert warehouse.contents() == kept
+
+    other = sweep("--dbt-ci-sweep=drop", "--dbt-ci-sweep-age=1d", "--dbt-ci-schema=nothing_like_{pr}")
+    assert other.code == 0, other.output
+    assert outcomes(other) == {"sweep": "skipped"}
+
+
+@pytest.mark.parametrize("warehouse", SERVER_KINDS, indirect=True)
+def test_is_red_where_a_schema_can_not_be_dropped_and_drops_the_others(sweep: Sweep, warehouse: Warehouse) -> None:
+    warehouse.query("create view finance.report as select * from dbt_build_7.dogs")
+    with closing(warehouse.connect()) as reader:
+        cursor = reader.cursor()
+        cursor.execute("begin")
+        cursor.execute("select * from dbt_build_8.dbt_ci_mark")
+        run = sweep("--dbt-ci-sweep=drop", "--dbt-ci-sweep-age=0m", DBT_CI_LOCK_SECONDS="1")
+    assert run.code == 1, run.output
+    assert outcomes(run) == {
+        "dbt_build_7": "failed",
+        "dbt_build_7_staging": "passed",
+        "dbt_build_77": "passed",
+        "dbt_build_8": "failed",
+        "dbt_build_9": "skipped",
+        "dbt_build_local_anna": "passed",
+    }
+    texts = {name.split("::")[-1]: case.text for name, case in run.cases.items()}
+    assert "outside the pull request's schemas depend on it: finance.report" in texts["dbt_build_7"]
+    assert "another session held a lock on something in it for 1 seconds" in texts["dbt_build_8"]
+    assert "Traceback" not in run.output
+    assert warehouse.schemas() == ("dbt_build_7", "dbt_build_8", "dbt_build_9", *OTHERS)
+
+
+@pytest.mark.parametrize("warehouse", SERVER_KINDS, indirect=True)
+def test_is_red_and_says_why_where_the_warehouse_does_not_answer(sweep: Sweep, warehouse: Warehouse) -> None:
+    warehouse.faults.refuse(REDSHIFT_TOO_MANY_CONNECTIONS, times=50)
+    run = sweep("--dbt-ci-sweep")
+    warehouse.faults.reset()
+    assert run.code == 1, run.output
+    assert outcomes(run) == {"sweep": "error"}
+    assert "the schemas could not be listed: " in run.output
+    assert "exceeded for non-bootstrap users" in run.output
+    assert str(warehouse.profile["password"]) not in run.output
+
+
+NOW = Leftover(database="d", schema="dbt_build_7", pr="7", run="r", age=timedelta(hours=30))
+
+
+@pytest.mark.parametrize(
+    ("criteria", "leftover", "reason"),
+    [
+        (Criteria(age=timedelta(hours=30)), NOW, ""),
+        (Criteria(age=timedelta(hours=31)), NOW, "younger"),
+        (Criteria(prs=("7",)), NOW, ""),
+        (Criteria(prs=("77",)), NOW, "not asked for"),
+        (Criteria(age=timedelta(hours=31), prs=("7",)), NOW, "younger"),
+        (Criteria(), NOW, "only listed"),
+        (Criteria(age=timedelta()), Leftover(database="d", schema="dbt_build_7"), "not ours"),
+        (Criteria(age=timedelta()), Leftover(database="d", schema="s", pr="7", run="r"), "age is unknown"),
+        (Criteria(prs=("7",)), Leftover(database="d", schema="s", pr="7", run="r"), ""),
+    ],
+)
+def test_decides_by_age_and_pull_request(criteria: Criteria, leftover: Leftover, reason: str) -> None:
+    said = criteria.reason_to_keep(leftover)
+    assert reason in said
+    assert bool(reason) == bool(said)
+
+
+def settings(**given: str) -> Settings:
+    """Give settings that sweep."""
+    return Settings(rootdir=Path(os.sep), invocation_dir=Path(os.sep), **given)  # type: ignore[arg-type]
+
+
+def test_reads_ages_and_pull_requests() -> None:
+    assert read_criteria(settings(sweep_age="36h")) == Criteria(age=timedelta(hours=36))
+    assert read_criteria(settings(sweep_age="2w")).age == timedelta(days=14)
+    assert read_criteria(settings(sweep_pr="12, 15,local_anna")).prs == ("12", "15", "local_anna")
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"sweep": "drop"}, "say what may go"),
+        ({"sweep": "drop", "sweep_pr": " , "}, "say what may go"),
+        ({"sweep_age": "7"}, "write a number and m, h, d or w"),
+        ({"sweep_age": "-7d"}, "write a number and m, h, d or w"),
+        ({"sweep_age": "7 d"}, "write a number and m, h, d or w"),
+        ({"sweep_age": "٧d"}, "write a number and m, h, d or w"),
+    ],
+)
+def test_refuses_a_sweep_without_a_limit_or_with_a_strange_one(given: dict[str, str], reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        read_criteria(settings(**given))

@@ -1,0 +1,137 @@
+"""Random changes of a real project: nothing that a full build would change is left out of the selection."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+
+from pytest_dbtci.manifest import BUILDABLE
+from tests.support.planning_bench import Bench, Planned, bench
+from tests.support.random_edits import FILES, Project, edit
+from tests.support.repositories import git
+
+SEQUENCES = 240
+PER_TEST = 20
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """A bench whose master is released: `released.duckdb` in its folder holds what it built."""
+    folder = tmp_path_factory.mktemp("random")
+    with bench(folder, FILES, "dbt") as made:
+        made.host.parts = ()
+        place = made.clone({})
+        _build(made, place / "dbt", ["*"])
+        names = _relations(made, place / "dbt")
+        assert None not in _contents(made, place / "dbt", names).values()
+        shutil.copy(folder / "kennel.duckdb", folder / "released.duckdb")
+        yield made
+
+
+@pytest.mark.parametrize("chunk", range(SEQUENCES // PER_TEST))
+def test_building_the_selection_on_top_of_master_gives_what_a_full_build_gives(released: Bench, chunk: int) -> None:
+    compared = 0
+    for seed in range(chunk * PER_TEST, (chunk + 1) * PER_TEST):
+        rng = random.Random(seed)
+        project: Project = dict(FILES)
+        made = [edit(rng, project) for _ in range(rng.randint(1, 4))]
+        edits: Project = {p: text for p, text in project.items() if FILES.get(p) != text and (text or p in FILES)}
+        place = released.clone(edits)
+        planned = released.plan(place)
+        told = f"seed {seed}: {made}"
+
+        own = {u for u in planned.own.get("modified+", ()) if u.split(".")[0] in BUILDABLE}
+        chosen = [n for n in planned.plan.nodes if n.resource_type in BUILDABLE]
+        assert own <= {n.unique_id for n in chosen}, told
+        assert all(c.effect != "none" or c.note for c in planned.plan.changes), told
+        compared += _same_as_full_build(released, place, planned, told)
+        shutil.rmtree(place)
+    assert compared >= PER_TEST * 3 // 4
+
+
+def _same_as_full_build(released: Bench, place: Path, planned: Planned, told: str) -> bool:
+    """Compare contents; False where the changed project doesn't build as a whole, so that there is no comparison.
+
+    A model moved among views, with a hook that only a table takes, is one that doesn't.
+    """
+    project = place / "dbt"
+    _restore(released)
+    if not _builds(released, project, ["*"]):
+        return False
+    names = _relations(released, project)
+    whole = _contents(released, project, names)
+    _restore(released)
+    built = sorted({n.name for n in planned.plan.nodes if n.resource_type in ("model", "seed")})
+    if built:
+        _build(released, project, built)
+    assert _contents(released, project, names) == whole, told
+    return True
+
+
+def _restore(released: Bench) -> None:
+    """Make the warehouse what it was when master was released."""
+    warehouse = released.folder / "kennel.duckdb"
+    warehouse.with_name("kennel.duckdb.wal").unlink(missing_ok=True)
+    shutil.copy(released.folder / "released.duckdb", warehouse)
+
+
+def _build(released: Bench, project: Path, select: list[str]) -> None:
+    """Build with dbt itself, which must succeed."""
+    assert _builds(released, project, select), select
+
+
+def _builds(released: Bench, project: Path, select: list[str]) -> bool:
+    """Build with dbt itself; tell whether it succeeded."""
+    answer = _invoke(released, project, "build", "--select", *select)
+    # dbt leaves its connection open and what it wrote in the log beside the file.
+    DuckDBConnectionManager.close_all_connections()
+    with duckdb.connect(str(released.folder / "kennel.duckdb")) as connection:
+        connection.execute("checkpoint")
+    return bool(answer.success)
+
+
+def _relations(released: Bench, project: Path) -> list[str]:
+    """Name every relation that the project has."""
+    nodes = _invoke(released, project, "parse").result.nodes.values()
+    return sorted(n.relation_name for n in nodes if n.resource_type in ("model", "seed") and n.relation_name)
+
+
+def _invoke(released: Bench, project: Path, *arguments: str) -> Any:
+    places = ["--project-dir", ".", "--profiles-dir", ".", "--target-path", "target", "--log-path", "logs"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        for name, value in released.environ.items():
+            patch.setenv(name, value)
+        return dbtRunner().invoke(["--log-level", "none", "--log-level-file", "none", *arguments, *places])
+
+
+def _contents(released: Bench, project: Path, names: list[str]) -> dict[str, Any]:
+    """Give each relation's number of rows and a digest of them; None for one that is not there."""
+    found: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch, duckdb.connect(str(released.folder / "kennel.duckdb")) as connection:
+        patch.chdir(project)
+        for name in names:
+            query = f"select count(*), coalesce(sum(hash(row)), 0) from {name} as row"
+            try:
+                found[name] = connection.execute(query).fetchone()
+            except duckdb.CatalogException:
+                found[name] = None
+    return found
+
+
+def test_a_branch_without_a_change_selects_nothing(released: Bench) -> None:
+    place = released.clone({})
+    assert git(place, "diff", "origin/master", "--stat") == ""
+    planned = released.plan(place)
+    assert planned.plan.mode == "nothing"
+    assert planned.plan.nodes == ()

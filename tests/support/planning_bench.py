@@ -1,0 +1,169 @@
+"""Plan a change of a repository with the real dbt: one host for all, the base parsed once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.manifest import Manifest
+from pytest_dbtci.plan import Plan, Reason
+from pytest_dbtci.planning.planner import Planner, Workspace
+from pytest_dbtci.project.profile import Profile
+from pytest_dbtci.settings import Settings
+from tests.support.repositories import Files, commit, git, repository
+
+SUB_SELECTORS = {
+    "body": "body",
+    "configs": "config",
+    "relation": "relation",
+    "contract": "contract",
+    "persisted_descriptions": "persisted description",
+}
+
+
+class Listening(Host):
+    """A host that, before the plan moves on from the selection, asks dbt itself what was modified."""
+
+    own: dict[str, frozenset[str]]
+    asked: list[str]
+    curious = True
+    parts: tuple[str, ...] = (*SUB_SELECTORS, "macros")
+
+    def ask(self, op: str, *args: Any, **kwargs: Any) -> Any:
+        if op == "select" and kwargs.get("state") and kwargs["select"] == "state:modified" and self.curious:
+            how = {**kwargs, "indirect": ""}
+            self.own = {"modified+": frozenset(super().ask(op, *args, **{**how, "select": "state:modified+"}))}
+            for part in self.parts:
+                found = super().ask(op, *args, **{**kwargs, "select": f"state:modified.{part}"})
+                self.own[part] = frozenset(found)
+        self.asked.append(op if op != "parse" else f"parse {kwargs['tree']}")
+        return super().ask(op, *args, **kwargs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A plan, with what dbt itself said of the same two manifests, and what was told on the way."""
+
+    plan: Plan
+    own: Mapping[str, frozenset[str]]
+    told: tuple[str, ...]
+    asked: tuple[str, ...]
+    head: Manifest | None
+
+    @property
+    def roots(self) -> dict[str, Reason]:
+        """Give the nodes that are in the plan by themselves, by name."""
+        return {
+            n.item.split("[")[0]: n.reason
+            for n in self.plan.nodes
+            if n.reason.kind in ("modified", "new", "affected") and n.resource_type != "operation"
+        }
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(n.name for n in self.plan.nodes if n.resource_type != "operation")
+
+    def effect(self, path: str) -> str:
+        """Give what became of a path, with its note."""
+        found = next(c for c in self.plan.changes if c.path == path)
+        return f"{found.effect}: {found.note}" if found.note else found.effect
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """Plan changes of one repository. `folder` is the bench's own; `inside` the project's place in the repository."""
+
+    folder: Path
+    origin: Path
+    inside: str
+    host: Listening
+    environ: dict[str, str]
+    count: int = field(default=0)
+
+    def clone(self, edits: Files, *, message: str = "Change") -> Path:
+        """Make a clone with a branch that has the change; what git ignores is copied along."""
+        self.count += 1
+        place = self.folder / f"clone{self.count}"
+        git(self.folder, "clone", "-q", str(self.origin), str(place))
+        self._install(place)
+        git(place, "checkout", "-q", "-b", "change")
+        commit(place, edits, message)
+        return place
+
+    def plan(self, place: Path, *, cached: bool = True, **settings: Any) -> Planned:
+        """Plan what is checked out there, with the cache that all plans share or with none."""
+        self.host.own, self.host.asked = {}, []
+        told: list[str] = []
+        work = Path(tempfile.mkdtemp(prefix="work", dir=self.folder))
+        project = place / self.inside
+        given = Settings(rootdir=project, invocation_dir=project, pr="1", target="ci", environ=self.environ)
+        planner = Planner(
+            settings=replace(given, **settings),
+            workspace=Workspace(work=work, cache=self.cache if cached else None),
+            start_host=self._host,
+            tell=told.append,
+        )
+        plan = planner.make()
+        asked = tuple(self.host.asked)
+        return Planned(plan=plan, own=self.host.own, told=tuple(told), asked=asked, head=planner.head)
+
+    def change(self, edits: Files, **settings: Any) -> Planned:
+        """Plan a change."""
+        return self.plan(self.clone(edits), **settings)
+
+    @property
+    def cache(self) -> Path:
+        place = self.folder / "cache"
+        place.mkdir(exist_ok=True)
+        return place
+
+    def text(self, path: str) -> str:
+        """Give a file's text as the base has it."""
+        return (self.origin / path).read_text(encoding="utf-8")
+
+    def replace(self, path: str, old: str, new: str) -> Files:
+        """Give the edit that replaces a text in a file."""
+        text = self.text(path)
+        assert text.count(old) >= 1, f"{path} has no {old!r}"
+        return {path: text.replace(old, new)}
+
+    def _host(self, project_dir: Path, pr: str, profile: Profile) -> Host:
+        return self.host
+
+    def _install(self, place: Path) -> None:
+        packages = place / self.inside / "packages.yml"
+        if packages.is_file():
+            link = place / self.inside / "dbt_packages" / "toolbox"
+            link.parent.mkdir()
+            link.symlink_to(place / "shared", target_is_directory=True)
+
+
+@contextmanager
+def bench(folder: Path, files: Files, inside: str) -> Iterator[Bench]:
+    """Make a repository of the files and a host to plan with."""
+    origin = repository(folder / "origin", files)
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "CI", "DBT_", "GITHUB", "TF_"))}
+    environ |= {"KENNEL_WAREHOUSE": str(folder / "kennel.duckdb"), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    host = Listening(folder, {**environ, "PR_NUMBER": "1"}, folder / "dbt.log")
+    host.own, host.asked = {}, []
+    with host:
+        yield Bench(folder=folder, origin=origin, inside=inside, host=host, environ=environ)
+
+
+def dbt(directory: Path, *arguments: str, environ: Mapping[str, str]) -> str:
+    """Call dbt's own command line; AssertionError with its words when it fails."""
+    command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments]
+    done = subprocess.run(command, cwd=directory, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+Edit = Callable[[Bench], Files]
