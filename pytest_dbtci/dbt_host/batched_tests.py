@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from pytest_dbtci.dbt_host.manifests import MARK, mark
 from pytest_dbtci.dbt_host.runner import DbtFailed, Invocation
-from pytest_dbtci.dbt_host.warehouse import Warehouse
+from pytest_dbtci.dbt_host.statements import Statements
+from pytest_dbtci.dbt_host.warehouses import warehouse_of
 
 MOST = 50
 """The most tests in a query: beyond it nothing is gained, and an error or a timeout costs more."""
@@ -62,7 +63,7 @@ def run(
     if not ready:
         return []
     compiled = _compile(invocation, manifest, ready)
-    warehouse = Warehouse(manifest.metadata.adapter_type, manifest)
+    warehouse = warehouse_of(manifest)
     made = _queries(warehouse, compiled)
     _ask_all(warehouse, list(_batches(made, warehouse.threads)), listener)
     return [u for u in ready if u not in listener.statuses]
@@ -110,7 +111,7 @@ def _compile(invocation: Invocation, manifest: Any, tests: Iterable[str]) -> lis
     return [r.node for r in results.results if str(r.status) == "success" and r.node.compiled_code]
 
 
-def _queries(warehouse: Warehouse, nodes: Iterable[Any]) -> list[Test]:
+def _queries(warehouse: Statements, nodes: Iterable[Any]) -> list[Test]:
     """Put each test's SQL into the query that dbt would send."""
     frames: dict[tuple[Any, ...], str] = {}
     tests = []
@@ -133,7 +134,7 @@ def _queries(warehouse: Warehouse, nodes: Iterable[Any]) -> list[Test]:
     return tests
 
 
-def _frame(warehouse: Warehouse, fail_calc: str, warn_if: str, error_if: str, limit: int | None) -> str:
+def _frame(warehouse: Statements, fail_calc: str, warn_if: str, error_if: str, limit: int | None) -> str:
     """Render what dbt's test materialization puts around a test's SQL."""
     try:
         limited = warehouse.render("get_limit_subquery_sql", sql=_SQL, limit=limit)
@@ -156,7 +157,7 @@ def _batches(tests: Iterable[Test], threads: int) -> Iterator[list[Test]]:
             yield group[begin : begin + size]
 
 
-def _ask_all(warehouse: Warehouse, batches: Sequence[Sequence[Test]], listener: Listener) -> None:
+def _ask_all(warehouse: Statements, batches: Sequence[Sequence[Test]], listener: Listener) -> None:
     from dbt_common.context import set_invocation_context
 
     stopped = threading.Event()
@@ -179,7 +180,7 @@ def _ask_all(warehouse: Warehouse, batches: Sequence[Sequence[Test]], listener: 
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ask(warehouse: Warehouse, batch: Sequence[Test], listener: Listener) -> None:
+def _ask(warehouse: Statements, batch: Sequence[Test], listener: Listener) -> None:
     """Run one query and tell the verdicts; of a query that fails nothing is told."""
     for test in batch:
         listener.start(test.unique_id)

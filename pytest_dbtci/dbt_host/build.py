@@ -10,8 +10,8 @@ from pytest_dbtci.dbt_host import batched_tests as batches
 from pytest_dbtci.dbt_host.batchable_tests import batchable
 from pytest_dbtci.dbt_host.manifests import MARK, mark
 from pytest_dbtci.dbt_host.runner import Invocation, plain
-from pytest_dbtci.dbt_host.warehouse import Warehouse
 from pytest_dbtci.dbt_host.warehouse_errors import explain, kind_of_trouble
+from pytest_dbtci.dbt_host.warehouses import warehouse_of
 from pytest_dbtci.results import Result, Rows
 
 Emit = Callable[[dict[str, Any]], None]
@@ -144,8 +144,9 @@ class Listener:
             return None
         stored = getattr(node, "relation_name", None)
         try:
-            warehouse = Warehouse(self._manifest.metadata.adapter_type, self._manifest)
-            return warehouse.query(f"select * from {stored}" if stored else sql, limit=self._show_rows)
+            return warehouse_of(self._manifest).query(
+                f"select * from {stored}" if stored else sql, limit=self._show_rows
+            )
         except Exception:
             return None
 

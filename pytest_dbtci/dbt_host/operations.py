@@ -15,9 +15,11 @@ from typing import Any
 from pytest_dbtci.dbt_host import build, manifests
 from pytest_dbtci.dbt_host import rehearsal as release
 from pytest_dbtci.dbt_host import target_names as deferral
+from pytest_dbtci.dbt_host.mark import Mark
 from pytest_dbtci.dbt_host.runner import DbtFailed, Invocation
 from pytest_dbtci.dbt_host.schema_ownership import Ownership, drop_leftover, leftovers
-from pytest_dbtci.dbt_host.warehouse import Mark, Warehouse
+from pytest_dbtci.dbt_host.warehouses import warehouse_of
+from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
 WATCH_SECONDS = float(os.environ.get("DBT_CI_WATCH_SECONDS", "10"))
 """How often a build looks whether its schemas are still its own."""
@@ -175,7 +177,7 @@ class Operations:
             raise DbtFailed("no query was announced when the build began")
         manifests.place_elsewhere(manifest, elsewhere)
         compiled = manifests.compile_inline(Invocation(**invocation), manifest, sql)
-        return Warehouse(manifest.metadata.adapter_type, manifest).stream(compiled, self._emit)
+        return warehouse_of(manifest).stream(compiled, self._emit)
 
     def drop_schemas(self, keep: bool = False) -> list[str]:
         """Drop the run's schemas unless they are to be kept, and check whose they are: see `Ownership.close`."""
@@ -231,8 +233,7 @@ class Operations:
             ended.set()
 
     def _warehouse(self, tree: str) -> Warehouse:
-        manifest = self._manifests[tree]
-        return Warehouse(manifest.metadata.adapter_type, manifest)
+        return warehouse_of(self._manifests[tree])
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pytest_dbtci.dbt_host.mark import Mark
 from pytest_dbtci.dbt_host.runner import DbtFailed
-from pytest_dbtci.dbt_host.warehouse import Mark, Warehouse, own
+from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
 Place = tuple[str, str]
 
@@ -108,6 +110,12 @@ class Ownership:
             for database in self.databases
             for schema in own(warehouse.list_schemas(database), self.prefix)
         }
+
+
+def own(schemas: Sequence[str], prefix: str) -> tuple[str, ...]:
+    """Return the schemas that are `prefix` itself or begin with it and an underscore, whatever the case."""
+    wanted = prefix.lower()
+    return tuple(s for s in schemas if s.lower() == wanted or s.lower().startswith(wanted + "_"))
 
 
 def leftovers(warehouse: Warehouse, beginning: str) -> list[dict[str, Any]]:

@@ -1,0 +1,109 @@
+"""Send statements through dbt's adapter and read what comes back."""
+
+from __future__ import annotations
+
+import base64
+import os
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pytest_dbtci.dbt_host.runner import DbtFailed, plain
+from pytest_dbtci.results import Rows
+
+
+class Statements:
+    """Statements sent with the adapter that dbt's last invocation in this process set up.
+
+    `manifest` is where the adapter finds the macros that its own statements are made of.
+    """
+
+    def __init__(self, adapter_type: str, manifest: Any) -> None:
+        from dbt.adapters.factory import get_adapter_by_type
+        from dbt_common.context import set_invocation_context
+
+        set_invocation_context(dict(os.environ))
+        self._adapter = get_adapter_by_type(adapter_type)
+        self._adapter.set_macro_resolver(manifest)
+
+    @property
+    def database(self) -> str | None:
+        """Return the database of the target."""
+        return self._adapter.config.credentials.database  # type: ignore[no-any-return]
+
+    @property
+    def schema(self) -> str:
+        """Return the schema of the target."""
+        return str(self._adapter.config.credentials.schema)
+
+    @property
+    def threads(self) -> int:
+        """Return how many queries dbt runs at a time."""
+        return int(self._adapter.config.threads)
+
+    def query(self, sql: str, limit: int | None = None) -> Rows:
+        """Return the rows of a query as texts; null becomes `null`."""
+        with self._connection("query"):
+            _, table = self._adapter.execute(sql, fetch=True, limit=None if limit is None else limit + 1)
+        rows = tuple(tuple("null" if v is None else str(v) for v in row) for row in table.rows)
+        return Rows(
+            columns=tuple(table.column_names),
+            rows=rows if limit is None else rows[:limit],
+            more=limit is not None and len(rows) > limit,
+        )
+
+    def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return all rows of a query, as the driver types them."""
+        with self._connection("query"):
+            _, cursor = self._adapter.connections.add_select_query(sql)
+            return [tuple(row) for row in cursor.fetchall()]
+
+    def stream(self, sql: str, emit: Callable[[dict[str, Any]], None], size: int = 1000) -> list[str]:
+        """Run a query and emit its rows as they come, `size` at a time; return the column names.
+
+        An event is `{"event": "rows", "rows": TEXT}`, the text a pickled list of tuples in base64.
+        """
+        with self._connection("query"):
+            _, cursor = self._adapter.connections.add_select_query(sql)
+            columns = [column[0] for column in cursor.description]
+            while rows := cursor.fetchmany(size):
+                chunk = base64.b64encode(pickle.dumps([tuple(row) for row in rows])).decode()
+                emit({"event": "rows", "rows": chunk})
+        return columns
+
+    def render(self, macro: str, **arguments: Any) -> str:
+        """Return the text that a macro of dbt makes, the adapter's own or the project's where there is one."""
+        with self._connection("macro"):
+            return str(self._adapter.execute_macro(macro, kwargs=arguments))
+
+    def cancel(self) -> None:
+        """End the queries that run on this process's other connections, where the adapter can."""
+        if self._adapter.is_cancelable():
+            with self._connection("cancel"):
+                self._adapter.cancel_open_connections()
+
+    def _execute(self, sql: str) -> None:
+        self._adapter.execute(sql, auto_begin=False, fetch=False)
+
+    @contextmanager
+    def _connection(self, purpose: str) -> Iterator[None]:
+        name = f"dbt_ci_{purpose}_{threading.get_ident()}"
+        try:
+            with self._adapter.connection_named(name):
+                yield
+        except DbtFailed:
+            raise
+        except Exception as error:
+            raise DbtFailed(plain(str(error)), usage=False) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Send BEGIN and COMMIT; `begin` of dbt-redshift leaves them out if a flag of the project says so."""
+        connections = self._adapter.connections
+        connections.add_begin_query()
+        connections.get_thread_connection().transaction_open = True
+        yield
+        connections.add_commit_query()
+        connections.get_thread_connection().transaction_open = False

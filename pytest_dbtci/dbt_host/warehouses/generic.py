@@ -1,0 +1,184 @@
+"""Create, mark, take over, list and drop schemas through dbt's adapter interface, on any warehouse."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pytest_dbtci.dbt_host.mark import MARK_TABLE, Mark
+from pytest_dbtci.dbt_host.runner import DbtFailed
+from pytest_dbtci.dbt_host.statements import Statements
+
+LOCK_SECONDS = 20.0
+"""How long a drop waits for a lock that another session holds, unless DBT_CI_LOCK_SECONDS says otherwise."""
+
+_COLUMNS = ("tool", "pr", "run", "head", "started")
+
+
+class Warehouse(Statements):
+    """A warehouse of which no more is known than dbt's adapter says.
+
+    A subclass overrides the public methods and those under "What warehouses differ in".
+    """
+
+    locks_view = ""
+    """Where a person finds the session that holds a lock."""
+
+    rolls_back_schemas = False
+    """Whether `create schema` is undone with its transaction."""
+
+    def same(self, schema: str) -> str:
+        """Return the text by which two names of schemas are one to the warehouse."""
+        return schema.lower()
+
+    def list_schemas(self, database: str) -> tuple[str, ...]:
+        """Return the names of all schemas of the database."""
+        with self._connection("list"):
+            return tuple(self._adapter.list_schemas(database))
+
+    def read_mark(self, database: str, schema: str) -> Mark | None:
+        """Return the schema's mark, None where it has none; DbtFailed where that can't be known."""
+        try:
+            return self._read_mark(database, schema)
+        except DbtFailed as error:
+            raise DbtFailed(f"the mark of schema {schema} could not be read: {error}", usage=False) from error
+
+    def size(self, database: str, schema: str) -> tuple[int, int | None]:
+        """Return the number of relations, the mark left out, and their bytes (None where nobody says)."""
+        return sum(name.lower() != MARK_TABLE for name in self._relations(database, schema)), None
+
+    def create(self, database: str, schema: str, mark: Mark) -> None:
+        """Create the schema and put the mark in, both or neither.
+
+        Raises DbtFailed where that can't be done, also where the schema has come to exist meanwhile.
+        """
+        text = self._adapter.Column.string_type(256)
+        values = ", ".join(f"cast({self._literal(v)} as {text}) as {c}" for c, v in asdict(mark).items())
+        # The name is quoted as the project says, as dbt will write it. Never `if not exists`: what somebody
+        # else has just made must not get our mark.
+        quoting = {"quote_policy": self._adapter.config.quoting}
+        is_ours = False
+        try:
+            with self._connection("create"), self._transaction():
+                self._execute(f"create schema {self._schema(database, schema, **quoting)}")
+                is_ours = not self.rolls_back_schemas
+                self._execute(f"create table {self._mark_table(database, schema, **quoting)} as select {values}")
+        except DbtFailed as error:
+            if is_ours:
+                self._drop(database, schema)
+            where = f"schema {schema} could not be created in database {database}"
+            raise DbtFailed(f"{where}: {error}{self._advice(str(error), database)}", usage=False) from error
+
+    def take_over(self, database: str, schema: str, mark: Mark) -> None:
+        """Replace the schema's mark."""
+        # One statement: dbt-redshift repeats a statement on a new connection, where half a change would be lost.
+        values = ", ".join(f"{c} = {self._literal(v)}" for c, v in asdict(mark).items())
+        with self._connection("mark"), self._transaction():
+            self._execute(f"update {self._mark_table(database, schema)} set {values}")
+
+    def drop(self, database: str, schema: str, inside: Sequence[str] = ()) -> None:
+        """Drop the schema with all that is in it.
+
+        `inside` are the schemas whose objects may go with it. Raises DbtFailed, and drops nothing, where an object
+        elsewhere depends on one in it, or another session holds a lock for longer than the wait.
+        """
+        if outside := self._dependents(schema, {schema, *inside}):
+            raise DbtFailed(
+                f"schema {schema} was not dropped, because objects outside the pull request's schemas depend on it: "
+                f"{', '.join(outside)}. Drop them, or let them read something else, and drop the schema again.",
+                usage=False,
+            )
+        try:
+            self._drop(database, schema)
+        except DbtFailed as error:
+            raise DbtFailed(f"schema {schema} could not be dropped: {self._why(str(error))}", usage=False) from error
+
+    def copy_table(self, source: Sequence[str], target: Sequence[str]) -> bool:
+        """Copy a table, content and all, to a place where nothing stands; False where the source is no table.
+
+        Both are database, schema and identifier. It is dbt's own clone where that makes a table.
+        """
+        database, schema, identifier = source
+        with self._connection("copy"):
+            old = self._adapter.get_relation(database=database, schema=schema, identifier=identifier)
+        if old is None or not old.is_table:
+            return False
+        new = self._adapter.Relation.create(*target, quote_policy=self._adapter.config.quoting)
+        with self._connection("copy"), self._transaction():
+            if self._adapter.execute_macro("can_clone_table"):
+                clone = {"this_relation": new, "defer_relation": old}
+                self._execute(str(self._adapter.execute_macro("create_or_replace_clone", kwargs=clone)))
+            else:
+                for statement in self._copying(old, new):
+                    self._execute(statement)
+        return True
+
+    # What warehouses differ in
+
+    def _relations(self, database: str, schema: str) -> tuple[str, ...]:
+        """Return the names of the schema's tables and views."""
+        with self._connection("list"):
+            found = self._adapter.list_relations_without_caching(self._schema(database, schema))
+        return tuple(r.identifier for r in found)
+
+    def _dependents(self, schema: str, inside: set[str]) -> tuple[str, ...]:
+        """Return the objects in schemas other than `inside` that a drop of the schema would take along."""
+        return ()
+
+    def _drop(self, database: str, schema: str) -> None:
+        with self._connection("drop"):
+            self._adapter.drop_schema(self._schema(database, schema))
+
+    def _copying(self, old: Any, new: Any) -> tuple[str, ...]:
+        """Return the statements that copy a table where dbt's clone would make a view."""
+        return (f"create table {new} as select * from {old}",)
+
+    def _literal(self, text: str) -> str:
+        return "'" + text.replace("'", "''") + "'"
+
+    def _schema(self, database: str, schema: str, **how: Any) -> Any:
+        return self._adapter.Relation.create(database=database, schema=schema, **how).without_identifier()
+
+    # What they have in common
+
+    def _read_mark(self, database: str, schema: str) -> Mark | None:
+        # No schema with a quote in its name was ever made here; dbt could not even address it.
+        if '"' in schema or MARK_TABLE not in [name.lower() for name in self._relations(database, schema)]:
+            return None
+        table = self.query(f"select {', '.join(_COLUMNS)} from {self._mark_table(database, schema)}")
+        if len(table.rows) != 1:
+            return None
+        # Two loads of one table may type its columns differently (a PR id looks like a number).
+        mark = Mark(**{c: str(v) for c, v in zip(_COLUMNS, table.rows[0], strict=True)})
+        return mark if mark.tool == Mark.tool else None
+
+    @property
+    def _lock_seconds(self) -> float:
+        return float(os.environ.get("DBT_CI_LOCK_SECONDS") or LOCK_SECONDS)
+
+    def _why(self, text: str) -> str:
+        said = text.lower()
+        if not any(words in said for words in ("lock timeout", "statement timeout", "on user's request")):
+            return text
+        where = f" in {self.locks_view}" if self.locks_view else ""
+        return (
+            f"another session held a lock on something in it for {self._lock_seconds:g} seconds ({text}). "
+            f"Find that session{where}, end it, and drop the schema again."
+        )
+
+    def _advice(self, text: str, database: str) -> str:
+        said = text.lower()
+        if "read-only" in said or "read only" in said:
+            return "\nThe target can only read: choose one that may write with --dbt-ci-target."
+        if any(words in said for words in ("permission denied", "not authorized", "privilege")):
+            user = getattr(self._adapter.config.credentials, "user", None) or "the target's user"
+            return f"\nThe target's user may not create schemas: grant create on database {database} to {user}."
+        if "already exists" in said:
+            return "\nAnother run or person made it just now: wait for that, and run again."
+        return ""
+
+    def _mark_table(self, database: str, schema: str, **how: Any) -> str:
+        relation = self._adapter.Relation.create(database=database, schema=schema, identifier=MARK_TABLE, **how)
+        return str(relation.render())
