@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pytest_dbtci.dbt_host import build, manifests
+from pytest_dbtci.dbt_host import build, manifests, outside
 from pytest_dbtci.dbt_host import rehearsal as release
 from pytest_dbtci.dbt_host import target_names as deferral
 from pytest_dbtci.dbt_host.mark import Mark
@@ -33,6 +33,7 @@ class Operations:
         self._manifests: dict[str, Any] = {}
         self._ownership: Ownership | None = None
         self._tree = ""
+        self._external = outside.ExternalFiles()
 
     def parse(
         self,
@@ -93,6 +94,7 @@ class Operations:
         self._tree = "empty"
         self._manifests[self._tree], _ = manifests.parse(Invocation(**invocation), write=False)
         if created is not None:
+            self._external = outside.ExternalFiles(folder=created.get("external", ""))
             self._ownership = Ownership(
                 prefix=created["prefix"],
                 mark=Mark(**created["mark"]),
@@ -120,6 +122,10 @@ class Operations:
     def repoint(self, tree: str, placeholder: str, schema: str) -> dict[str, dict[str, Any]]:
         """Move the tree's relations to another schema; give the places of those that were moved."""
         return manifests.repoint(self._manifests[tree], placeholder, schema)
+
+    def redirect(self, tree: str, unique_ids: list[str], folder: str, *, rehearsal: bool = False) -> None:
+        """Let what these nodes write besides their relations go to the run's own folder: see `outside.redirect`."""
+        self._external = outside.redirect(self._manifests[tree], unique_ids, folder, rehearsal=rehearsal)
 
     def schema(self, tree: str) -> str:
         """Give the target's schema, as the tree was parsed with it."""
@@ -149,7 +155,10 @@ class Operations:
             keep=keep,
         )
         self._tree = tree
-        return self._ownership.open(self._warehouse(tree), [(d, s) for d, s in schemas], reuse)
+        done = self._ownership.open(self._warehouse(tree), [(d, s) for d, s in schemas], reuse)
+        if not all(f"{schema} reused" in done for _, schema in schemas):
+            self._external.make()
+        return done
 
     def copy_tables(self, tree: str, copies: dict[str, list[list[str]]]) -> dict[str, str | None]:
         """Copy tables (a name to source and target) and tell of each: empty, why not, or None for no table there."""
@@ -187,6 +196,8 @@ class Operations:
         # first one's transaction keeps its locks until the garbage collector finds it.
         gc.collect()
         dropped = self._ownership.close(self._warehouse(self._tree), keep)
+        if not keep:
+            self._external.remove()
         self._ownership = None
         return dropped
 

@@ -20,6 +20,7 @@ from pytest_dbtci.planning.base_manifest import Base, ParsedBase
 from pytest_dbtci.planning.parse import Trees, settings_texts
 from pytest_dbtci.project.profile import Profile, known_target, read_profile
 from pytest_dbtci.project.project import Project, find_project, read_project
+from pytest_dbtci.schemas.lifecycle import external_folder
 from pytest_dbtci.schemas.names import PLACEHOLDER, check_isolation, local_name, schema_name
 from pytest_dbtci.selection import nodes as selection
 from pytest_dbtci.selection.safety_net import Evidence
@@ -165,6 +166,12 @@ class Planner:
         nodes = selection.plan_nodes({**reasons, **ancestors}, head, project.packages_dir)
         writing = [head.nodes[n.unique_id] for n in nodes]
         check_isolation(head, writing, plan.schema, database)
+        host.ask(
+            "redirect",
+            tree="head",
+            unique_ids=[n.unique_id for n in nodes],
+            folder=external_folder(self.invocation, plan.schema),
+        )
         if deferred:
             self.defer_state = host.ask(
                 "slim",

@@ -18,6 +18,7 @@ from pytest_dbtci.project.project import Project, find_project, read_project
 from pytest_dbtci.release.checks import Origin, check_clean, check_options, check_origin, check_sources
 from pytest_dbtci.release.docs_folder import check_place
 from pytest_dbtci.results import Result
+from pytest_dbtci.schemas.lifecycle import external_folder
 from pytest_dbtci.schemas.names import check_isolation, schema_name
 from pytest_dbtci.selection import nodes as selection
 
@@ -98,6 +99,13 @@ class ReleasePlanner(Planner):
         copied = Manifest.from_dict(view)
         database = self.host.ask("connect", tree="rehearsal", invocation=self.rehearsal)
         check_isolation(copied, copied.nodes.values(), schema, database)
+        self.host.ask(
+            "redirect",
+            tree="rehearsal",
+            unique_ids=list(copied.nodes),
+            folder=external_folder(self.rehearsal, schema),
+            rehearsal=True,
+        )
         schemas = {(n.database, n.schema) for n in copied.nodes.values() if n.writes} | {(database, schema)}
         return replace(plan, pr=name, rehearsal=schema, schemas=tuple(sorted(schemas)))
 

@@ -21,6 +21,11 @@ DROP_PAUSES = (3.0, 10.0)
 """How long to wait before the schemas are dropped once more, where the warehouse was not reachable."""
 
 
+def external_folder(invocation: Mapping[str, Any], schema: str) -> str:
+    """Return where the files go that a run writes besides its relations; they share the fate of its schemas."""
+    return str(Path(invocation["target_path"], "external", schema))
+
+
 @dataclass(kw_only=True)
 class OwnSchemas:
     """Open the schemas of a plan once, end them once.
@@ -100,7 +105,8 @@ class OwnSchemas:
         empty = self.work / "empty"
         invocation = {**self.invocation, "project_dir": str(empty), "target_path": str(empty / "target")}
         databases = sorted({database for database, _ in self.plan.schemas})
-        created = {**self._ownership(), "databases": databases}
+        external = external_folder(self.invocation, self.plan.rehearsal or self.plan.schema)
+        created = {**self._ownership(), "databases": databases, "external": external}
         self.host.ask("attach", within=DROP_SECONDS, invocation=invocation, created=created)
 
     def _ownership(self) -> dict[str, Any]:

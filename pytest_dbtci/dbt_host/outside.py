@@ -1,0 +1,144 @@
+"""What a node writes besides its relation: files are redirected into the run's own folder, the rest is refused."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_dbtci.dbt_host.runner import DbtFailed
+from pytest_dbtci.manifest import builtin_packages
+
+_STORES = ("plugin", "glue_register")
+"""Configuration by which dbt-duckdb hands a relation on to another system."""
+
+_PLACE = re.compile(r"\w+://|\.{0,2}/|~/|[\w.-]+/|[\w-]+\.\w+$")
+"""How the name of a file, a folder or a bucket begins."""
+
+_WRITES = re.compile(
+    r"\bunload\s*\(|\bcopy\b[^;]*?\bto\s*(?:'|program\b|\{\{)|\bexport\s+database\b|\blo_export\s*\(", re.IGNORECASE
+)
+_CALL = re.compile(r"(\w+)\s*\(")
+_JINJA = re.compile(r"\{[{%#]")
+
+_REMEDY = (
+    "Let it happen on the release's target only (a condition on target.name), or into a place with target.schema in "
+    "its name; or leave the nodes out with --dbt-ci-exclude."
+)
+_REHEARSAL_REMEDY = "Let the place have target.schema in its name, or leave --dbt-ci-rehearse out."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalFiles:
+    """The folder of a run's external files, and the folders in it that the models need; empty for none."""
+
+    folder: str = ""
+    places: tuple[Path, ...] = ()
+
+    def make(self) -> None:
+        """Make the folders anew: what an earlier run left in them goes."""
+        self.remove()
+        for place in self.places:
+            place.mkdir(parents=True)
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it."""
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def redirect(manifest: Any, unique_ids: Iterable[str], folder: str, *, rehearsal: bool) -> ExternalFiles:
+    """Let external models write below `folder`, and return the folders that this takes.
+
+    Raises DbtFailed, naming the nodes, where a node or hook writes outside the warehouse in a way that can't be
+    redirected. A rehearsal runs on the release's own target, so there only another schema makes a difference.
+    """
+    decides = re.compile(r"\bschema\b|\btarget\.schema" if rehearsal else r"\btarget\b|\bschema\b")
+    refused, places = [], list[Path]()
+    for node in _nodes(manifest, unique_ids):
+        if _is_external(manifest, node) and not any(node.config.get(key) for key in _STORES):
+            place = Path(folder, node.unique_id)
+            node.config["location"] = _below(place, str(node.config.get("location") or ""))
+            places.append(place)
+        refused += [f"{node.unique_id} ({node.original_file_path}): {why}" for why in _why(manifest, node, decides)]
+    if refused:
+        raise DbtFailed(
+            "nothing was written, because these write outside the warehouse's schemas, where production's may be:\n  "
+            + "\n  ".join(refused)
+            + f"\n{_REHEARSAL_REMEDY if rehearsal else _REMEDY}"
+        )
+    return ExternalFiles(folder=folder if places else "", places=tuple(places))
+
+
+def _nodes(manifest: Any, unique_ids: Iterable[str]) -> Iterator[Any]:
+    """Yield these nodes, and the project's hooks, which run with any of them."""
+    wanted = set(unique_ids)
+    for unique_id, node in manifest.nodes.items():
+        if unique_id in wanted or node.resource_type == "operation":
+            yield node
+
+
+def _is_external(manifest: Any, node: Any) -> bool:
+    from dbt.adapters.factory import get_adapter_by_type
+
+    if node.config.get("materialized") != "external" or manifest.metadata.adapter_type != "duckdb":
+        return False
+    # A server of DuckDB's would write on its own disk.
+    return not getattr(get_adapter_by_type("duckdb").config.credentials, "remote", None)
+
+
+def _below(place: Path, location: str) -> str:
+    """Return the location that has only its last part in common with the one given, as dbt will render it."""
+    folder = str(place).replace("'", "''")
+    if location and not _JINJA.search(location):
+        return f"{folder}/{location.rstrip('/').rpartition('/')[2]}"
+    rendered = location or "{{ external_location(this, config) }}"
+    last = "{{ dbt_ci_location.strip().rstrip('/').split('/')[-1] }}"
+    return f"{{%- set dbt_ci_location -%}}{rendered}{{%- endset -%}}{folder}/{last}"
+
+
+def _why(manifest: Any, node: Any, decides: re.Pattern[str]) -> Iterator[str]:
+    """Yield what the node writes outside; its own relation, and what depends on the target, is left out."""
+    kind = node.config.get("materialized") or ""
+    own = _is_own(manifest, kind)
+    for key in _STORES if own or kind == "external" else ():
+        if node.config.get(key):
+            yield f"its configuration `{key}` hands it on to another system"
+    for key, value in node.config._extra.items() if own and kind != "external" else ():
+        if isinstance(value, str) and _PLACE.match(value.strip()) and not decides.search(value):
+            yield f"the materialization {kind} may write to its configuration `{key}`: {value}"
+    hooks = [h.sql for k in ("pre_hook", "post_hook") for h in node.config.get(k) or ()]
+    for text in [node.raw_code] if node.resource_type == "operation" else hooks:
+        if not decides.search(text) and (found := _written(manifest, text, decides)):
+            yield f"a hook writes a file: {found}"
+
+
+def _is_own(manifest: Any, materialization: str) -> bool:
+    """Tell whether the materialization is the project's or a package's, not dbt's or the adapter's."""
+    builtin = builtin_packages(manifest.metadata.adapter_type)
+    return any(
+        m.name.startswith(f"materialization_{materialization}_") and m.package_name not in builtin
+        for m in manifest.macros.values()
+    )
+
+
+def _written(manifest: Any, text: str, decides: re.Pattern[str]) -> str:
+    """Return the statement that writes a file, in the hook itself or in a macro that it calls; empty for none.
+
+    A macro that looks at the target, and all that it calls, is taken to know what it does.
+    """
+    builtin, called = builtin_packages(manifest.metadata.adapter_type), set(_CALL.findall(text))
+    todo = [m.unique_id for m in manifest.macros.values() if m.name in called]
+    texts, seen = [text], set[str]()
+    while todo:
+        macro = manifest.macros.get(unique_id := todo.pop())
+        if macro is None or unique_id in seen or macro.package_name in builtin or decides.search(macro.macro_sql):
+            continue
+        seen.add(unique_id)
+        texts.append(macro.macro_sql)
+        todo += macro.depends_on.macros
+    found = (m for t in texts if (m := _WRITES.search(t)))
+    return " ".join(next((m.string[m.start() : m.end() + 40] for m in found), "").split())
