@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any
 
+from pytest_dbtci.dbt_host.manifest_view import functions
+
 # What gives another answer, or does something twice, when a test is compiled by itself before it is run.
 _BOUND_TO_RUN = re.compile(
     r"\b(flags|invocation_args_dict|invocation_id|run_started_at|selected_resources|statement|run_query|thread_id"
@@ -129,7 +131,7 @@ class _Waiting:
         return frozenset(found)
 
     def _parents(self, unique_id: str) -> Iterable[str]:
-        node = self._manifest.nodes.get(unique_id) or self._manifest.functions.get(unique_id)
+        node = self._manifest.nodes.get(unique_id) or functions(self._manifest).get(unique_id)
         return tuple(node.depends_on_nodes) if node is not None else ()
 
 

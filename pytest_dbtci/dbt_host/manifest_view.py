@@ -26,7 +26,7 @@ def view(manifest: Any) -> dict[str, Any]:
     """Show the manifest as JSON-ready values: see `pytest_dbtci.manifest.Manifest`, which reads this."""
     nodes = {
         unique_id: _node(node)
-        for part in (manifest.nodes, manifest.unit_tests, manifest.sources, manifest.functions)
+        for part in (manifest.nodes, manifest.unit_tests, manifest.sources, functions(manifest))
         for unique_id, node in part.items()
     }
     for part in (manifest.exposures, manifest.metrics, manifest.semantic_models, manifest.saved_queries):
@@ -42,6 +42,12 @@ def view(manifest: Any) -> dict[str, Any]:
         "disabled": {unique_id: _file(found[0]) for unique_id, found in manifest.disabled.items() if found},
         "env_vars": dict(manifest.env_vars),
     }
+
+
+def functions(manifest: Any) -> dict[str, Any]:
+    """Return the manifest's user-defined functions, which dbt-core knows since 1.11."""
+    found: dict[str, Any] = getattr(manifest, "functions", {})
+    return found
 
 
 def place(node: Any) -> dict[str, Any]:

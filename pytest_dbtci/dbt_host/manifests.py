@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pytest_dbtci.dbt_host.manifest_view import place
+from pytest_dbtci.dbt_host.manifest_view import functions, place
 from pytest_dbtci.dbt_host.manifest_view import view as view
 from pytest_dbtci.dbt_host.runner import DbtFailed, Invocation
+from pytest_dbtci.dbt_host.saved_parse import SavedParse, adapt, record
 
 MARK = "dbtci_"
 """Prefix of the tags by which nodes are handed to dbt's selection; they exist in memory only."""
@@ -19,31 +20,51 @@ _WHOLE = ("UnableToPartialParse", "PartialParsingNotEnabled", "PartialParsingErr
 """The events by which dbt says that it parses everything after all."""
 
 
-def parse(invocation: Invocation, *, partial_parse: str = "", packages_dir: str = "", write: bool) -> tuple[Any, str]:
+def parse(
+    invocation: Invocation, *, partial_parse: str = "", packages_dir: str = "", save: bool = False, write: bool
+) -> tuple[Any, str]:
     """Parse the project; give dbt's Manifest and how much was parsed anew: `partly` or `wholly`.
 
-    `partial_parse` is a `partial_parse.msgpack` to start from (another tree's will do: dbt compares checksums
-    and settings and parses anew what differs). `packages_dir` is where packages are installed, relative to the
-    project. `write` says whether `manifest.json` is written to the target path. Raises DbtFailed.
+    `partial_parse` is another tree's `partial_parse.msgpack` to start from, as `save` left it: what differs is parsed
+    anew. `save` says whether this parse is to be one to start from, `write` whether `manifest.json` is written to the
+    target path. `packages_dir` is where packages are installed, relative to the project. Raises DbtFailed.
     """
-    args = ["--write-json" if write else "--no-write-json"]
-    if partial_parse and Path(partial_parse).is_file():
-        args += ["--partial-parse-file-path", partial_parse]
-    trouble: list[str] = []
-
-    def hear(event: Any) -> None:
-        # A callback that raises would hang dbt.
-        if getattr(getattr(event, "info", None), "name", "") in _WHOLE:
-            trouble.append(event.info.name)
-
-    manifest = invocation.run("parse", *args, callbacks=[hear])
+    write_json = "--write-json" if write else "--no-write-json"
+    saved = adapt(partial_parse, invocation.project_dir, invocation.target_path) if partial_parse else None
+    manifest, how = _parse_from(saved, invocation, write_json) if saved else (None, "wholly")
+    if manifest is None:
+        # Without the flag dbt would start from what lies in the target path, or where the user's environment says.
+        manifest = invocation.run("parse", write_json, "--no-partial-parse")
+    if save:
+        record(manifest, invocation.project_dir, invocation.target_path)
     root = Path(invocation.project_dir).resolve()
     for node in manifest.nodes.values():
         # A manifest that was parsed from another tree's cache still points at that tree for seed files.
         if getattr(node, "root_path", None):
             own = node.package_name == manifest.metadata.project_name
             node.root_path = str(root if own else root / (packages_dir or "dbt_packages") / node.package_name)
-    return manifest, "partly" if partial_parse and not trouble else "wholly"
+    return manifest, how
+
+
+def _parse_from(saved: SavedParse, invocation: Invocation, write_json: str) -> tuple[Any, str]:
+    """Parse from the saved parse; no manifest where dbt failed, or did not parse anew all that it had to."""
+    whole, anew = list[str](), set[str]()
+
+    def hear(event: Any) -> None:
+        # A callback that raises would hang dbt.
+        name = getattr(getattr(event, "info", None), "name", "")
+        if name in _WHOLE:
+            whole.append(name)
+        elif name == "PartialParsingFile":
+            anew.add(getattr(event.data, "file_id", ""))
+
+    try:
+        manifest = invocation.run("parse", write_json, "--partial-parse-file-path", saved.file, callbacks=[hear])
+    except DbtFailed:
+        return None, "wholly"  # it may have failed only because it parsed partly
+    if whole:
+        return manifest, "wholly"
+    return (manifest, "partly") if saved.is_followed_by(manifest, anew) else (None, "wholly")
 
 
 def read(folder: str) -> Any:
@@ -64,7 +85,8 @@ def leave_out(manifest_file: str, unique_ids: Iterable[str], into: str) -> str:
     data = json.loads(Path(manifest_file).read_text(encoding="utf-8"))
     lacking = set(unique_ids)
     for part in ("nodes", "sources", "unit_tests", "functions"):
-        data[part] = {k: v for k, v in data.get(part, {}).items() if k not in lacking}
+        if part in data:
+            data[part] = {k: v for k, v in data[part].items() if k not in lacking}
     Path(into).mkdir(parents=True, exist_ok=True)
     Path(into, "manifest.json").write_text(json.dumps(data), encoding="utf-8")
     return into
@@ -106,7 +128,7 @@ def select(
 def mark(manifest: Any, name: str, unique_ids: Iterable[str]) -> None:
     """Tag these nodes, and no others, with `dbtci_NAME`."""
     tag, wanted = MARK + name, set(unique_ids)
-    for part in (manifest.nodes, manifest.unit_tests, manifest.functions, manifest.sources):
+    for part in (manifest.nodes, manifest.unit_tests, functions(manifest), manifest.sources):
         for unique_id, node in part.items():
             if unique_id in wanted and tag not in node.tags:
                 node.tags.append(tag)
@@ -122,7 +144,8 @@ def slim(manifest_file: str, unique_ids: Iterable[str], into: str) -> str:
     data = json.loads(Path(manifest_file).read_text(encoding="utf-8"))
     wanted = set(unique_ids)
     for part in ("nodes", "functions", "sources"):
-        data[part] = {k: v for k, v in data.get(part, {}).items() if k in wanted}
+        if part in data:
+            data[part] = {k: v for k, v in data[part].items() if k in wanted}
     for part in ("exposures", "metrics", "semantic_models", "saved_queries", "unit_tests", "macros", "docs"):
         data[part] = {}
     for part in ("parent_map", "child_map", "group_map", "disabled", "selectors", "groups"):
@@ -158,7 +181,7 @@ def repoint(manifest: Any, placeholder: str, schema: str) -> dict[str, dict[str,
     holds the placeholder in a form that can't be replaced with certainty.
     """
     moved = {}
-    for part in (manifest.nodes, manifest.sources, manifest.functions):
+    for part in (manifest.nodes, manifest.sources, functions(manifest)):
         for unique_id, node in part.items():
             before = place(node)
             _repoint(node, placeholder, schema)

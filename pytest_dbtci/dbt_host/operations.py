@@ -47,11 +47,15 @@ class Operations:
     ) -> dict[str, Any]:
         """Parse a tree and keep its manifest under the name `tree`; give its view.
 
-        With `view`, the view is also written to that file, for later runs.
+        With `view`, the view is also written to that file and the parse is kept in the target path, for later runs.
         """
         with _uncollected(bool(partial_parse)):
             manifest, parsed = manifests.parse(
-                Invocation(**invocation), partial_parse=partial_parse, packages_dir=packages_dir, write=write
+                Invocation(**invocation),
+                partial_parse=partial_parse,
+                packages_dir=packages_dir,
+                save=bool(view),
+                write=write,
             )
         self._manifests[tree] = manifest
         seen = {**manifests.view(manifest), "parsed": parsed}

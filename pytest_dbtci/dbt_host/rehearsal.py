@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_dbtci.dbt_host.manifest_view import functions
 from pytest_dbtci.dbt_host.runner import DbtFailed, Invocation
 
 
@@ -17,7 +18,7 @@ def copy_into(manifest: Any, own: str, schema: str) -> Any:
 
     copy = manifest.deepcopy()
     adapter = get_adapter_by_type(copy.metadata.adapter_type)
-    nodes = [n for part in (copy.nodes, copy.functions) for n in part.values() if getattr(n, "schema", None)]
+    nodes = [n for part in (copy.nodes, functions(copy)) for n in part.values() if getattr(n, "schema", None)]
     names = _new_names({n.schema for n in nodes}, own, schema)
     for node in nodes:
         if getattr(node.config, "target_schema", None) == node.schema:

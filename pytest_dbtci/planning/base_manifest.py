@@ -29,7 +29,7 @@ _DEFAULT_USED = "DBT_DEFAULT_PLACEHOLDER"
 _PARSE_FLAGS = ("DBT_STATIC_PARSER", "DBT_STORE_FAILURES", "DBT_MAXIMUM_SEED_SIZE_MIB", "DBT_USE_EXPERIMENTAL_PARSER")
 """dbt's own variables that change what a parse gives."""
 
-_FILES = ("manifest.json", "partial_parse.msgpack", "view.json")
+_FILES = ("manifest.json", "partial_parse.msgpack", "files.json", "view.json")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,6 +50,18 @@ def test_uncommitted_and_untracked_files_count(tmp_path: Path) -> None:
     assert git(project, "status", "--porcelain") == "M  models/two.sql\n?? models/new.sql"
 
 
+def test_what_is_built_is_the_head_s_text_to_the_last_blank(tmp_path: Path) -> None:
+    project = make_tiny(tmp_path / "repo")
+    git(project, "switch", "--quiet", "master")
+    write(project, {"models/one.sql": "select 'a b' as a -- text\n, 1 as b\n"})
+    commit(project, "release")
+    git(project, "switch", "--quiet", "--create", "spaces")
+    write(project, {"models/one.sql": "select 'a  b' as a -- text , 1 as b\n"})
+    assert selected(validate(project, "--dbt-ci-pr=7", "--dbt-ci-keep-schema=always")) == {"one", "two"}
+    with duckdb.connect(str(project / "tiny.duckdb")) as warehouse:
+        assert warehouse.sql("select * from dbt_build_7.two").fetchall() == [("a  b",)]
+
+
 def test_a_deleted_and_a_renamed_file(tmp_path: Path) -> None:
     project = make_tiny(tmp_path / "repo")
     git(project, "switch", "--quiet", "master")

@@ -34,6 +34,7 @@ class Listening(Host):
 
     own: dict[str, frozenset[str]]
     asked: list[str]
+    parsing: dict[str, Any]
     curious = True
     parts: tuple[str, ...] = (*SUB_SELECTORS, "macros")
 
@@ -44,6 +45,8 @@ class Listening(Host):
             for part in self.parts:
                 found = super().ask(op, *args, **{**kwargs, "select": f"state:modified.{part}"})
                 self.own[part] = frozenset(found)
+        if op == "parse":
+            self.parsing = kwargs["invocation"]
         self.asked.append(op if op != "parse" else f"parse {kwargs['tree']}")
         return super().ask(op, *args, **kwargs)
 
