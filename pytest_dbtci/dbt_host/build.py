@@ -22,6 +22,7 @@ def build(
     manifest: Any,
     unique_ids: Iterable[str],
     emit: Emit,
+    hear: Callable[[str], None],
     *,
     defer_state: str = "",
     full_refresh: bool = False,
@@ -30,9 +31,9 @@ def build(
 ) -> dict[str, Any]:
     """Build these nodes, and no others, with the manifest (which can be built from only once).
 
-    `emit` gets `{"event": "start", "unique_id"}` and `{"event": "result", "result": {...}}` (see
-    `pytest_dbtci.results.Result`) while dbt works, from dbt's threads. Results that dbt reports only at the
-    end (hooks of the start, nodes left out by fail-fast) follow when it ends. With `batch_tests`, the data
+    `hear` gets every statement, `emit` gets `{"event": "start", "unique_id"}` and `{"event": "result", "result":
+    {...}}` (see `pytest_dbtci.results.Result`) while dbt works, from dbt's threads. Results that dbt reports only
+    at the end (hooks of the start, nodes left out by fail-fast) follow when it ends. With `batch_tests`, the data
     tests that nothing waits for come last, many in a query: see `batches.run`. Raises DbtFailed when dbt
     itself failed, KeyboardInterrupt when it was cancelled.
     """
@@ -40,7 +41,7 @@ def build(
     args += ["--full-refresh"] if full_refresh else []
     planned = list(unique_ids)
     last = set(batchable(manifest, planned)) if batch_tests else set[str]()
-    listener = Listener(manifest, emit, show_rows)
+    listener = Listener(manifest, emit, show_rows, hear)
     elapsed = 0.0
     if first := [u for u in planned if u not in last]:
         elapsed += _build(invocation, manifest, first, args, listener)
@@ -75,18 +76,21 @@ class Listener:
     the first one is kept and raised when the build has ended.
     """
 
-    def __init__(self, manifest: Any, emit: Emit, show_rows: int) -> None:
+    def __init__(self, manifest: Any, emit: Emit, show_rows: int, hear: Callable[[str], None]) -> None:
         self.error: BaseException | None = None
         self.statuses: dict[str, str] = {}
         self._manifest = manifest
         self._emit = emit
         self._show_rows = show_rows
+        self._hear = hear
         self._lock = threading.Lock()
 
     def __call__(self, event: Any) -> None:
         try:
             if event.info.name == "NodeStart":
                 self.start(event.data.node_info.unique_id)
+            elif event.info.name == "SQLQuery":
+                self._hear(event.data.sql)
             elif event.info.name == "LogHookEndLine" and event.data.status == "success":
                 # A failed hook's message comes only with dbt's final result.
                 self._add_hook(event.data)

@@ -177,7 +177,8 @@ class Operations:
     def build(self, tree: str, invocation: dict[str, Any], unique_ids: list[str], **how: Any) -> dict[str, Any]:
         """Build the nodes; events tell of each one as it ends."""
         with self._watched(tree):
-            return build.build(Invocation(**invocation), self._manifests[tree], unique_ids, self._emit, **how)
+            hear = self._ownership.hear if self._ownership is not None else lambda sql: None
+            return build.build(Invocation(**invocation), self._manifests[tree], unique_ids, self._emit, hear, **how)
 
     def keep_for_queries(self, tree: str) -> None:
         """Keep a copy of the manifest, as it is before the build, for `query` to compile with."""
@@ -230,6 +231,9 @@ class Operations:
             while not ended.wait(WATCH_SECONDS):
                 try:
                     why = ownership.lost(self._warehouse(tree))
+                    if not why and ownership.statements:
+                        # What can't be marked is said at the end.
+                        ownership.adopt(self._warehouse(tree))
                 except DbtFailed:
                     continue  # a warehouse that does not answer is the build's own trouble
                 if why and not ended.is_set():

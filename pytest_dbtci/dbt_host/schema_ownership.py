@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,13 +13,16 @@ from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
 Place = tuple[str, str]
 
+_CREATES = re.compile(r"\bcreate\s+schema\b", re.IGNORECASE)
+
 
 @dataclass(kw_only=True)
 class Ownership:
     """What one run owns: the schemas with its mark that begin with `prefix`, in `databases`.
 
     `keep` tells that they stay if the controller vanishes; `begun` that there may be such schemas; `opened` are those
-    that this process made ready.
+    of the `planned` ones that this process made ready. `strangers` are schemas without a mark that were there before,
+    `statements` those by which dbt made schemas since.
     """
 
     prefix: str
@@ -27,6 +31,9 @@ class Ownership:
     keep: bool
     begun: bool = False
     opened: list[Place] = field(default_factory=list)
+    planned: frozenset[Place] = frozenset()
+    strangers: frozenset[Place] = frozenset()
+    statements: list[str] = field(default_factory=list)
 
     def open(self, warehouse: Warehouse, schemas: list[Place], reuse: str) -> list[str]:
         """Make every schema ready, empty and marked; give what was done, in words.
@@ -41,6 +48,8 @@ class Ownership:
         for (database, schema), mark in found.items():
             self._check(schema, mark, is_wanted=(database, warehouse.same(schema)) in wanted)
         self.begun = True
+        self.planned = frozenset(wanted)
+        self.strangers = frozenset(place for place, mark in found.items() if mark is None)
         theirs = [place for place, mark in found.items() if mark and mark.pr == self.mark.pr]
         left = {(d, warehouse.same(s)) for (d, s), mark in found.items() if mark and mark.run == reuse}
         as_it_is = bool(reuse) and wanted.keys() <= left
@@ -68,6 +77,15 @@ class Ownership:
             return _vanished(schema)
         return "" if mark.run == self.mark.run else _newer(schema, mark)
 
+    def hear(self, sql: str) -> None:
+        """Note a statement of the build if it makes a schema."""
+        if _CREATES.search(sql):
+            self.statements.append(sql)
+
+    def adopt(self, warehouse: Warehouse) -> list[str]:
+        """Mark the schemas that hooks and flags of this run made beside its own; say of which that can't be done."""
+        return self._adopt(warehouse, self._found(warehouse))
+
     def close(self, warehouse: Warehouse, keep: bool) -> list[str]:
         """Drop every schema that carries this run's mark, unless `keep`; give the names that went.
 
@@ -76,9 +94,11 @@ class Ownership:
         """
         if not self.begun:
             return []
-        found = {place: mark for place, mark in self._found(warehouse).items() if mark and mark.pr == self.mark.pr}
-        mine = [place for place, mark in found.items() if mark.run == self.mark.run]
-        trouble = [_newer(schema, mark) for (_, schema), mark in found.items() if mark.run != self.mark.run]
+        everything = self._found(warehouse)
+        trouble = self._adopt(warehouse, everything)
+        found = {place: mark for place, mark in everything.items() if mark and mark.pr == self.mark.pr}
+        mine = sorted(place for place, mark in found.items() if mark.run == self.mark.run)
+        trouble += [_newer(schema, mark) for (_, schema), mark in found.items() if mark.run != self.mark.run]
         present = {(d, warehouse.same(s)) for d, s in found}
         trouble += [_vanished(s) for d, s in self.opened if (d, warehouse.same(s)) not in present]
         dropped = []
@@ -95,6 +115,27 @@ class Ownership:
         if trouble:
             raise DbtFailed("\n".join(trouble), usage=False)
         return dropped
+
+    def _adopt(self, warehouse: Warehouse, found: dict[Place, Mark | None]) -> list[str]:
+        if any(mark and mark.pr == self.mark.pr and mark.run != self.mark.run for mark in found.values()):
+            return []  # a newer run has taken over, and makes such schemas, too
+        trouble = []
+        for database, schema in [place for place, mark in found.items() if mark is None]:
+            if (database, warehouse.same(schema)) in self.planned:
+                continue  # made by somebody else just before this run would have, as `open` said
+            was_there = (database, schema) in self.strangers
+            is_made_here = any(_names(schema, sql) for sql in self.statements)
+            if was_there and not is_made_here:
+                continue
+            if was_there or not is_made_here:
+                trouble.append(_stray(schema, was_there=was_there))
+                continue
+            try:
+                warehouse.mark(database, schema, self.mark)
+                found[database, schema] = self.mark
+            except DbtFailed as error:
+                trouble.append(f"schema {schema} was made by this run and could not be marked: {error}")
+        return trouble
 
     def _check(self, schema: str, mark: Mark | None, *, is_wanted: bool) -> None:
         if mark is None and is_wanted:
@@ -166,6 +207,18 @@ def _newer(schema: str, mark: Mark) -> str:
         f"schema {schema} was taken over by a newer run of pull request {mark.pr} (started {mark.started}). "
         "That run's result counts; this one neither builds in it nor drops it."
     )
+
+
+def _stray(schema: str, *, was_there: bool) -> str:
+    if was_there:
+        what = "was there before this run and carries no mark, but a hook of this run would have made it"
+    else:
+        what = "appeared during this run, carries no mark, and no statement of this run is known to have made it"
+    return f"schema {schema} {what}, so it stays. If nobody needs it, drop it by hand; else rename it or the hook's."
+
+
+def _names(schema: str, sql: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(schema)}(?!\w)", sql, re.IGNORECASE) is not None
 
 
 def _vanished(schema: str) -> str:

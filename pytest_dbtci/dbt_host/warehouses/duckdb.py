@@ -9,3 +9,9 @@ class DuckDb(Warehouse):
     """DuckDB, in this process."""
 
     rolls_back_schemas = True
+
+    def _drop(self, database: str, schema: str) -> None:
+        # Not by dbt's macro, which a project can override.
+        with self._connection("drop"), self._transaction():
+            self._execute(f"drop schema if exists {self._schema(database, schema)} cascade")
+        self._adapter.cache.drop_schema(database, schema)

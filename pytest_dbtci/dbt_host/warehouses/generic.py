@@ -54,8 +54,6 @@ class Warehouse(Statements):
 
         Raises DbtFailed where that can't be done, also where the schema has come to exist meanwhile.
         """
-        text = self._adapter.Column.string_type(256)
-        values = ", ".join(f"cast({self._literal(v)} as {text}) as {c}" for c, v in asdict(mark).items())
         # The name is quoted as the project says, as dbt will write it. Never `if not exists`: what somebody
         # else has just made must not get our mark.
         quoting = {"quote_policy": self._adapter.config.quoting}
@@ -64,12 +62,17 @@ class Warehouse(Statements):
             with self._connection("create"), self._transaction():
                 self._execute(f"create schema {self._schema(database, schema, **quoting)}")
                 is_ours = not self.rolls_back_schemas
-                self._execute(f"create table {self._mark_table(database, schema, **quoting)} as select {values}")
+                self._execute(self._marking(database, schema, mark, **quoting))
         except DbtFailed as error:
             if is_ours:
                 self._drop(database, schema)
             where = f"schema {schema} could not be created in database {database}"
             raise DbtFailed(f"{where}: {error}{self._advice(str(error), database)}", usage=False) from error
+
+    def mark(self, database: str, schema: str, mark: Mark) -> None:
+        """Put the mark in a schema that has none."""
+        with self._connection("mark"), self._transaction():
+            self._execute(self._marking(database, schema, mark))
 
     def take_over(self, database: str, schema: str, mark: Mark) -> None:
         """Replace the schema's mark."""
@@ -94,6 +97,12 @@ class Warehouse(Statements):
             self._drop(database, schema)
         except DbtFailed as error:
             raise DbtFailed(f"schema {schema} could not be dropped: {self._why(str(error))}", usage=False) from error
+        if schema in self.list_schemas(database):
+            raise DbtFailed(
+                f"schema {schema} is still there although dbt dropped it without an error: does the project have a "
+                "`drop_schema` macro of its own? Drop the schema by hand.",
+                usage=False,
+            )
 
     def copy_table(self, source: Sequence[str], target: Sequence[str]) -> bool:
         """Copy a table, content and all, to a place where nothing stands; False where the source is no table.
@@ -178,6 +187,11 @@ class Warehouse(Statements):
         if "already exists" in said:
             return "\nAnother run or person made it just now: wait for that, and run again."
         return ""
+
+    def _marking(self, database: str, schema: str, mark: Mark, **how: Any) -> str:
+        text = self._adapter.Column.string_type(256)
+        values = ", ".join(f"cast({self._literal(v)} as {text}) as {c}" for c, v in asdict(mark).items())
+        return f"create table {self._mark_table(database, schema, **how)} as select {values}"
 
     def _mark_table(self, database: str, schema: str, **how: Any) -> str:
         relation = self._adapter.Relation.create(database=database, schema=schema, identifier=MARK_TABLE, **how)
