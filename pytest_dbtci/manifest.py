@@ -23,7 +23,7 @@ class ManifestNode:
     for each that shows after rendering only. `variables` are the dbt variables that its text reads (`*`: one
     with a computed name), `mentions` the files it names, `dynamic` tells that it calls macros by a computed
     name, `graph` that it reads other nodes' properties. `writes` tells whether building it leaves a relation
-    behind.
+    behind. Exposures have a `label`, an `owner` and a `url`, for people.
     """
 
     unique_id: str
@@ -49,6 +49,9 @@ class ManifestNode:
     mentions: tuple[str, ...] = ()
     dynamic: bool = False
     graph: bool = False
+    label: str = ""
+    owner: str = ""
+    url: str = ""
     parts: Mapping[str, str]
     effects: Mapping[str, str] = field(default_factory=dict)
 

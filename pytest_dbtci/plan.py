@@ -87,6 +87,20 @@ class PathChange:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Exposure:
+    """Something outside of dbt (a dashboard, an application) that reads what the plan builds.
+
+    `label` is its name for people, `owner` who answers for it, `url` where it is; `parents` the unique_ids it reads.
+    """
+
+    unique_id: str
+    label: str
+    owner: str = ""
+    url: str = ""
+    parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything that is decided before the warehouse is touched.
 
@@ -115,6 +129,7 @@ class Plan:
     nodes: tuple[Node, ...] = ()
     schemas: tuple[tuple[str, str], ...] = ()
     changes: tuple[PathChange, ...] = ()
+    exposures: tuple[Exposure, ...] = ()
     total: int = 0
     deferred: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -169,6 +184,7 @@ class Plan:
         data: dict[str, Any] = json.loads(text)
         data["nodes"] = tuple(_node(n) for n in data["nodes"])
         data["changes"] = tuple(PathChange(**c) for c in data["changes"])
+        data["exposures"] = tuple(Exposure(**{**e, "parents": tuple(e["parents"])}) for e in data["exposures"])
         data["schemas"] = tuple((d, s) for d, s in data["schemas"])
         for name in ("deferred", "notes"):
             data[name] = tuple(data[name])

@@ -42,6 +42,7 @@ class Result:
     `status` is dbt's own word, `seconds` dbt's execution time, `failures` the number of failing rows of a data
     test. `message` is dbt's or the warehouse's text without colours. `compiled` is the path of the compiled
     SQL, `rows` the first failing rows. `cause` is the unique_id of the node because of which it was skipped.
+    `started` is when dbt began with it (seconds since the epoch), `thread` the name of dbt's thread that worked on it.
     `outcome` follows from the status unless the trouble was not the node's (`error`).
     """
 
@@ -55,6 +56,8 @@ class Result:
     rows: Rows | None = None
     cause: str | None = None
     trouble: bool = False
+    started: float | None = None
+    thread: str = ""
 
     @property
     def outcome(self) -> Outcome:

@@ -183,6 +183,13 @@ OPTIONS: tuple[Option, ...] = (
         in_ini=False,
     ),
     Option(
+        name="report",
+        metavar="FILE",
+        help="write the run as one HTML page: impact graph, failures, timeline, cost",
+        default_help="none",
+        in_ini=False,
+    ),
+    Option(
         name="comment",
         kind="flag",
         help="post the summary as one comment on the pull request, which later runs update",
@@ -235,6 +242,7 @@ class Settings:
     batch_tests: bool = False
     show_rows: int = 5
     summary: str = ""
+    report: str = ""
     comment: bool = False
     timings: str = ""
     environ: dict[str, str] = field(default_factory=dict, repr=False)

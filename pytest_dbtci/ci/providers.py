@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -28,6 +28,19 @@ Provider = Literal[
 
 
 @dataclass(frozen=True, kw_only=True)
+class FileLinks:
+    """Where the provider's site shows a file at a commit: a template for the file, and what a line adds to it."""
+
+    file: str
+    line: str
+
+    def address(self, commit: str, path: str, line: int | None = None) -> str:
+        """Return the address of a file of the repository (POSIX path), at a line where one is given."""
+        address = self.file.format(commit=commit, path=quote(path))
+        return address + (self.line.format(line=line, after=line + 1) if line else "")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Build:
     """What the environment says about this build; None is "the provider doesn't say".
 
@@ -36,7 +49,7 @@ class Build:
     (`refs/heads/feature/master`, `refs/pull/17/merge`). `head_sha` is the tip of the pull request's branch,
     never a merge commit. `base_sha` is the merge base as the provider recorded it: for when git lacks the
     history to find it, not before, as older GitLab keeps the old one when the target branch is changed.
-    `url` is for people: the pull request, else the build.
+    `url` is for people: the pull request, else the build. `files` leads to files at a commit.
     """
 
     provider: Provider
@@ -49,6 +62,7 @@ class Build:
     base_sha: str | None = None
     is_fork: bool = False
     url: str | None = None
+    files: FileLinks | None = field(default=None, compare=False)
 
 
 class Environment:
@@ -104,6 +118,20 @@ def _url(*parts: str | None) -> str | None:
     return "".join(part for part in parts if part) if all(parts) else None
 
 
+def _file_links(repository: str | None, site: str) -> FileLinks | None:
+    """Return where a kind of site shows files; None for an unknown one, or where the repository's address is."""
+    if not repository or "{" in repository or "}" in repository:
+        return None
+    home = re.sub(r"^(https?://)[^/@]*@", r"\1", repository).removesuffix(".git")
+    position = "&line={line}&lineEnd={after}&lineStartColumn=1&lineEndColumn=1"
+    return {
+        "github": FileLinks(file=home + "/blob/{commit}/{path}", line="#L{line}"),
+        "gitlab": FileLinks(file=home + "/-/blob/{commit}/{path}", line="#L{line}"),
+        "bitbucket": FileLinks(file=home + "/src/{commit}/{path}", line="#lines-{line}"),
+        "tfsgit": FileLinks(file=home + "?path=/{path}&version=GC{commit}", line=position),
+    }.get(site)
+
+
 def _repository(url: str | None) -> str:
     """Return `owner/name` of a clone URL of any form, in lower case."""
     return "/".join(re.split(r"[/:]", (url or "").removesuffix(".git").lower())[-2:])
@@ -127,6 +155,7 @@ def _azure(env: Environment) -> Build:
         head_sha=env("SYSTEM_PULLREQUEST_SOURCECOMMITID"),
         is_fork=env.true("SYSTEM_PULLREQUEST_ISFORK"),
         url=_url(repository, page, pr) or _url(site, "/_build/results?buildId=", env("BUILD_BUILDID")),
+        files=_file_links(repository, kind),
     )
 
 
@@ -154,6 +183,7 @@ def _github(env: Environment) -> Build:
         head_sha=_at(event, *pull, "head", "sha"),
         is_fork=home is not None and head != home,  # a fork that was deleted since has no name
         url=_url(site, "/pull/", pr) or _url(site, "/actions/runs/", env("GITHUB_RUN_ID")),
+        files=_file_links(site, "github"),
     )
 
 
@@ -197,6 +227,7 @@ def _gitlab(env: Environment) -> Build:
         base_sha=env("CI_MERGE_REQUEST_DIFF_BASE_SHA") if detached else None,
         is_fork=source != home,
         url=_url(env("CI_MERGE_REQUEST_PROJECT_URL"), "/-/merge_requests/", pr) or env("CI_PIPELINE_URL"),
+        files=_file_links(env("CI_PROJECT_URL"), "gitlab"),
     )
 
 
@@ -212,6 +243,7 @@ def _bitbucket(env: Environment) -> Build:
         # The build merges the destination into the source by itself, so HEAD is not this commit.
         head_sha=env("BITBUCKET_COMMIT") if pr else None,
         url=_url(site, "/pull-requests/", pr) or _url(site, "/pipelines/results/", env("BITBUCKET_BUILD_NUMBER")),
+        files=_file_links(site, "bitbucket"),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from datetime import timezone
 from typing import Any
 
 from pytest_dbtci.dbt_host import batched_tests as batches
@@ -130,6 +131,8 @@ class Listener:
                     relation=relation or None,
                     compiled=_compiled_path(node),
                     rows=self._failing_rows(node) if is_test and status in ("fail", "warn") else None,
+                    started=_started(result),
+                    thread=str(getattr(result, "thread", "") or getattr(result, "thread_id", "") or ""),
                 ).to_dict(),
             }
         )
@@ -153,6 +156,19 @@ class Listener:
             )
         except Exception:
             return None
+
+
+def _started(result: Any) -> float | None:
+    """Return when dbt began with the node, from the timings of a result or of an event's copy of it."""
+    timings = getattr(result, "timing", None) or getattr(result, "timing_info", None) or ()
+    begun = []
+    for timing in timings:
+        at = timing.started_at
+        if hasattr(at, "ToDatetime"):  # a protobuf timestamp, whose zero stands for none
+            begun += [at.ToDatetime(tzinfo=timezone.utc).timestamp()] if at.seconds else []
+        elif at is not None:
+            begun.append(at.replace(tzinfo=at.tzinfo or timezone.utc).timestamp())
+    return min(begun, default=None)
 
 
 def _compiled_path(node: Any) -> str | None:

@@ -253,6 +253,16 @@ def _definition(node: Any) -> dict[str, Any]:
         "parents": [p for p in getattr(depends, "nodes", ()) if p],
         "macros": [m for m in getattr(depends, "macros", ()) if m],
         "parts": {"body": digest(_json(data))},
+        **(_for_people(node) if node.resource_type == "exposure" else {}),
+    }
+
+
+def _for_people(exposure: Any) -> dict[str, str]:
+    owner = exposure.owner
+    return {
+        "label": exposure.label or exposure.name,
+        "owner": owner.name or (owner.email if isinstance(owner.email, str) else ", ".join(owner.email or ())) or "",
+        "url": exposure.url or "",
     }
 
 

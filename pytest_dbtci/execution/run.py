@@ -179,6 +179,10 @@ class Run:
         nodes = [n for n in head.nodes.values() if n.resource_type in BUILDABLE]
         return tuple(n.name for n in nodes if home(n, head, "dbt_packages") == file)
 
+    def redact(self, text: str) -> str:
+        """Return the text with the run's secrets replaced."""
+        return self._redaction.text(text)
+
     def known(self) -> Mapping[str, Result]:
         """Give the results that are there by now."""
         return {r.unique_id: r for r in self.results}

@@ -191,6 +191,7 @@ class Planner:
             nodes=selection.with_hooks(nodes, head, project.packages_dir),
             schemas=tuple(sorted(schemas)),
             changes=choice.changes,
+            exposures=selection.exposures(nodes, head),
             notes=choice.notes,
             total=total,
             deferred=deferred,

@@ -37,6 +37,7 @@ class Lineage:
 
     def __init__(self, plan: Plan, results: Mapping[str, Result]) -> None:
         self.nodes = tuple(n for n in plan.nodes if n.resource_type not in (*_TESTS, "operation"))
+        self._ids = {n.unique_id for n in self.nodes}
         self._results = results
         self._tests: dict[str, list[Node]] = {}
         for test in plan.nodes:
@@ -60,6 +61,14 @@ class Lineage:
         all_of_them = f"{len(outcomes)} test{'s' * (len(outcomes) > 1)}" if outcomes else ""
         ending = f"{failed} of {{}} failed" if failed else f"{warned} of {{}} warned" if warned else "{}"
         return ending.format(all_of_them)
+
+    def is_drawn(self, node: Node) -> bool:
+        """Whether the node is one of the chart's, and no test or hook."""
+        return node.unique_id in self._ids
+
+    def test_ids(self, node: Node) -> list[str]:
+        """Return the unique_ids of the node's tests."""
+        return [t.unique_id for t in self._tests_of(node)]
 
     def drawn(self, limit: int) -> tuple[tuple[Node, ...], int]:
         """Choose what is drawn, in build order, and count the rest; trouble and changes go first."""

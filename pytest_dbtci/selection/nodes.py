@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from pytest_dbtci.manifest import BUILDABLE, READABLE, Manifest, ManifestNode
-from pytest_dbtci.plan import Node, Reason
+from pytest_dbtci.plan import Exposure, Node, Reason
+
+_DEFINITIONS = ("metric", "semantic_model", "saved_query")
 
 
 def add_ancestors(
@@ -102,6 +104,38 @@ def plan_nodes(reasons: Mapping[str, Reason], head: Manifest, packages_dir: str)
         )
         for unique_id in build_order(chosen, head)
     )
+
+
+def exposures(nodes: Iterable[Node], head: Manifest) -> tuple[Exposure, ...]:
+    """Return the exposures that read what is built, directly or through metrics, semantic models or saved queries.
+
+    What is built only because something else needs it is the same as before, and its readers do not count.
+    """
+    built = {n.unique_id for n in nodes if n.reason.kind != "ancestor"}
+    found = []
+    for exposure in head.nodes.values():
+        if exposure.resource_type != "exposure":
+            continue
+        read, seen, todo = set[str](), set[str](), list(exposure.parents)
+        while todo:
+            if (unique_id := todo.pop()) in seen:
+                continue
+            seen.add(unique_id)
+            if unique_id in built:
+                read.add(unique_id)
+            elif unique_id in head.nodes and head.nodes[unique_id].resource_type in _DEFINITIONS:
+                todo.extend(head.nodes[unique_id].parents)
+        if read:
+            found.append(
+                Exposure(
+                    unique_id=exposure.unique_id,
+                    label=exposure.label or exposure.name,
+                    owner=exposure.owner,
+                    url=exposure.url,
+                    parents=tuple(sorted(read)),
+                )
+            )
+    return tuple(sorted(found, key=lambda e: e.unique_id))
 
 
 def with_hooks(nodes: tuple[Node, ...], head: Manifest, packages_dir: str) -> tuple[Node, ...]:

@@ -70,6 +70,8 @@ class Reporting:
             commands = summary.write(self._page(build, summary.room(build, path)), build, path)
             yield from () if given else commands
             yield f"dbt-ci: summary in {path}"
+        if self._settings.report:
+            yield from self._report(build)
         if self._settings.comment and build.pr:
             # It brings HTTP and TLS along.
             from pytest_dbtci.reports import comment
@@ -77,6 +79,23 @@ class Reporting:
             limit = summary.COMMENT_LIMITS.get(build.provider, min(summary.COMMENT_LIMITS.values()))
             url = comment.post(build, self._settings.environ, self._page(build, limit), self._run.plan.project)
             yield f"dbt-ci: comment at {url}"
+
+    def _report(self, build: ci.Build) -> Iterator[str]:
+        # It brings two libraries for the browser along.
+        from pytest_dbtci.reports import page
+
+        path = self._settings.invocation_dir / self._settings.report
+        page.write(
+            path,
+            self._begun(),
+            self._run.known(),
+            build,
+            repository=Repository.find(Path(self._run.plan.project_dir)).root,
+            seconds=time.monotonic() - self._began,
+            red=bool(self._python_failures),
+            redact=self._run.redact,
+        )
+        yield f"dbt-ci: report in {path}"
 
     def _page(self, build: ci.Build, limit: int) -> str:
         chosen = {"--dbt-ci-vars": self._settings.vars, "--dbt-ci-exclude": self._settings.exclude}

@@ -1,0 +1,195 @@
+"""What the HTML page shows, as JSON-ready values; `page.js` draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_dbtci.ci.providers import Build
+from pytest_dbtci.plan import Node, PathChange, Plan
+from pytest_dbtci.reports.failures import describe, headline, kind_of
+from pytest_dbtci.reports.lineage import SYMBOLS, Lineage
+from pytest_dbtci.reports.locations import line_of
+from pytest_dbtci.reports.summary import counts
+from pytest_dbtci.reports.table import cut
+from pytest_dbtci.results import Result
+
+IN_FULL = 50
+"""Failures that are shown with their text and SQL; the others stand in the table of nodes."""
+
+_SQL = 20_000  # characters of a failure's compiled SQL
+_EFFECTS = {
+    "selected": "",
+    "everything": "can affect every node",
+    "removed": "removed, and nothing needs it",
+    "none": "affects nothing in dbt",
+}
+
+
+def contents(
+    plan: Plan,
+    results: Mapping[str, Result],
+    build: Build,
+    *,
+    repository: Path | None,
+    seconds: float,
+    red: bool,
+    redact: Callable[[str], str],
+) -> dict[str, Any]:
+    """Return the page's values; see `pytest_dbtci.reports.page.write` for the arguments."""
+    lineage = Lineage(plan, results)
+    files = _Files(plan, build, repository)
+    bad = [(n, r) for n in plan.nodes if (r := results.get(n.unique_id)) is not None and r.is_bad]
+    return {
+        "title": _title(plan, results, red),
+        "facts": list(_facts(plan, build, seconds)),
+        "notes": [n for n in (plan.status, plan.warning, *plan.notes) if n],
+        "failures": [_failure(n, r, plan, results, files, redact) for n, r in bad[:IN_FULL]],
+        "failures_left": max(0, len(bad) - IN_FULL),
+        "changes": [_change(c, plan, files) for c in plan.changes],
+        "nodes": [
+            *(_node(n, lineage, results, files) for n in plan.nodes),
+            *(
+                {**_EMPTY, "id": e.unique_id, "name": e.label, "parents": e.parents, "owner": e.owner, "href": e.url}
+                for e in plan.exposures
+            ),
+        ],
+        "critical": critical_path(plan, results),
+    }
+
+
+def critical_path(plan: Plan, results: Mapping[str, Result]) -> list[str]:
+    """Return the chain of nodes that ended the build: the one that ended last, and before each what it waited for."""
+    ends = {u: r.started + r.seconds for u, r in results.items() if r.started is not None and plan.node(u) is not None}
+    path: list[str] = []
+    last = max(ends, key=ends.__getitem__, default=None)
+    while last is not None and last not in path:
+        path.insert(0, last)
+        last = max((b for b in plan.blockers(last) if b in ends), key=ends.__getitem__, default=None)
+    return path
+
+
+_EMPTY: dict[str, Any] = {
+    "kind": "exposure",
+    "outcome": "exposure",
+    "worst": "exposure",
+    "why": "reads what was built",
+    "file": "",
+    "relation": None,
+    "seconds": None,
+    "started": None,
+    "thread": "",
+    "tests": [],
+    "about": None,
+    "changed": False,
+    "drawn": True,
+}
+
+
+class _Files:
+    """Addresses of the project's files at the head commit, where the provider's site shows them."""
+
+    def __init__(self, plan: Plan, build: Build, repository: Path | None) -> None:
+        self._template = build.files if plan.head else None
+        # In CI the checkout may be a merge that no site shows for long.
+        self._head = build.head_sha or plan.head
+        directory = Path(plan.project_dir)
+        inside = repository is not None and directory.is_relative_to(repository)
+        self._project = directory.relative_to(repository).as_posix() if inside and repository is not None else None
+
+    def of_project(self, path: str, line: int | None = None) -> str | None:
+        """Return the address of a file that is named relative to the dbt project."""
+        if self._project is None:
+            return None
+        return self.of_repository(path if self._project == "." else f"{self._project}/{path}", line)
+
+    def of_repository(self, path: str, line: int | None = None) -> str | None:
+        return self._template.address(self._head, path, line) if self._template else None
+
+
+def _title(plan: Plan, results: Mapping[str, Result], red: bool) -> str:
+    if not plan.nodes:
+        return f"{SYMBOLS['failed' if red else 'skipped']} dbt: nothing was built"
+    missing = sum(n.unique_id not in results for n in plan.items)
+    bad = red or missing or any(r.is_bad for r in results.values())
+    unknown = f", {missing} without a result" if missing else ""
+    return f"{SYMBOLS['failed' if bad else 'passed']} dbt: {counts(results) or 'no result'}{unknown}"
+
+
+def _facts(plan: Plan, build: Build, seconds: float) -> Iterator[tuple[str, str, str | None]]:
+    facts = (
+        ("project", plan.project, None),
+        ("pull request", (build.pr or plan.pr) if plan.mode == "pull_request" else "", build.url if build.pr else None),
+        ("into", build.target_branch or "", None),
+        ("compared with", f"{plan.base_ref} @ {plan.base[:10]} ({plan.how})" if plan.base else "", None),
+        ("head", plan.head[:10], None),
+        ("built in", plan.schema, None),
+        ("target", " · ".join(filter(None, (plan.target, plan.adapter))), None),
+        ("unbuilt parents from", plan.defer_target or "", None),
+        ("took", f"{seconds:.1f} s", None),
+    )
+    yield from (fact for fact in facts if fact[1])
+
+
+def _change(change: PathChange, plan: Plan, files: _Files) -> dict[str, Any]:
+    selects = [n.item or n.name for n in plan.nodes if change.path in n.reason.files]
+    named = ", ".join(selects[:5]) + (f" and {len(selects) - 5} more" if len(selects) > 5 else "")
+    effect = _EFFECTS.get(change.effect, change.effect)
+    return {
+        "path": change.path,
+        "href": None if change.status == "deleted" else files.of_repository(change.path),
+        "status": change.status,
+        "effect": "; ".join(filter(None, (effect, change.note, f"selects {named}" if named else ""))),
+    }
+
+
+def _failure(
+    node: Node,
+    result: Result,
+    plan: Plan,
+    results: Mapping[str, Result],
+    files: _Files,
+    redact: Callable[[str], str],
+) -> dict[str, Any]:
+    line = line_of(Path(plan.project_dir), node, result.message)
+    return {
+        "label": node.label,
+        "href": files.of_project(node.defined_in, line),
+        "outcome": result.outcome,
+        "text": describe(node, result, plan, results),
+        "sql": redact(_compiled(result)),
+    }
+
+
+def _compiled(result: Result) -> str:
+    try:
+        return cut(Path(result.compiled).read_text("utf-8", "replace").strip(), _SQL) if result.compiled else ""
+    except OSError:
+        return ""
+
+
+def _node(node: Node, lineage: Lineage, results: Mapping[str, Result], files: _Files) -> dict[str, Any]:
+    result = results.get(node.unique_id)
+    drawn = lineage.is_drawn(node)
+    timed = result is not None and result.outcome != "skipped"
+    return {
+        "id": node.unique_id,
+        "name": node.item or node.name,
+        "kind": kind_of(node),
+        "outcome": result.outcome if result else "none",
+        "worst": (lineage.outcome_with_tests(node) if drawn else result.outcome if result else None) or "none",
+        "why": node.why,
+        "says": headline(node, result) if result is not None and result.is_bad else "",
+        "file": node.defined_in,
+        "href": files.of_project(node.defined_in),
+        "relation": node.relation,
+        "seconds": result.seconds if result is not None and timed else None,
+        "started": result.started if result is not None and timed else None,
+        "thread": result.thread if result is not None else "",
+        "parents": node.parents,
+        "tests": lineage.test_ids(node),
+        "about": node.about or (node.parents[0] if not drawn and node.parents else None),
+        "changed": node.reason.kind in ("modified", "new"),
+        "drawn": drawn,
+    }

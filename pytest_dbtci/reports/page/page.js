@@ -1,0 +1,226 @@
+"use strict";
+// Everything in `data` may come from a warehouse or a stranger: it is only ever set as text, never as HTML.
+const data = JSON.parse(document.getElementById("data").textContent);
+const byId = new Map(data.nodes.map((node) => [node.id, node]));
+const at = (id) => document.getElementById(id);
+const LABELS = {
+  passed: "passed", warned: "warned", failed: "failed", error: "error", skipped: "skipped", none: "no result", exposure: "exposure",
+};
+
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+// Only addresses of pages become links: a profile or a project may hold any text.
+function link(text, href) {
+  return /^https?:\/\//.test(href || "") ? make("a", { href, rel: "noreferrer" }, text) : make("span", {}, text);
+}
+
+function outcome(kind) {
+  return make("span", { class: `outcome ${kind}` }, LABELS[kind] || kind);
+}
+
+function table(headers, rows) {
+  const head = headers.map(([text, kind]) => make("th", { scope: "col", class: kind }, text));
+  const body = rows.map((cells) => make("tr", {}, ...cells.map((cell, i) => make("td", { class: headers[i][1] }, cell))));
+  return make("div", { class: "scroll", tabindex: "0" },
+    make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body)));
+}
+
+function show(id, title, ...content) {
+  at(id).append(...content);
+  at(id).hidden = false;
+  if (title) at("sections").append(make("a", { href: `#${id}` }, title));
+}
+
+const seconds = (value) => (value === null ? "" : value.toFixed(2));
+
+function head() {
+  at("title").textContent = data.title;
+  for (const [term, text, href] of data.facts) {
+    at("facts").append(make("div", {}, make("dt", {}, term), make("dd", {}, link(text, href))));
+  }
+  if (data.notes.length) show("notes", "", make("ul", {}, ...data.notes.map((note) => make("li", {}, note))));
+}
+
+function failures() {
+  const parts = data.failures.map((failure) => make("article", {},
+    make("h3", {}, outcome(failure.outcome), " ", link(failure.label, failure.href)),
+    make("pre", { tabindex: "0" }, failure.text),
+    failure.sql ? make("details", {}, make("summary", {}, "Compiled SQL"), make("pre", { tabindex: "0" }, failure.sql)) : null));
+  if (data.failures_left) parts.push(make("p", { class: "quiet" }, `… and ${data.failures_left} more: the table of nodes has all of them.`));
+  if (parts.length) show("failures", "What went wrong", ...parts);
+}
+
+function changes() {
+  const rows = data.changes.map((change) => [link(change.path, change.href), change.status, change.effect]);
+  if (rows.length) show("changes", "What changed", table([["file"], ["change"], ["effect"]], rows));
+}
+
+function details(node) {
+  const facts = [
+    ["outcome", outcome(node.worst)], ["selected", node.why], ["kind", node.kind], ["relation", node.relation],
+    ["owner", node.owner], ["seconds", node.seconds === null ? null : seconds(node.seconds)],
+  ].filter(([, value]) => value);
+  const tests = node.tests.map((id) => byId.get(id)).filter(Boolean);
+  at("details").replaceChildren(
+    make("h3", {}, link(node.name, node.href)),
+    make("dl", {}, ...facts.map(([term, value]) => make("div", {}, make("dt", {}, term), make("dd", {}, value)))),
+    make("p", {}, tests.length ? `${tests.length} test${tests.length > 1 ? "s" : ""}:` : "no tests in this run"),
+    make("ul", {}, ...tests.map((test) => make("li", {}, outcome(test.outcome), ` ${test.name}`))));
+}
+
+let graph = null;
+
+function choose(node) {
+  details(node);
+  if (!graph) return;
+  const element = graph.getElementById(node.id);
+  if (element.empty()) return;
+  graph.elements().removeClass("near far");
+  const near = element.predecessors().union(element.successors()).union(element);
+  graph.elements().difference(near).addClass("far");
+  element.addClass("near");
+  graph.animate({ center: { eles: element }, duration: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 200 });
+}
+
+// A layered drawing with few crossings takes minutes for thousands of nodes: those are drawn in plain layers.
+function layout(drawn, edges) {
+  if (drawn.length > 300) return { name: "breadthfirst", directed: true, direction: "rightward", spacingFactor: 1.1, fit: true, padding: 20 };
+  const layers = new dagre.graphlib.Graph();
+  layers.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 60 });
+  layers.setDefaultEdgeLabel(() => ({}));
+  for (const node of drawn) layers.setNode(node.id, { width: 170, height: 34 });
+  for (const [from, to] of edges) layers.setEdge(from, to);
+  dagre.layout(layers);
+  const positions = Object.fromEntries(drawn.map(({ id }) => { const { x, y } = layers.node(id); return [id, { x, y }]; }));
+  return { name: "preset", positions: (node) => positions[node.id()], fit: true, padding: 20 };
+}
+
+function impact() {
+  if (!data.nodes.some((node) => node.drawn)) return;
+  show("impact", "Impact");
+  for (const kind of ["passed", "warned", "failed", "skipped", "exposure"]) {
+    const swatch = make("span", {});
+    swatch.style.borderColor = `var(--${kind})`;
+    at("legend").append(make("li", {}, swatch, LABELS[kind]));
+  }
+  at("legend").append(make("li", {}, "thick border: modified or new"));
+}
+
+function draw() {
+  const drawn = data.nodes.filter((node) => node.drawn);
+  if (!drawn.length) return;
+  const ids = new Set(drawn.map((node) => node.id));
+  const edges = drawn.flatMap((node) => node.parents.filter((p) => ids.has(p)).map((p) => [p, node.id]));
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const kinds = { passed: "passed", warned: "warned", failed: "failed", error: "failed", skipped: "skipped", none: "skipped", exposure: "exposure" };
+  const style = () => [
+    { selector: "node", style: {
+      label: "data(label)", shape: "round-rectangle", width: 170, height: 34, "text-valign": "center", "font-size": 11,
+      "text-max-width": 160, "text-wrap": "ellipsis", color: colour("text"), "background-color": colour("sheet"), "border-width": 2 } },
+    ...Object.entries(kinds).map(([kind, name]) => ({ selector: `node[worst = "${kind}"]`, style: { "border-color": colour(name) } })),
+    { selector: "node[?changed]", style: { "border-width": 5, "font-weight": "bold" } },
+    { selector: "node[worst = 'skipped'], node[worst = 'none']", style: { "border-style": "dashed" } },
+    { selector: "node[worst = 'exposure']", style: { shape: "round-hexagon" } },
+    { selector: "edge", style: { width: 1.2, "line-color": colour("line"), "target-arrow-color": colour("line"),
+      "target-arrow-shape": "triangle", "curve-style": "bezier", "arrow-scale": 0.8 } },
+    { selector: ".far", style: { opacity: 0.25 } },
+    { selector: ".near", style: { "overlay-color": colour("link"), "overlay-opacity": 0.15 } },
+  ];
+  graph = cytoscape({
+    container: at("graph"),
+    elements: [
+      ...drawn.map((node) => ({ data: { id: node.id, label: node.name, worst: node.worst, changed: node.changed } })),
+      ...edges.map(([source, target]) => ({ data: { source, target } })),
+    ],
+    layout: layout(drawn, edges),
+    style: style(), minZoom: 0.02, maxZoom: 3, hideEdgesOnViewport: drawn.length > 600, textureOnViewport: drawn.length > 600,
+    pixelRatio: 1,
+  });
+  graph.on("tap", "node", (event) => choose(byId.get(event.target.id())));
+  graph.on("tap", (event) => { if (event.target === graph) graph.elements().removeClass("near far"); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => graph.style(style()));
+  const zoom = (factor) => graph.zoom({ level: graph.zoom() * factor, renderedPosition: { x: graph.width() / 2, y: graph.height() / 2 } });
+  at("closer").addEventListener("click", () => zoom(1.4));
+  at("further").addEventListener("click", () => zoom(1 / 1.4));
+  at("fit").addEventListener("click", () => graph.fit(undefined, 20));
+  at("find").addEventListener("input", () => find(drawn));
+  at("find").addEventListener("keydown", (event) => {
+    const first = matches(drawn)[0];
+    if (event.key === "Enter" && first) choose(first);
+  });
+  window.graph = graph;
+}
+
+function matches(drawn) {
+  const text = at("find").value.trim().toLowerCase();
+  return text ? drawn.filter((node) => node.name.toLowerCase().includes(text) || (LABELS[node.worst] || "").includes(text)) : [];
+}
+
+function find(drawn) {
+  const found = matches(drawn);
+  graph.elements().removeClass("near far");
+  if (!at("find").value.trim()) { at("found").textContent = ""; return; }
+  at("found").textContent = found.length ? `${found.length} of ${drawn.length} nodes` : "no node";
+  const ids = new Set(found.map((node) => node.id));
+  graph.batch(() => graph.nodes().forEach((node) => { node.addClass(ids.has(node.id()) ? "near" : "far"); }));
+  if (found.length) graph.fit(graph.nodes(".near"), 60);
+}
+
+function nodes() {
+  if (!data.nodes.length) return;
+  const rows = data.nodes.filter((node) => node.worst !== "exposure").map((node) => {
+    const name = make("button", { type: "button", class: "name" }, node.name);
+    name.addEventListener("click", () => { details(node.drawn ? node : byId.get(node.about) || node); choose(node.drawn ? node : byId.get(node.about) || node); });
+    return [outcome(node.outcome), name, node.kind, node.why, link(node.file, node.href), seconds(node.seconds)];
+  });
+  show("nodes", "Nodes and tests", table([["outcome"], ["name"], ["kind"], ["selected because"], ["file"], ["seconds", "number"]], rows));
+}
+
+function timeline() {
+  const timed = data.nodes.filter((node) => node.started !== null && node.seconds !== null);
+  if (!timed.length) return;
+  const first = Math.min(...timed.map((node) => node.started));
+  const span = Math.max(...timed.map((node) => node.started + node.seconds)) - first || 1;
+  const critical = new Set(data.critical);
+  const lanes = new Map();
+  for (const node of timed) lanes.set(node.thread, [...(lanes.get(node.thread) || []), node]);
+  const drawn = [...lanes.keys()].sort().map((thread) => make("div", { class: "lane", title: thread }, ...lanes.get(thread).map((node) => {
+    const says = `${node.name}: ${seconds(node.seconds)} s from ${(node.started - first).toFixed(2)} s${critical.has(node.id) ? ", on the critical path" : ""}`;
+    const bar = make("div", { class: `bar ${node.outcome}${critical.has(node.id) ? " critical" : ""}`, title: says });
+    bar.style.left = `${(100 * (node.started - first)) / span}%`;
+    bar.style.width = `${(100 * node.seconds) / span}%`;
+    return bar;
+  })));
+  const path = data.critical.map((id) => byId.get(id)).filter(Boolean);
+  show("timeline", "Timeline",
+    make("p", {}, `${lanes.size} thread${lanes.size > 1 ? "s" : ""}, a row each, ${span.toFixed(1)} seconds. The outlined nodes are the critical path: each needed the one before it, and the last one ended the build.`),
+    make("div", { role: "img", "aria-label": "Nodes over time, a row for each thread" }, ...drawn),
+    make("div", { class: "axis" }, make("span", {}, "0 s"), make("span", {}, `${span.toFixed(1)} s`)),
+    make("ol", { "aria-label": "Critical path" }, ...path.map((node) => make("li", {}, `${node.name} · ${seconds(node.seconds)} s`))));
+}
+
+function cost() {
+  const paid = data.nodes.filter((node) => node.seconds).sort((a, b) => b.seconds - a.seconds);
+  if (!paid.length) return;
+  const total = paid.reduce((sum, node) => sum + node.seconds, 0);
+  const rows = paid.slice(0, 20).map((node) => {
+    const bar = make("div", { class: "share" });
+    bar.style.width = `${(100 * node.seconds) / paid[0].seconds}%`;
+    return [node.name, node.kind, seconds(node.seconds), `${((100 * node.seconds) / total).toFixed(1)} %`, bar];
+  });
+  show("cost", "What it cost",
+    make("p", {}, `${total.toFixed(1)} seconds of work by dbt and the warehouse, summed over ${paid.length} nodes and tests${paid.length > 20 ? "; the 20 dearest" : ""}:`),
+    table([["node"], ["kind"], ["seconds", "number"], ["share", "number"], [""]], rows));
+}
+
+for (const part of [head, failures, changes, impact, nodes, timeline, cost]) part();
+document.body.dataset.ready = "text";
+// What can be read is there before the picture, which takes seconds for thousands of nodes.
+setTimeout(() => { draw(); document.body.dataset.ready = "all"; }, 50);
