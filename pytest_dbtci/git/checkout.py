@@ -50,14 +50,10 @@ def _check_out_submodule(
     if paths and not inside and not any(_within(module, wanted) for wanted in paths):
         return ()
     (into / module).mkdir(parents=True, exist_ok=True)
-    module_git = _submodule(git, git_dir, commit, module)
-    if module_git is None or module_git.ask("rev-parse", "--quiet", "--verify", f"{sha}^{{commit}}") is None:
+    module_git = _submodule(git, git_dir, commit, module, sha)
+    if module_git is None:
         if inside:
-            raise UsageError(
-                f"{inside[0]} lies in the submodule {module}, and its commit {sha[:10]}, which the base "
-                f"{commit[:10]} names, isn't here. Get it: `git submodule update --init {module}` and then "
-                f"`git -C {module} fetch origin {sha}`."
-            )
+            raise missing(inside[0], module, sha, commit)
         return (module,)
     deeper = tuple(wanted[len(module) + 1 :] for wanted in inside)
     module_dir = Path(module_git("rev-parse", "--absolute-git-dir"))
@@ -65,8 +61,49 @@ def _check_out_submodule(
     return tuple(f"{module}/{path}" for path in left)
 
 
-def _submodule(git: Git, git_dir: Path, commit: str, module: str) -> Git | None:
-    """Return the submodule's repository: the one checked out, or the one kept since it was."""
+def missing(path: str, module: str, sha: str, commit: str) -> UsageError:
+    """Return the error for a path in a submodule whose commit `sha`, which `commit` names, isn't here."""
+    return UsageError(
+        f"{path} lies in the submodule {module}, and its commit {sha[:10]}, which the base {commit[:10]} names, isn't "
+        f"here. Get it: `git submodule update --init {module}` and then `git -C {module} fetch origin {sha}`."
+    )
+
+
+def object_id(git: Git, git_dir: Path, commit: str, path: str) -> str | None:
+    """Return the object id of a folder or file of a commit, None where it has none there; submodules are entered.
+
+    UsageError where the path lies in a submodule whose commit isn't here.
+    """
+    root = git("rev-parse", "--verify", f"{commit}^{{tree}}")
+    if path in ("", "."):
+        return root
+    above = path.rstrip("/").split("/")
+    paths = ["/".join(above[: n + 1]) for n in range(len(above))]
+    listed = git("--literal-pathspecs", "ls-tree", "-z", "--full-tree", root, "--", *paths)
+    found = {name: (mode, sha) for mode, _, sha, name in map(_entry, filter(None, listed.split("\0")))}
+    if paths[-1] in found:
+        return found[paths[-1]][1]
+    module, (mode, sha) = next(reversed(found.items()), ("", ("", "")))
+    if mode != _SUBMODULE:
+        return None
+    inside = _submodule(git, git_dir, commit, module, sha)
+    if inside is None:
+        raise missing(path, module, sha, commit)
+    return object_id(inside, Path(inside("rev-parse", "--absolute-git-dir")), sha, path[len(module) + 1 :])
+
+
+def _entry(line: str) -> tuple[str, str, str, str]:
+    mode, kind, sha = line.partition("\t")[0].split(" ")
+    return mode, kind, sha, line.partition("\t")[2]
+
+
+def _submodule(git: Git, git_dir: Path, commit: str, module: str, sha: str) -> Git | None:
+    """Return the submodule's repository, the one checked out or the one kept since it was; None if it lacks `sha`."""
+    found = _submodule_repository(git, git_dir, commit, module)
+    return found if found and found.ask("rev-parse", "--quiet", "--verify", f"{sha}^{{commit}}") is not None else None
+
+
+def _submodule_repository(git: Git, git_dir: Path, commit: str, module: str) -> Git | None:
     here = git.directory / module
     if (here / ".git").exists():
         return Git(here)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -102,4 +103,29 @@ def _own_index(git: Git) -> Iterator[Git]:
         if index.exists():
             # The time counts: a file as young as the index is read, as it may have changed since.
             shutil.copy2(index, copy)
-        yield Git(git.directory, environment={"GIT_INDEX_FILE": str(copy)})
+        own = Git(git.directory, environment={"GIT_INDEX_FILE": str(copy)})
+        _look_at_all(own)
+        yield own
+
+
+def _look_at_all(own: Git) -> None:
+    """Take back in this index what makes git overlook files; what a sparse checkout leaves out stays out."""
+    flagged = _flagged(own)
+    assumed = [path for flag, path in flagged if flag.islower()]
+    skipped = [path for flag, path in flagged if flag in "Ss" and os.path.lexists(own.directory / path)]
+    for option, paths in (("--no-assume-unchanged", assumed), ("--no-skip-worktree", skipped)):
+        if paths:
+            # A split index would leave its shared part in the user's repository.
+            whole = ("-c", "core.splitIndex=false", "update-index")
+            own(*whole, option, "-z", "--stdin", stdin="".join(f"{path}\0" for path in paths))
+
+
+def left_out(git: Git) -> tuple[str, ...]:
+    """Return the paths that the index has and a sparse checkout leaves out, from the root of the work tree."""
+    return tuple(p for flag, p in _flagged(git) if flag in "Ss" and not os.path.lexists(git.directory / p))
+
+
+def _flagged(git: Git) -> list[tuple[str, str]]:
+    """Return every path that git overlooks, with its letter: `S` for skip-worktree, lower case for assume-unchanged."""
+    listed = (line.partition(" ") for line in git("ls-files", "-v", "-z").split("\0") if line)
+    return [(flag, path) for flag, _, path in listed if flag in "Ss" or flag.islower()]

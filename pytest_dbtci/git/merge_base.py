@@ -75,19 +75,43 @@ def remote(git: Git) -> str | None:
     return "origin" if "origin" in names else names[0] or None
 
 
-def default_branch(git: Git) -> str | None:
-    """Return the short name of the branch that the remote's HEAD names, else master, else main, else None."""
-    prefix = f"refs/remotes/{remote(git)}/"
-    target = git.ask("symbolic-ref", "--quiet", f"{prefix}HEAD")
-    if target and target.startswith(prefix):
-        return target.removeprefix(prefix)
-    return next((name for name in ("master", "main") if _branch(git, name)), None)
+def default_branch(git: Git, *, ask: bool = False) -> str | None:
+    """Return the short name of the default branch: what this clone knows of the remote, None where nothing is known.
+
+    The remote itself is asked where the clone can't be right (its note of the remote's HEAD dangles) or may be
+    stale (the remote has both master and main), and always with `ask`. Where it can't be reached, the clone's word
+    counts.
+    """
+    where = remote(git)
+    prefix = f"refs/remotes/{where}/"
+    noted = (git.ask("symbolic-ref", "--quiet", f"{prefix}HEAD") or "").removeprefix(prefix)
+    tracked = [name for name in ("master", "main") if _exists(git, prefix + name)]
+    known = noted if noted and _exists(git, prefix + noted) else tracked[0] if tracked and not noted else ""
+    if where and (ask or not known or len(tracked) > 1) and (said := _remote_head(git, where)):
+        return said
+    # A local branch may be older than the remote's renaming, which a note that dangles gives away.
+    local = (name for name in ("master", "main") if name != noted and _exists(git, f"refs/heads/{name}"))
+    return known or (tracked[0] if tracked else None) or next(local, None)
+
+
+def _remote_head(git: Git, where: str) -> str | None:
+    """Return the branch that the remote's HEAD names just now; None where the remote can't be reached or has none."""
+    try:
+        listed = git.network("ls-remote", "--symref", where, "HEAD")
+    except GitError:
+        return None
+    named = listed.partition("\t")[0]
+    return named.removeprefix("ref: refs/heads/") if named.startswith("ref: refs/heads/") else None
+
+
+def _exists(git: Git, ref: str) -> bool:
+    return git.ask("show-ref", "--verify", "--quiet", ref) is not None
 
 
 def _branch(git: Git, name: str) -> str | None:
     """Return the full ref of a branch; the remote's own comes before a local one, which may be stale."""
     refs = (f"refs/remotes/{remote(git)}/{name}", f"refs/heads/{name}")
-    return next((ref for ref in refs if git.ask("show-ref", "--verify", "--quiet", ref) is not None), None)
+    return next((ref for ref in refs if _exists(git, ref)), None)
 
 
 def _commit(git: Git, revision: str) -> str | None:
@@ -102,7 +126,7 @@ def _resolve(git: Git, name: str, *, explicit: bool) -> tuple[str, str] | None:
     A CI system always names a branch. A user may as well name a tag, a commit or `HEAD~1`.
     """
     ref = _branch(git, name)
-    local = ref is not None and git.ask("show-ref", "--verify", "--quiet", f"refs/heads/{name}") is not None
+    local = ref is not None and _exists(git, f"refs/heads/{name}")
     if explicit and not local and (commit := _commit(git, name)):
         return commit, name
     if ref is None or (commit := _commit(git, ref)) is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.git import remote as git_release
-from pytest_dbtci.git.checkout import check_out
+from pytest_dbtci.git.checkout import check_out, object_id
 from pytest_dbtci.git.diff import Change, changed_files
 from pytest_dbtci.git.merge_base import Wanted, default_branch, find_base, parents_of, remote, same
 from pytest_dbtci.git.process import Git, GitError
@@ -51,6 +51,29 @@ class Repository:
         except GitError as error:
             raise _unusable(path, error) from error
 
+    @classmethod
+    def of_changes(cls, path: Path, started_in: Path, head: str | None) -> Repository:
+        """Return the repository whose changes count for the directory `path`: its own, or one with it as a submodule.
+
+        That is the one that holds `head`, the commit that a CI system names; without one, the one that the run was
+        started in; inside a submodule the superproject where no branch is checked out, so that nobody works in it.
+        """
+        found = [cls.find(path)]
+        while outer := found[-1].superproject:
+            found.append(outer)
+        if len(found) == 1:
+            return found[0]
+        if head:
+            return next((r for r in found if r.holds(head)), found[0])
+        around = next((r for r in found if started_in.resolve().is_relative_to(r.root.resolve())), found[-1])
+        return found[1] if around is found[0] and around.branch() is None else around
+
+    @property
+    def superproject(self) -> Repository | None:
+        """Return the repository that has this one as a submodule, None where there is none."""
+        outer = self._git("rev-parse", "--show-superproject-working-tree")
+        return Repository(Path(outer)) if outer else None
+
     def head(self) -> str:
         """Return the full sha of HEAD; UsageError when there is no commit yet."""
         if commit := self._git.ask("rev-parse", "--quiet", "--verify", "HEAD^{commit}"):
@@ -65,9 +88,9 @@ class Repository:
         ref = self._git.ask("symbolic-ref", "--quiet", "HEAD")
         return ref.removeprefix("refs/heads/") if ref else None
 
-    def default_branch(self) -> str | None:
-        """Return the short name of the remote's default branch, else master, else main, else None."""
-        return default_branch(self._git)
+    def default_branch(self, *, ask: bool = False) -> str | None:
+        """Return the short name of the default branch, with `ask` as the remote names it now; None where unknown."""
+        return default_branch(self._git, ask=ask)
 
     def user(self) -> str:
         """Return git's user.name, else the local part of user.email, else the system's user, else "user"."""
@@ -125,12 +148,11 @@ class Repository:
         return check_out(self._git, git_dir, commit, into.resolve(), paths)
 
     def tree(self, commit: str, path: str = "") -> str | None:
-        """Return the object id of a directory (or file) as `commit` has it, None when it has none there."""
-        root = self._git("rev-parse", "--verify", f"{commit}^{{tree}}")
-        if path in ("", "."):
-            return root
-        listed = self._git("--literal-pathspecs", "ls-tree", "-z", "--full-tree", root, "--", path.rstrip("/"))
-        return listed.split("\t")[0].split(" ")[2] if listed else None
+        """Return the object id of a directory (or file) as `commit` has it, None when it has none there.
+
+        Submodules are entered; UsageError where one's commit isn't here.
+        """
+        return object_id(self._git, Path(self._git("rev-parse", "--absolute-git-dir")), commit, path)
 
     def remote_tip(self, branch: str) -> str | None:
         """Return the sha of a branch at the remote, asked just now; None without remote or such a branch.

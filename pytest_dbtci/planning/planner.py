@@ -18,7 +18,7 @@ from pytest_dbtci.manifest import BUILDABLE, Manifest
 from pytest_dbtci.plan import PathChange, Plan
 from pytest_dbtci.planning.base_manifest import Base, ParsedBase
 from pytest_dbtci.planning.parse import Trees, settings_texts
-from pytest_dbtci.project.profile import Profile, known_target, read_profile
+from pytest_dbtci.project.profile import Profile, known_target, project_file, read_profile
 from pytest_dbtci.project.project import Project, find_project, read_project
 from pytest_dbtci.schemas.lifecycle import external_folder
 from pytest_dbtci.schemas.names import PLACEHOLDER, check_isolation, local_name, schema_name
@@ -62,13 +62,12 @@ class Planner:
         """Make the plan; UsageError where the user's input, project or repository is at fault."""
         settings = self.settings
         directory = find_project(settings.project_dir, settings.rootdir, settings.invocation_dir)
-        repository = Repository.find(directory)
-        project = read_project(directory, repository.root.resolve())
         build = ci.detect(settings.environ)
+        repository = Repository.of_changes(directory, settings.invocation_dir, build.head_sha)
         verdict = "pull_request" if settings.pr else ci.verdict(build, repository.default_branch())
         common = Plan(
             mode="nothing",
-            project=project.name,
+            project=str(project_file(directory)["name"]),
             project_dir=str(directory),
             provider=build.provider,
             url=build.url,
@@ -77,6 +76,10 @@ class Planner:
         if verdict in ("default_branch", "other_branch"):
             return _not_a_pull_request(common, verdict, build)
         comparison = self._compare(repository, build)
+        if not comparison.changes and not build.head_sha and (outer := repository.superproject):
+            # Nobody has worked in the submodule; what moved its commit is a change all the same.
+            repository, comparison = outer, self._compare(outer, build)
+        project = read_project(directory, repository.root.resolve())
         compared = replace(
             common, base=comparison.base, base_ref=comparison.base_ref, how=comparison.how, head=comparison.head
         )

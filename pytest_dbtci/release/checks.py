@@ -56,7 +56,8 @@ def check_origin(repository: Repository, build: ci.Build, *, behind: bool) -> Or
     if tip is None:
         raise UsageError(
             f"The remote has no branch {branch}, so nothing says that {commit[:10]} was reviewed and merged. "
-            f"Push {branch} to the remote (`git remote -v` shows which one that is), then release it."
+            "`git remote -v` shows which remote that is, `git ls-remote --symref origin HEAD` its default branch: "
+            "release that one."
         )
     if commit == tip:
         return Origin(branch=branch, commit=commit, how="the remote's tip")
@@ -75,7 +76,7 @@ def check_origin(repository: Repository, build: ci.Build, *, behind: bool) -> Or
 
 
 def _branch(repository: Repository, build: ci.Build) -> str:
-    default = repository.default_branch()
+    default = repository.default_branch(ask=True)
     verdict = ci.verdict(build, default)
     if verdict == "pull_request":
         raise UsageError(

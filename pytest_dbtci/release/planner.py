@@ -39,9 +39,9 @@ class ReleasePlanner(Planner):
         settings = self.settings
         check_options(settings)
         directory = find_project(settings.project_dir, settings.rootdir, settings.invocation_dir)
-        repository = Repository.find(directory)
-        project = read_project(directory, repository.root.resolve())
         build = ci.detect(settings.environ)
+        repository = Repository.of_changes(directory, settings.invocation_dir, build.head_sha)
+        project = read_project(directory, repository.root.resolve())
         profile = read_profile(
             directory,
             settings.environ,

@@ -217,3 +217,42 @@ class TestSubmodule:
         git(tmp_path, "clone", "-q", str(project), "clone")
         with pytest.raises(UsageError, match="git submodule update --init packages/dogs"):
             Repository.find(tmp_path / "clone").checkout("HEAD", into, ["packages/dogs/macros"])
+
+    def test_is_entered_where_an_object_is_looked_up(self, project: Path) -> None:
+        repo = Repository.find(project)
+        before, after = (repo.tree(commit, "packages/dogs/macros/bark.sql") for commit in ("HEAD~1", "HEAD"))
+        assert before
+        assert after
+        assert before != after
+        assert repo.tree("HEAD", "packages/dogs/inner/deep.sql")
+        assert repo.tree("HEAD", "packages/dogs/nothing.sql") is None
+        assert repo.tree("HEAD", f"{MODEL}/nothing.sql") is None
+        assert repo.tree("HEAD", "packages/dogs") == git(project / "packages/dogs", "rev-parse", "HEAD")
+
+    def test_is_an_error_where_an_object_is_looked_up_and_it_isn_t_here(self, project: Path, tmp_path: Path) -> None:
+        git(tmp_path, "clone", "-q", str(project), "clone")
+        with pytest.raises(UsageError, match="git submodule update --init packages/dogs"):
+            Repository.find(tmp_path / "clone").tree("HEAD", "packages/dogs/macros")
+
+
+class TestWhoseChangesCount:
+    @pytest.fixture
+    def project(self, tmp_path: Path) -> Path:
+        """A repository with a dbt project as its submodule."""
+        path, module = repository(tmp_path / "project"), repository(tmp_path / "dw")
+        git(path, "submodule", "--quiet", "add", str(module), "dw")
+        commit(path, {}, "Add the submodule")
+        return path
+
+    def test_the_repository_s_where_the_run_was_started_in_it(self, project: Path) -> None:
+        assert Repository.of_changes(project / "dw", project, None).root == project
+        assert Repository.of_changes(project / "dw/models", project / "dw/models", None).root == project / "dw"
+
+    def test_the_superproject_s_where_nobody_works_in_the_submodule(self, project: Path) -> None:
+        git(project / "dw", "checkout", "-q", "--detach")
+        assert Repository.of_changes(project / "dw", project / "dw", None).root == project
+
+    def test_those_of_the_repository_with_the_commit_that_a_ci_system_names(self, project: Path) -> None:
+        outer, inner = (git(p, "rev-parse", "HEAD") for p in (project, project / "dw"))
+        assert Repository.of_changes(project / "dw", project / "dw", outer).root == project
+        assert Repository.of_changes(project / "dw", project, inner).root == project / "dw"

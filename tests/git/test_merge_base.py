@@ -296,6 +296,43 @@ def test_the_remote_s_own_default_branch_comes_before_master(tmp_path: Path) -> 
     assert compare(checkout).base_ref == "origin/trunk"
 
 
+@pytest.mark.parametrize("prune", ["--prune", "--no-prune"])
+@pytest.mark.parametrize("new", ["main", "trunk"])
+def test_a_renamed_default_branch_is_compared_with_under_its_new_name(prune: str, new: str, tmp_path: Path) -> None:
+    origin = repositories.remote(tmp_path, older_commits=1, newer_commits=1)
+    git(tmp_path, "clone", "-q", origin.url, "clone")
+    git(origin.path, "branch", "-q", "-m", "master", new)
+    clone = tmp_path / "clone"
+    git(clone, "fetch", "-q", prune)
+    git(clone, "switch", "-q", "-c", "mine", f"origin/{new}")
+    repo = Repository.find(clone)
+    if prune == "--no-prune" and new == "trunk":
+        # Nothing in the clone says that its note of the default branch is stale; a release asks all the same.
+        assert repo.default_branch() == "master"
+        assert repo.default_branch(ask=True) == new
+        return
+    assert repo.default_branch() == new
+    assert compare_branch(clone).base_ref == f"origin/{new}"
+
+
+def test_a_local_branch_that_the_remote_has_lost_is_not_the_base(tmp_path: Path) -> None:
+    origin = repositories.remote(tmp_path, older_commits=1, newer_commits=1)
+    git(tmp_path, "clone", "-q", origin.url, "clone")
+    git(origin.path, "branch", "-q", "-m", "master", "trunk")
+    git(tmp_path / "clone", "fetch", "-q", "--prune")
+    git(tmp_path / "clone", "remote", "set-url", "origin", str(tmp_path / "away"))
+    with pytest.raises(UsageError, match="--dbt-ci-base BRANCH"):
+        compare_branch(tmp_path / "clone")
+
+
+def test_a_clone_that_notes_no_default_branch_believes_the_remote_s_before_its_own(tmp_path: Path) -> None:
+    origin = repositories.remote(tmp_path, target="main", older_commits=1, newer_commits=1)
+    git(tmp_path, "clone", "-q", origin.url, "clone")
+    git(tmp_path / "clone", "remote", "set-head", "origin", "--delete")
+    git(tmp_path / "clone", "branch", "-q", "master", "HEAD~1")
+    assert Repository.find(tmp_path / "clone").default_branch() == "main"
+
+
 def test_a_remote_of_another_name_is_used(origin: Remote, tmp_path: Path) -> None:
     git(tmp_path, "clone", "-q", "-o", "upstream", origin.url, "clone")
     git(tmp_path / "clone", "checkout", "-q", "feature")

@@ -106,6 +106,25 @@ def test_a_copied_clone_whose_index_is_older_than_its_files_tells_the_same(proje
     assert [change.status for change in before] == ["added", "modified", "added"]
 
 
+@pytest.mark.parametrize("bit", ["assume-unchanged", "skip-worktree"])
+@pytest.mark.parametrize("split", ["true", "false"])
+def test_what_git_was_told_to_overlook_counts(bit: str, split: str, project: Path) -> None:
+    git(project, "config", "core.splitIndex", split)
+    git(project, "update-index", f"--{bit}", MODEL, "models/dim_dog.sql")
+    before = sorted(p.name for p in (project / ".git").iterdir())
+    assert changes(project) == []
+    write(project, {MODEL: "select 666\n"})
+    assert changes(project) == [modified(MODEL)]
+    assert git(project, "ls-files", "-v", MODEL)[0] in "hS", "the user's own index stays as it is"
+    assert sorted(p.name for p in (project / ".git").iterdir()) == before
+
+
+def test_a_file_that_git_was_told_not_to_look_for_is_deleted_where_it_is_gone(project: Path) -> None:
+    git(project, "update-index", "--assume-unchanged", MODEL)
+    (project / MODEL).unlink()
+    assert changes(project) == [deleted(MODEL)]
+
+
 def test_changes_since_on_the_target_branch_are_not_the_branch_s(project: Path) -> None:
     commit(project, {"models/mine.sql": "select 1\n"})
     git(project, "checkout", "-q", "master")
