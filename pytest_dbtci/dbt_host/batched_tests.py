@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Protocol
 
 from pytest_dbtci.dbt_host.manifests import MARK, mark
+from pytest_dbtci.dbt_host.parallel import run_all
 from pytest_dbtci.dbt_host.runner import DbtFailed, Invocation
 from pytest_dbtci.dbt_host.statements import Statements
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
@@ -65,7 +63,7 @@ def run(
     compiled = _compile(invocation, manifest, ready)
     warehouse = warehouse_of(manifest)
     made = _queries(warehouse, compiled)
-    _ask_all(warehouse, list(_batches(made, warehouse.threads)), listener)
+    run_all(warehouse, list(_batches(made, warehouse.threads)), lambda batch: _ask(warehouse, batch, listener))
     return [u for u in ready if u not in listener.statuses]
 
 
@@ -155,29 +153,6 @@ def _batches(tests: Iterable[Test], threads: int) -> Iterator[list[Test]]:
         size = min(MOST, -(-len(group) // threads))
         for begin in range(0, len(group), size):
             yield group[begin : begin + size]
-
-
-def _ask_all(warehouse: Statements, batches: Sequence[Sequence[Test]], listener: Listener) -> None:
-    from dbt_common.context import set_invocation_context
-
-    stopped = threading.Event()
-
-    def ask(batch: Sequence[Test]) -> None:
-        if not stopped.is_set():
-            _ask(warehouse, batch, listener)
-
-    pool = ThreadPoolExecutor(warehouse.threads, initializer=set_invocation_context, initargs=(dict(os.environ),))
-    try:
-        asked = [pool.submit(ask, batch) for batch in batches]
-        wait(asked, return_when=FIRST_EXCEPTION)
-        for one in asked:
-            one.result()
-    except BaseException:
-        stopped.set()
-        warehouse.cancel()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _ask(warehouse: Statements, batch: Sequence[Test], listener: Listener) -> None:

@@ -15,11 +15,13 @@ from typing import Any
 from pytest_dbtci.dbt_host import build, manifests, outside
 from pytest_dbtci.dbt_host import rehearsal as release
 from pytest_dbtci.dbt_host import target_names as deferral
+from pytest_dbtci.dbt_host.compare import comparisons
 from pytest_dbtci.dbt_host.mark import Mark
 from pytest_dbtci.dbt_host.runner import DbtFailed, Invocation
 from pytest_dbtci.dbt_host.schema_ownership import Ownership, drop_leftover, leftovers
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
+from pytest_dbtci.differences import Pair
 
 WATCH_SECONDS = float(os.environ.get("DBT_CI_WATCH_SECONDS", "10"))
 """How often a build looks whether its schemas are still its own."""
@@ -179,6 +181,10 @@ class Operations:
         with self._watched(tree):
             hear = self._ownership.hear if self._ownership is not None else lambda sql: None
             return build.build(Invocation(**invocation), self._manifests[tree], unique_ids, self._emit, hear, **how)
+
+    def compare(self, tree: str, pairs: dict[str, dict[str, Any]]) -> None:
+        """Compare relations, by any name; an event tells of each one what differs, or why that is not known."""
+        comparisons.run(self._warehouse(tree), {name: Pair.from_dict(pair) for name, pair in pairs.items()}, self._emit)
 
     def keep_for_queries(self, tree: str) -> None:
         """Keep a copy of the manifest, as it is before the build, for `query` to compile with."""

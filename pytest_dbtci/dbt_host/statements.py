@@ -6,7 +6,7 @@ import base64
 import os
 import pickle
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -59,6 +59,16 @@ class Statements:
         with self._connection("query"):
             _, cursor = self._adapter.connections.add_select_query(sql)
             return [tuple(row) for row in cursor.fetchall()]
+
+    def describe(self, place: Sequence[str]) -> tuple[str, list[Any]] | None:
+        """Return a relation's name for SQL and its columns; None where nothing stands in that place.
+
+        `place` is database, schema and identifier.
+        """
+        database, schema, identifier = place
+        with self._connection("describe"):
+            relation = self._adapter.get_relation(database=database, schema=schema, identifier=identifier)
+            return relation and (str(relation.render()), list(self._adapter.get_columns_in_relation(relation)))
 
     def stream(self, sql: str, emit: Callable[[dict[str, Any]], None], size: int = 1000) -> list[str]:
         """Run a query and emit its rows as they come, `size` at a time; return the column names.

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from pytest_dbtci.dbt_host.compare.dialect import Dialect, families
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
+
+_UNSIGNED = ("utinyint", "usmallint", "uinteger", "ubigint")
 
 
 class DuckDb(Warehouse):
     """DuckDB, in this process."""
 
     rolls_back_schemas = True
+    dialect = Dialect(
+        families=families(
+            number=("tinyint", "smallint", "integer", "bigint", "hugeint", "decimal", *_UNSIGNED),
+            float=("double",),
+            real=("float",),
+            text=("varchar",),
+            date=("date",),
+            moment=("timestamp",),
+            boolean=("boolean",),
+            plain=(
+                *("timestamp with time zone", "timestamp_s", "timestamp_ms", "timestamp_ns", "time"),
+                *("time with time zone", "interval", "uuid", "blob", "bit"),
+            ),
+        ),
+        # The difference of two unsigned numbers may be none; JSON is kept as it was written.
+        forms={**dict.fromkeys(_UNSIGNED, "cast({} as hugeint)"), "json": "cast(json({}) as varchar)"},
+        other="cast({} as varchar)",
+        text="varchar",
+        logarithm="log10({})",
+    )
 
     def _drop(self, database: str, schema: str) -> None:
         # Not by dbt's macro, which a project can override.

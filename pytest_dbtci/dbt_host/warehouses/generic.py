@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from pytest_dbtci.dbt_host.compare.dialect import Dialect
 from pytest_dbtci.dbt_host.mark import MARK_TABLE, Mark
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.statements import Statements
@@ -28,6 +29,9 @@ class Warehouse(Statements):
 
     rolls_back_schemas = False
     """Whether `create schema` is undone with its transaction."""
+
+    dialect: Dialect | None = None
+    """How values are compared; None where that is not known to work."""
 
     def same(self, schema: str) -> str:
         """Return the text by which two names of schemas are one to the warehouse."""

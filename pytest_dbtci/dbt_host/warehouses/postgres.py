@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_dbtci.dbt_host.compare.dialect import Dialect, families
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
@@ -39,6 +40,20 @@ select c.relname from pg_class as c inner join pg_namespace as n on n.oid = c.re
 where n.nspname = {schema} and c.relkind in ('r', 'v', 'm', 'p', 'f')
 """
 
+SHARED = families(
+    number=("smallint", "integer", "bigint", "numeric", "decimal", "int2", "int4", "int8"),
+    float=("double precision", "float8"),
+    real=("real", "float4"),
+    text=("text", "character varying", "character", "varchar", "char", "bpchar", "name"),
+    date=("date",),
+    moment=("timestamp without time zone", "timestamp"),
+    boolean=("boolean", "bool"),
+    plain=(
+        *("timestamp with time zone", "timestamptz", "time without time zone", "time", "time with time zone", "timetz"),
+    ),
+)
+"""Types that Redshift knows by the same names."""
+
 
 class Postgres(Warehouse):
     """PostgreSQL, of which a connection sees one database only."""
@@ -46,6 +61,20 @@ class Postgres(Warehouse):
     locks_view = "pg_locks"
     rolls_back_schemas = True
     wait = "set lock_timeout = {milliseconds}"
+    dialect: Dialect | None = Dialect(
+        families={
+            **SHARED,
+            **families(
+                plain=(
+                    *("interval", "uuid", "bytea", "inet", "cidr", "macaddr", "macaddr8", "bit", "bit varying"),
+                    *("json", "jsonb", "money", "oid"),
+                )
+            ),
+        },
+        # json has no equality; jsonb looks through white space and the order of keys.
+        forms={"json": "cast({} as jsonb)"},
+        other="cast({} as text)",
+    )
     bytes = (
         "select sum(pg_total_relation_size(c.oid)) from pg_class as c "
         "inner join pg_namespace as n on n.oid = c.relnamespace where n.nspname = {schema} and c.relkind in ('r', 'm')"

@@ -1,0 +1,68 @@
+"""What differs between warehouses in the SQL of a comparison: how a type's values are told apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+NUMBER, FLOAT, REAL, TEXT, DATE, MOMENT, BOOLEAN, PLAIN = (
+    *("number", "float", "real", "text", "date", "moment", "boolean", "plain"),
+)
+"""Families of types whose values the warehouse itself compares with `=`; any other is compared in another form."""
+
+FLOATS = (FLOAT, REAL)
+RELATIVE = {FLOAT: 1e-9, REAL: 1e-6}
+"""The relative difference up to which two floats are equal: some thousand units in the last place of a double, some
+ten of a single."""
+
+DIGITS = {FLOAT: 9, REAL: 6}
+"""The significant digits to which a float is rounded where rows are compared as a bag."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """One warehouse's types: `families` by type name, and how a value of another type is written as a comparable one.
+
+    `forms` maps a type's name to SQL with a `{}`; `other` is the form for types that are not listed, empty where
+    there is none that is sure to work. `texts` gives a family's text where the plain cast to `text` does not.
+    """
+
+    families: Mapping[str, str]
+    forms: Mapping[str, str] = field(default_factory=dict)
+    other: str = ""
+    text: str = "text"
+    texts: Mapping[str, str] = field(default_factory=dict)
+    logarithm: str = "log({})"
+
+    def family(self, dtype: str) -> str:
+        """Return the family of a type, `text` for one that is compared in a text form, empty for one that can't be."""
+        name = base_name(dtype)
+        return self.families.get(name) or (TEXT if self.forms.get(name, self.other) else "")
+
+    def form(self, dtype: str, expression: str) -> str:
+        """Return the expression in the form that is compared."""
+        name = base_name(dtype)
+        return self.forms.get(name, "{}" if name in self.families else self.other).format(expression)
+
+    def as_text(self, family: str, expression: str) -> str:
+        """Return the expression's text."""
+        return self.texts.get(family, f"cast({{}} as {self.text})").format(expression)
+
+    def rounded(self, expression: str, digits: int) -> str:
+        """Return a float rounded to so many significant digits, itself where it is zero, extreme or no number."""
+        size = f"abs({expression})"
+        power = f"power(cast(10 as double precision), floor({self.logarithm.format(size)}) - {digits - 1})"
+        plain = f"{expression} = 0 or not ({size} between 1e-280 and 1e280)"
+        return f"case when {plain} then {expression} else round({expression} / {power}) * {power} end"
+
+
+def base_name(dtype: str) -> str:
+    """Return the type's name in lower case, without sizes; a list or a struct keeps what tells it from its parts."""
+    name = " ".join(dtype.lower().split())
+    return name if name.endswith("]") else re.sub(r"\s*\([^()]*\)", "", name)
+
+
+def families(**named: tuple[str, ...]) -> dict[str, str]:
+    """Return the family of each type, given the types of each family."""
+    return {name: family for family, names in named.items() for name in names}

@@ -1,0 +1,202 @@
+"""Compare two relations: with a key in one join, else as a bag of rows; ask for more only where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_dbtci.dbt_host.compare import columns
+from pytest_dbtci.dbt_host.compare.columns import Matched
+from pytest_dbtci.dbt_host.compare.dialect import Dialect
+from pytest_dbtci.dbt_host.compare.sql import Sql
+from pytest_dbtci.dbt_host.runner import DbtFailed
+from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
+from pytest_dbtci.differences import ColumnChange, Differences, Example, Pair, Place, Profile, SchemaChange
+
+PROFILED = 20
+"""The most columns that a profile tells of."""
+
+WIDTH = 200
+"""The most characters of a value that are shown."""
+
+
+def compare(warehouse: Warehouse, pair: Pair) -> Differences:
+    """Return how the head's relation differs from the base's; DbtFailed where that can't be found out."""
+    known = warehouse.dialect
+    if known is None:
+        raise DbtFailed("it is not known how values of this adapter's warehouse are compared")
+    head, base = (_relation(warehouse, place) for place in (pair.head, pair.base))
+    matched = columns.match(head.columns, base.columns, pair, known)
+    return _Comparison(
+        warehouse=warehouse, head=head.name, base=base.name, pair=pair, matched=matched, dialect=known
+    ).run()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Relation:
+    name: str
+    columns: Sequence[columns.Column]
+
+
+def _relation(warehouse: Warehouse, place: Place) -> _Relation:
+    found = warehouse.describe(place)
+    if found is None or not found[1]:
+        raise DbtFailed(f"{'.'.join(place)} is not there", usage=False)
+    return _Relation(name=found[0], columns=[columns.read(c) for c in found[1]])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Comparison:
+    warehouse: Warehouse
+    head: str
+    base: str
+    pair: Pair
+    matched: Matched
+    dialect: Dialect
+
+    def run(self) -> Differences:
+        matched = self.matched
+        about = Differences(left_out=matched.left_out, schema=matched.schema, note=matched.note)
+        if not matched.key:
+            return self._as_bag(replace(about, note=matched.note or "no key is known"))
+        if not self.pair.unique and (twice := self._twice()):
+            return self._as_bag(replace(about, note=twice))
+        return self._by_key(about)
+
+    def _sql(self, *, key: bool = True) -> Sql:
+        matched = self.matched
+        return Sql(
+            head=self.head,
+            base=self.base,
+            key=matched.key if key else (),
+            columns=matched.columns if key else (*matched.key, *matched.columns),
+            candidates=[c for c, _ in matched.candidates],
+            where=self.pair.where,
+            dialect=self.dialect,
+        )
+
+    def _twice(self) -> str:
+        """Return on which side the key is not unique, in words; empty if it is on both."""
+        found = zip(("this pull request", "the base"), self._row(self._sql().duplicates()), strict=True)
+        sides = [side for side, count in found if count]
+        return f"{', '.join(self.pair.key)} is not unique in {' and in '.join(sides)}" if sides else ""
+
+    def _by_key(self, about: Differences) -> Differences:
+        sql, matched = self._sql(), self.matched
+        heads, bases, only_head, only_base, no_key, no_base_key, pairs, changed, *counts = self._row(sql.counts())
+        if pairs + only_head != heads or pairs + only_base != bases:
+            return self._as_bag(replace(about, note=self._twice() or f"{', '.join(self.pair.key)} is not unique"))
+        by_column, of_candidates = counts[: len(matched.columns)], counts[len(matched.columns) :]
+        found = replace(
+            about,
+            key=tuple(c.name for c in matched.key),
+            head_rows=heads,
+            base_rows=bases,
+            added=only_head - no_key,
+            removed=only_base - no_base_key,
+            changed=changed,
+            keyless=no_key + no_base_key,
+            schema=_renamed(matched, of_candidates),
+        )
+        differing = [i for i, count in enumerate(by_column) if count]
+        if not found.same_rows and self.pair.examples:
+            rows = self.warehouse.fetch(sql.examples(differing, self.pair.examples))
+            found = replace(found, examples=tuple(self._example(row, differing) for row in rows))
+        if found.keyless:
+            found = self._with_keyless(found, sql)
+        if differing:
+            found = replace(found, columns=self._columns(sql, differing, by_column))
+        return found
+
+    def _with_keyless(self, found: Differences, sql: Sql) -> Differences:
+        _, _, added, removed = self._row(sql.bag(keyless=True))
+        examples = self._bag_examples(sql, keyless=True) if added or removed else ()
+        return replace(
+            found,
+            added=found.added + added,
+            removed=found.removed + removed,
+            examples=(*found.examples, *examples),
+        )
+
+    def _as_bag(self, about: Differences) -> Differences:
+        sql = self._sql(key=False)
+        if not sql.columns:
+            raise DbtFailed("the two relations have no column in common that can be compared", usage=False)
+        heads, bases, added, removed = self._row(sql.bag())
+        found = replace(about, head_rows=heads, base_rows=bases, added=added, removed=removed)
+        if found.same_rows:
+            return found
+        changes = self._columns(sql, range(len(sql.columns)), None)
+        return replace(found, examples=self._bag_examples(sql), columns=changes)
+
+    def _bag_examples(self, sql: Sql, *, keyless: bool = False) -> tuple[Example, ...]:
+        if not self.pair.examples:
+            return ()
+        names = [c.name for c in (*sql.key, *sql.columns)]
+        found = list[Example]()
+        for number, *row in self.warehouse.fetch(sql.bag_examples(2 * self.pair.examples, keyless=keyless)):
+            texts = [(name, _text(value)) for name, value in zip(names, row, strict=True)]
+            added = number > 0
+            values = tuple((name, None if added else text, text if added else None) for name, text in texts)
+            found.append(Example(kind="added" if added else "removed", values=values))
+        return tuple(found)
+
+    def _example(self, row: Sequence[Any], differing: Sequence[int]) -> Example:
+        kind, values = row[0], [_text(v) for v in row[1:]]
+        width, count = len(self.matched.key), len(differing)
+        key = tuple((c.name, v) for c, v in zip(self.matched.key, values, strict=False))
+        after, before = values[width : width + count], values[width + count :]
+        changes = tuple(
+            (self.matched.columns[i].name, b, a)
+            for i, b, a in zip(differing, before, after, strict=True)
+            if kind == "changed" and a != b
+        )
+        return Example(kind=kind, key=key, values=changes)
+
+    def _columns(self, sql: Sql, differing: Iterable[int], counts: Sequence[int] | None) -> tuple[ColumnChange, ...]:
+        """Return the columns with their profiles; of a bag only those whose profiles differ."""
+        wanted = list(differing)
+        shown = wanted[:PROFILED]
+        sides = [_profiles(row, len(shown)) for row in self.warehouse.fetch(sql.profile(shown))]
+        found = list[ColumnChange]()
+        for i, after, before in zip(shown, *sides, strict=True):
+            if counts is not None or after != before:
+                rows = None if counts is None else counts[i]
+                found.append(ColumnChange(column=sql.columns[i].name, rows=rows, before=before, after=after))
+        if counts is not None:
+            found += [ColumnChange(column=sql.columns[i].name, rows=counts[i]) for i in wanted[PROFILED:]]
+        return tuple(found)
+
+    def _row(self, query: str) -> list[int]:
+        """Return the only row of counts; the sum over nothing is 0."""
+        (row,) = self.warehouse.fetch(query)
+        return [int(value or 0) for value in row]
+
+
+def _renamed(matched: Matched, counts: Sequence[int]) -> tuple[SchemaChange, ...]:
+    """Return the schema's changes with a removed and an added column made one where all their values are equal."""
+    equal = [
+        (compared.name, old)
+        for (compared, old), differ, filled in zip(matched.candidates, counts[::2], counts[1::2], strict=True)
+        if filled and not differ
+    ]
+    new_names, old_names = [new for new, _ in equal], [old for _, old in equal]
+    sure = [(new, old) for new, old in equal if new_names.count(new) == old_names.count(old) == 1]
+    gone = {("added", new) for new, _ in sure} | {("removed", old) for _, old in sure}
+    renamed = [SchemaChange(kind="renamed", column=new, before=old, after=new) for new, old in sure]
+    return (*(c for c in matched.schema if (c.kind, c.column) not in gone), *renamed)
+
+
+def _profiles(row: Sequence[Any], count: int) -> list[Profile]:
+    found = list[Profile]()
+    for i in range(count):
+        nulls, distinct, least, greatest, mean = row[2 + 5 * i : 7 + 5 * i]
+        shown = "" if mean is None else f"{mean:.6g}"
+        found.append(Profile(nulls=nulls, distinct=distinct, least=_text(least), greatest=_text(greatest), mean=shown))
+    return found
+
+
+def _text(value: Any) -> str:
+    text = "null" if value is None else str(value)
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"

@@ -1,0 +1,177 @@
+"""What a comparison says of two relations: rows, columns, examples, and what it can't say; on every warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from pytest_dbtci.differences import Differences, Pair
+from tests.support.warehouse_project import attach, database_of, empty_warehouse, running_host
+from tests.support.warehouses import KINDS, Warehouse
+
+MONEY = "decimal(9,2)"
+DOGS = f"select 1 as id, 'Ada' as name, cast(0.31 as {MONEY}) as price union all select 2, 'Bea', cast(7.00 as {MONEY})"
+OTHER_DOGS = DOGS.replace("0.31", "1.31").replace("2, 'Bea'", "3, 'Cid'")
+ULP = "select 1 as id, cast({} as double precision) as x, cast({} as real) as y"
+
+CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "identical": (DOGS, DOGS, {}),
+    "rows": (OTHER_DOGS, DOGS, {}),
+    "rows of a bag": (OTHER_DOGS, DOGS, {"key": ()}),
+    "ulp": (ULP.format("0.30000000000000004", "0.1"), ULP.format("0.3", "0.10000001"), {}),
+    "ulp in a bag": (ULP.format("0.30000000000000004", "0.1"), ULP.format("0.3", "0.10000001"), {"key": ()}),
+    "cent": (DOGS.replace("7.00", "7.01"), DOGS, {}),
+    "tolerated cent": (DOGS.replace("7.00", "7.01"), DOGS, {"tolerance": {"PRICE": 0.01}}),
+    "excluded": (OTHER_DOGS, DOGS, {"exclude": ("Price",)}),
+    "where": (OTHER_DOGS, DOGS, {"where": "id = 1"}),
+    "removed": (f"select id, name from ({DOGS}) d", DOGS, {}),
+    "added": (f"select d.*, 1 as legs from ({DOGS}) d", DOGS, {}),
+    "renamed": (f"select id, name as title, price from ({DOGS}) d", DOGS, {}),
+    "not renamed": (f"select id, upper(name) as title, price from ({DOGS}) d", DOGS, {}),
+    "retyped": (f"select id, name, cast(price as decimal(12,4)) as price from ({DOGS}) d", DOGS, {}),
+    "retyped and cut": (f"select id, name, cast(price as integer) as price from ({DOGS}) d", DOGS, {}),
+    "reordered": (f"select price, id, name from ({DOGS}) d", DOGS, {}),
+    "key gone": (f"select name, price from ({DOGS}) d", DOGS, {}),
+    "key repeated": (f"{DOGS} union all select 2, 'Bea', 7.00", DOGS, {"unique": False}),
+    "key repeated in spite of its test": (DOGS, f"{DOGS} union all select 2, 'Bea', cast(7 as decimal(9,2))", {}),
+    "nothing in common": ("select 1 as a", "select 2 as b", {}),
+    "no relation": (DOGS, "", {}),
+    "secret": (f"select id, '{'x' * 300}' as name, price from ({DOGS}) d", DOGS, {}),
+}
+
+
+Told = Mapping[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def compared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    """A warehouse of each kind, for what was told of it."""
+    with empty_warehouse(request.param, request, tmp_path_factory.mktemp(request.param)) as warehouse:
+        yield warehouse
+
+
+@pytest.fixture(scope="module")
+def told(compared: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """What was told of each case."""
+    warehouse, tmp_path = compared, tmp_path_factory.mktemp("told")
+    events = dict[str, dict[str, Any]]()
+    database, pairs = database_of(warehouse), {}
+    with closing(warehouse.connect()) as connection:
+        cursor = connection.cursor()
+        cursor.execute("create schema s")
+        for i, (name, (head, base, how)) in enumerate(CASES.items()):
+            cursor.execute(f"create view s.h{i} as {head}")
+            if base:
+                cursor.execute(f"create table s.b{i} as {base}")
+            how = {"key": ("id",), "unique": True, **how}
+            pairs[name] = vars(Pair(head=(database, "s", f"h{i}"), base=(database, "s", f"b{i}"), **how))
+        if warehouse.kind != "duckdb":
+            cursor.execute("grant all on schema s to dbt")
+            cursor.execute("grant select on all tables in schema s to dbt")
+    with running_host(tmp_path / "host") as host:
+        attach(host, tmp_path, warehouse, threads=1)
+        host.ask("compare", lambda event: events.update({event["name"]: event}), tree="empty", pairs=pairs)
+    return events
+
+
+def test_says_what_differs(told: Told, compared: Warehouse) -> None:
+    found = {n: Differences.from_dict(e["differences"]) for n, e in told.items() if e["differences"]}
+    counts = {n: (d.added, d.removed, d.changed) for n, d in found.items()}
+    assert counts == {
+        "identical": (0, 0, 0),
+        "rows": (1, 1, 1),
+        "rows of a bag": (2, 2, 0),
+        "ulp": (0, 0, 0),
+        "ulp in a bag": (0, 0, 0),
+        "cent": (0, 0, 1),
+        "tolerated cent": (0, 0, 0),
+        "excluded": (1, 1, 0),
+        "where": (0, 0, 1),
+        "removed": (0, 0, 0),
+        "added": (0, 0, 0),
+        "renamed": (0, 0, 0),
+        "not renamed": (0, 0, 0),
+        "retyped": (0, 0, 0),
+        "retyped and cut": (0, 0, 1),
+        "reordered": (0, 0, 0),
+        "key gone": (0, 0, 0),
+        "key repeated": (1, 0, 0),
+        "key repeated in spite of its test": (0, 1, 0),
+        "secret": (0, 0, 2),
+    }
+    assert [n for n, d in found.items() if d.identical] == [
+        *("identical", "ulp", "ulp in a bag", "tolerated cent", "key repeated in spite of its test")[:4],
+    ]
+    keyless = {n: d.note for n, d in found.items() if not d.key}
+    assert keyless == {
+        "rows of a bag": "no key is known",
+        "ulp in a bag": "no key is known",
+        "key gone": "id of the key is not on both sides",
+        "key repeated": "id is not unique in this pull request",
+        "key repeated in spite of its test": "id is not unique in the base",
+    }
+    assert found["excluded"].left_out == (("price", "excluded"),)
+
+    rows = found["rows"]
+    assert (rows.head_rows, rows.base_rows) == (2, 2)
+    assert [(e.kind, e.key, e.values) for e in rows.examples] == [
+        ("added", (("id", "3"),), ()),
+        ("changed", (("id", "1"),), (("price", "0.31", "1.31"),)),
+        ("removed", (("id", "2"),), ()),
+    ]
+    (price,) = rows.columns
+    assert price.before is not None
+    assert price.after is not None
+    assert (price.column, price.rows, price.before.least, price.after.least) == ("price", 1, "0.31", "1.31")
+    assert (price.before.mean, price.after.distinct, price.after.nulls) == ("3.655", 2, 0)
+    bag = found["rows of a bag"].examples
+    assert sorted((e.kind, e.values[0]) for e in bag) == [
+        ("added", ("id", None, "1")),
+        ("added", ("id", None, "3")),
+        ("removed", ("id", "1", None)),
+        ("removed", ("id", "2", None)),
+    ]
+    assert all(len(str(after)) == 200 for e in found["secret"].examples for _, _, after in e.values)
+
+
+def test_says_how_the_columns_differ(told: Told, compared: Warehouse) -> None:
+    found = {n: Differences.from_dict(e["differences"]) for n, e in told.items() if e["differences"]}
+    schema = {n: [(c.kind, c.column, c.before, c.after) for c in d.schema] for n, d in found.items() if d.schema}
+    decimal = "decimal" if compared.kind == "duckdb" else "numeric"
+    name, title = schema["not renamed"]
+    assert (name[:2], title[:2]) == (("removed", "name"), ("added", "title"))
+    assert name[2] == title[3] == ("varchar" if compared.kind == "duckdb" else "text")
+    del schema["not renamed"]
+    assert schema == {
+        "removed": [("removed", "price", f"{decimal}(9,2)", "")],
+        "added": [("added", "legs", "", "integer")],
+        "renamed": [("renamed", "title", "name", "title")],
+        "retyped": [("retyped", "price", f"{decimal}(9,2)", f"{decimal}(12,4)")],
+        "retyped and cut": [("retyped", "price", f"{decimal}(9,2)", "integer")],
+        "reordered": [("reordered", "price", "3", "1")],
+        "key gone": [("removed", "id", "integer", "")],
+    }
+
+
+def test_says_what_can_not_be_compared(told: Told, compared: Warehouse) -> None:
+    trouble = {n: e["trouble"] for n, e in told.items() if e["trouble"]}
+    number = list(CASES).index("no relation")
+    assert trouble == {
+        "nothing in common": "the two relations have no column in common that can be compared",
+        "no relation": f"{database_of(compared)}.s.b{number} is not there",
+    }
+
+
+def test_asks_little(told: Told, compared: Warehouse) -> None:
+    if compared.server is None:
+        return
+    assert told
+
+    def asked(name: str) -> int:
+        number = list(CASES).index(name)
+        return len(compared.faults.statements(rf'^(?!.*information_schema).*from[^;]*"?s"?\."?[hb]{number}\b'))
+
+    assert (asked("identical"), asked("rows"), asked("rows of a bag")) == (1, 3, 3)
