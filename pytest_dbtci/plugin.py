@@ -57,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     worker = getattr(config, "workerinput", None)
     if worker is None:
+        _check_dbt()
         settings = _settings(config)
         if settings.sweep != "off":
             from pytest_dbtci.session.sweep_items import Sweeping
@@ -85,6 +86,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
         ticket = worker["dbtci"]
         config.pluginmanager.register(Participant(config, RemoteOutcomes(ticket), ticket["unselected"]), SESSION)
+
+
+def _check_dbt() -> None:
+    from pytest_dbtci.dbt_client.requirement import check_installed
+    from pytest_dbtci.errors import UsageError
+
+    try:
+        check_installed()
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def _settings(config: pytest.Config) -> Settings:
