@@ -21,10 +21,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from benchmarks.run import DBT, ROOT
 from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.protocol import Build, Event, Invocation, NodeFinished, Parse
 from tests.support.warehouses import Warehouse, run_server
 from tests.support.warehouses.dbt_project import PROFILE, write_profiles
 
@@ -53,17 +53,17 @@ def test_with_plugin(folder: Path, batch: bool) -> Counter[str]:
     """Run all tests of the project the way the plugin does; count their statuses."""
     found: Counter[str] = Counter()
 
-    def hear(event: dict[str, Any]) -> None:
-        if event["event"] == "result":
-            found[event["result"]["status"]] += 1
+    def hear(event: Event) -> None:
+        if isinstance(event, NodeFinished):
+            found[event.result.status] += 1
 
     work = str(folder / "target")
-    where = {"project_dir": str(folder), "profiles_dir": str(folder), "target_path": work, "log_path": work}
+    where = Invocation(project_dir=str(folder), profiles_dir=str(folder), target_path=work, log_path=work)
     with Host(folder, os.environ, folder / "host.log") as host:
         parse = str(folder / "target" / "partial_parse.msgpack")
-        seen = host.ask("parse", tree="head", invocation=where, partial_parse=parse, write=False)
-        tests = [u for u in seen["nodes"] if u.startswith("test.")]
-        host.ask("build", hear, tree="head", invocation=where, unique_ids=tests, batch_tests=batch)
+        seen = host.ask(Parse(tree="head", invocation=where, partial_parse=parse, write=False))
+        tests = tuple(u for u in seen.nodes if u.startswith("test."))
+        host.ask(Build(tree="head", invocation=where, unique_ids=tests, batch_tests=batch), hear)
     return found
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
+
+from pytest_dbtci.codec import Words
 
 Place = tuple[str, str, str]
 """Database, schema and identifier of a relation."""
@@ -31,12 +32,6 @@ class Pair:
     where: str = ""
     examples: int = 5
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Pair:
-        """Return the pair that `dataclasses.asdict` took apart."""
-        texts = {name: tuple(data[name]) for name in ("head", "base", "key", "exclude") if name in data}
-        return cls(**{**data, **texts})
-
 
 @dataclass(frozen=True, kw_only=True)
 class SchemaChange:
@@ -54,8 +49,8 @@ class Profile:
 
     nulls: int
     distinct: int
-    least: str
-    greatest: str
+    least: Words
+    greatest: Words
     mean: str = ""
 
 
@@ -77,8 +72,8 @@ class Example:
     """
 
     kind: Literal["added", "removed", "changed"]
-    key: tuple[tuple[str, str], ...] = ()
-    values: tuple[tuple[str, str | None, str | None], ...] = ()
+    key: tuple[tuple[str, Words], ...] = ()
+    values: tuple[tuple[str, Words | None, Words | None], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,34 +107,3 @@ class Differences:
     def identical(self) -> bool:
         """Whether nothing differs: neither rows nor columns."""
         return self.same_rows and not self.schema
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON-ready values."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Differences:
-        """Return what `to_dict` took apart."""
-        return cls(
-            **{
-                **data,
-                "key": tuple(data["key"]),
-                "columns": tuple(_column(c) for c in data["columns"]),
-                "schema": tuple(SchemaChange(**c) for c in data["schema"]),
-                "left_out": tuple((name, why) for name, why in data["left_out"]),
-                "examples": tuple(_example(e) for e in data["examples"]),
-            }
-        )
-
-
-def _column(data: Mapping[str, Any]) -> ColumnChange:
-    sides = {side: Profile(**data[side]) if data[side] else None for side in ("before", "after")}
-    return ColumnChange(**{**data, **sides})
-
-
-def _example(data: Mapping[str, Any]) -> Example:
-    return Example(
-        kind=data["kind"],
-        key=tuple((name, value) for name, value in data["key"]),
-        values=tuple((name, before, after) for name, before, after in data["values"]),
-    )

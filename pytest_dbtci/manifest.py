@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 BUILDABLE = ("seed", "model", "snapshot", "test", "unit_test", "function")
 """Resource types that `dbt build` runs and reports a result for."""
 
 READABLE = ("seed", "model", "snapshot", "function")
 """Resource types that other nodes read, so that they must exist somewhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a node's relation lies: the parts of its name, and the name as the warehouse quotes it."""
+
+    database: str = ""
+    schema: str = ""
+    identifier: str = ""
+    relation: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +64,11 @@ class ManifestNode:
     parts: Mapping[str, str]
     effects: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def place(self) -> Place:
+        """Return where its relation lies."""
+        return Place(database=self.database, schema=self.schema, identifier=self.identifier, relation=self.relation)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestMacro:
@@ -89,20 +103,9 @@ class Manifest:
     env_vars: Mapping[str, str]
     parsed: str = ""
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Manifest:
-        """Read what the dbt host shows of a manifest."""
-        return cls(
-            **{
-                **data,
-                "nodes": {k: ManifestNode(unique_id=k, **_tuples(v)) for k, v in data["nodes"].items()},
-                "macros": {k: ManifestMacro(unique_id=k, **_tuples(v)) for k, v in data["macros"].items()},
-            }
-        )
-
-    def moved(self, places: Mapping[str, Mapping[str, Any]]) -> Manifest:
-        """Give the manifest with these nodes' relations elsewhere."""
-        return replace(self, nodes={**self.nodes, **{u: replace(self.nodes[u], **p) for u, p in places.items()}})
+    def moved(self, places: Mapping[str, Place]) -> Manifest:
+        """Return the manifest with these nodes' relations elsewhere."""
+        return replace(self, nodes={**self.nodes, **{u: replace(self.nodes[u], **vars(p)) for u, p in places.items()}})
 
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:
@@ -129,7 +132,3 @@ def builtin_packages(adapter: str) -> frozenset[str]:
     """Name the packages of macros that come with dbt and its adapter."""
     parents = {"redshift": ("dbt_postgres",), "databricks": ("dbt_spark",)}
     return frozenset(("dbt", f"dbt_{adapter}", *parents.get(adapter, ())))
-
-
-def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}

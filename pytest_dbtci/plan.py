@@ -7,7 +7,9 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
+
+from pytest_dbtci.codec import decode, encode
 
 ReasonKind = Literal["modified", "new", "affected", "downstream", "selected", "ancestor", "hook", "released"]
 Mode = Literal["pull_request", "release", "nothing"]
@@ -176,19 +178,12 @@ class Plan:
 
     def to_json(self) -> str:
         """Write the plan as JSON."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+        return json.dumps(encode(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
         """Read a plan that `to_json` wrote."""
-        data: dict[str, Any] = json.loads(text)
-        data["nodes"] = tuple(_node(n) for n in data["nodes"])
-        data["changes"] = tuple(PathChange(**c) for c in data["changes"])
-        data["exposures"] = tuple(Exposure(**{**e, "parents": tuple(e["parents"])}) for e in data["exposures"])
-        data["schemas"] = tuple((d, s) for d, s in data["schemas"])
-        for name in ("deferred", "notes"):
-            data[name] = tuple(data[name])
-        return cls(**data)
+        return decode(cls, json.loads(text))
 
     @cached_property
     def _by_id(self) -> Mapping[str, Node]:
@@ -214,10 +209,3 @@ class Plan:
             for parent in node.parents if node.resource_type not in ("test", "unit_test") else ():
                 found.setdefault(parent, []).append(node.unique_id)
         return {k: tuple(v) for k, v in found.items()}
-
-
-def _node(data: dict[str, Any]) -> Node:
-    reason = data.pop("reason")
-    reason["files"] = tuple(reason["files"])
-    data["parents"] = tuple(data["parents"])
-    return Node(reason=Reason(**reason), **data)

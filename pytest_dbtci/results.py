@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from pytest_dbtci.codec import Words
 
 Outcome = Literal["passed", "warned", "failed", "skipped", "error"]
 
@@ -30,8 +31,8 @@ OUTCOMES: dict[str, Outcome] = {
 class Rows:
     """The first rows of a query: column names, then rows of texts; `more` tells that rows were left out."""
 
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    columns: tuple[Words, ...]
+    rows: tuple[tuple[Words, ...], ...]
     more: bool = False
 
 
@@ -48,7 +49,7 @@ class Result:
 
     unique_id: str
     status: str
-    message: str = ""
+    message: Words = ""
     seconds: float = 0.0
     failures: int | None = None
     relation: str | None = None
@@ -70,18 +71,6 @@ class Result:
     def is_bad(self) -> bool:
         """Tell whether this makes a run red."""
         return self.outcome in ("failed", "error")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give it as JSON-ready values."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Result:
-        """Read what `to_dict` gave."""
-        rows = data.get("rows")
-        if rows is not None:
-            rows = Rows(columns=tuple(rows["columns"]), rows=tuple(tuple(r) for r in rows["rows"]), more=rows["more"])
-        return cls(**{**data, "rows": rows})
 
 
 @dataclass(frozen=True, kw_only=True)

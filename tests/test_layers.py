@@ -20,11 +20,11 @@ FLOORS = (
     {"planning"},
     {"reports", "schemas", "selection"},
     {"ci", "dbt_client", "git", "project"},
-    {"differences", "errors", "manifest", "plan", "results", "settings"},
+    {"codec", "differences", "errors", "manifest", "plan", "results", "settings"},
 )
 """The rooms and the root's modules, from the hooks down to plain values."""
 
-HOST_IMPORTS = {"differences", "manifest", "results", "project.references"}
+HOST_IMPORTS = {"codec", "dbt_client.protocol", "differences", "manifest", "results", "project.references"}
 """All that the code inside dbt's process takes from the rest."""
 
 

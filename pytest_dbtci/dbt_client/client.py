@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -16,6 +15,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from pytest_dbtci.codec import decode
+from pytest_dbtci.dbt_client.protocol import (
+    FROM_HOST,
+    Answer,
+    Cancel,
+    Done,
+    Event,
+    Failed,
+    Quit,
+    Ready,
+    Request,
+    Settle,
+    answer_type,
+    read_line,
+    write_line,
+)
 from pytest_dbtci.dbt_client.redaction import Redaction
 from pytest_dbtci.errors import DbtCiError, UsageError
 
@@ -32,7 +47,6 @@ COMMAND = (
     "import sys; sys.path[:] = filter(None, sys.path); from pytest_dbtci.dbt_host.__main__ import main; main()",
 )
 _LONGEST_LINE = 1 << 30
-_SHOWN = ("failed", "message", "text", "rows")
 
 
 class Cancelled(DbtCiError):
@@ -84,8 +98,8 @@ class Host:
         self._asking = threading.Lock()
         self._sending = threading.RLock()
         self._answered = threading.Condition()
-        self._answers: dict[int, dict[str, Any]] = {}
-        self._open: dict[int, Callable[[dict[str, Any]], None]] = {}
+        self._answers: dict[int | None, Done | Failed] = {}
+        self._open: dict[int | None, tuple[Any, Callable[[Event], None]]] = {}
         self._dead = ""
         self._ending = False
         self._last = 0
@@ -135,17 +149,16 @@ class Host:
         if self._process is not None:
             # A process that is gone answers to the first request.
             with self._writing(None), contextlib.suppress(HostDied):
-                self._send({"op": "settle", "cwd": str(cwd), "environ": dict(environ)})
+                self._send(Settle(cwd=str(cwd), environ=environ))
 
     def ask(
         self,
-        op: str,
-        on_event: Callable[[dict[str, Any]], None] | None = None,
+        request: Request[Answer],
+        on_event: Callable[[Event], None] | None = None,
         *,
         within: float | None = None,
         last: bool = False,
-        **args: Any,
-    ) -> Any:
+    ) -> Answer:
         """Send a request and wait for its answer.
 
         `on_event` gets the events that the host tells meanwhile, in the listening thread. `within` bounds the
@@ -160,14 +173,15 @@ class Host:
                 self.start()
                 self._last += 1
                 number = self._last
-                self._open[number] = on_event or (lambda event: None)
+                self._open[number] = (answer_type(type(request)), on_event or (lambda event: None))
                 self._asked = self._asked or time.perf_counter()
-                self._send({"id": number, "op": op, "args": args})
-            answer = self._wait(number, op, within)
-        if "done" in answer:
-            return answer["done"]
-        kinds: dict[str, type[DbtCiError]] = {"usage": UsageError, "cancelled": Cancelled, "died": HostDied}
-        raise kinds.get(answer["kind"], DbtCiError)(answer["failed"], trouble=answer.get("trouble", ""))
+                self._send(request, number)
+            answer = self._wait(number, type(request).__name__, within)
+        if isinstance(answer, Done):
+            done: Answer = answer.answer
+            return done
+        kinds: dict[str, type[DbtCiError]] = {"usage": UsageError, "cancelled": Cancelled}
+        raise kinds.get(answer.kind, DbtCiError)(answer.text, trouble=answer.trouble)
 
     def cancel(self) -> None:
         """Make dbt cancel its running queries; the request that runs raises Cancelled, and so does any later one.
@@ -180,7 +194,7 @@ class Host:
                 if not self._open or self._dead:
                     return
                 for number in tuple(self._open):
-                    self._send({"op": "cancel", "id": number})
+                    self._send(Cancel(), number)
             with self._answered:
                 if self._answered.wait_for(lambda: not self._open or self._dead, CANCEL_SECONDS):
                     return
@@ -211,7 +225,7 @@ class Host:
             if self._open or self._dead:
                 self.kill()
             else:
-                self._send({"op": "quit"})
+                self._send(Quit())
                 process.wait(timeout=10)
         except (HostDied, subprocess.TimeoutExpired):
             self.kill()
@@ -232,32 +246,32 @@ class Host:
         finally:
             self._sending.release()
 
-    def _send(self, message: dict[str, Any]) -> None:
-        process = self._process
+    def _send(self, message: object, number: int | None = None) -> None:
+        process, line = self._process, write_line(message, number)
         try:
             if process is None or process.stdin is None or self._dead:
                 raise OSError
             # The empty line ends what a Ctrl-C may have broken off in the middle.
-            process.stdin.write("\n" + json.dumps(message) + "\n")
+            process.stdin.write(f"\n{line}\n")
             process.stdin.flush()
         except (OSError, ValueError):
             raise HostDied(self._obituary()) from None
 
-    def _wait(self, number: int, op: str, within: float | None) -> dict[str, Any]:
+    def _wait(self, number: int, asked: str, within: float | None) -> Done | Failed:
         deadline = None if within is None else time.monotonic() + within
         with self._answered:
             # Short waits, so that Ctrl-C reaches a main thread that waits here.
             while number not in self._answers:
                 if self._dead:
-                    return {"failed": self._dead, "kind": "died"}
+                    raise HostDied(self._dead)
                 if deadline is not None and time.monotonic() > deadline:
                     break
                 self._answered.wait(0.5)
             else:
                 return self._answers.pop(number)
-        why = f"the dbt process did not answer to `{op}` within {within:g} seconds, so it was ended."
+        why = f"the dbt process did not answer to `{asked}` within {within:g} seconds, so it was ended."
         self.kill(why)
-        return {"failed": why, "kind": "died"}
+        raise HostDied(why)
 
     def _listen(self, answers: IO[str]) -> None:
         why = ""
@@ -272,34 +286,25 @@ class Host:
             self._dead = self._dead or why or self._obituary()
             self._answered.notify_all()
 
-    def _hear(self, line: str) -> None:
-        try:
-            message = json.loads(line)
-        except json.JSONDecodeError:
-            message = None
-        if not isinstance(message, dict) or not ("event" in message or message.get("id") in self._open):
-            raise ValueError(repr(line[:200]))
-        if message.get("event") == "ready":
+    def _hear(self, text: str) -> None:
+        line = read_line(text)
+        message = line.read(FROM_HOST, self._redaction.text)
+        if isinstance(message, Ready):
             self.waited = time.perf_counter() - self._asked if self._asked else 0.0
-            return
-        if "event" in message:
-            if message["event"] == "result":
-                self._redact(message["result"])
-            elif message["event"] != "rows":
-                self._redact(message)
+        elif isinstance(message, Done | Failed):
+            if line.number not in self._open:
+                raise ValueError(f"an answer to request {line.number}, which is not open")
+            kind, _ = self._open[line.number]
+            if isinstance(message, Done):
+                message = Done(answer=decode(kind, message.answer, self._redaction.text))
+            with self._answered:
+                self._open.pop(line.number)
+                self._answers[line.number] = message
+                self._answered.notify_all()
+        else:
             # Requests are worked on in turn, and one that was broken off (by a test's timeout) goes on to its end.
-            for on_event in tuple(self._open.values())[:1]:
+            for _, on_event in tuple(self._open.values())[:1]:
                 on_event(message)
-            return
-        self._redact(message)
-        with self._answered:
-            self._open.pop(message["id"])
-            self._answers[message["id"]] = message
-            self._answered.notify_all()
-
-    def _redact(self, message: dict[str, Any]) -> None:
-        """Take the secrets out of what is shown; names (of nodes, relations, files) stay what they are."""
-        message.update({key: self._redaction.deep(message[key]) for key in _SHOWN if key in message})
 
     def _obituary(self) -> str:
         """Say that the process ended and what it printed last."""

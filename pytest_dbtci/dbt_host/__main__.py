@@ -17,8 +17,20 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
+from pytest_dbtci.dbt_client.protocol import (
+    TO_HOST,
+    Cancel,
+    Done,
+    Failed,
+    Line,
+    Quit,
+    Ready,
+    Settle,
+    read_line,
+    write_line,
+)
 from pytest_dbtci.dbt_host.operations import Operations
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.warehouse_errors import kind_of_trouble
@@ -37,10 +49,10 @@ class Host:
         self._requests = requests
         self._answers = answers
         self._private = private
-        self._todo: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._todo: queue.Queue[Line | None] = queue.Queue()
         self._writing = threading.Lock()
         self._choosing = threading.Lock()
-        self._cancelled = set[int]()
+        self._cancelled = set[int | None]()
         self._current: int | None = None
         self._operations = Operations(self._emit)
 
@@ -49,11 +61,11 @@ class Host:
         signal.signal(signal.SIGINT, self._interrupt)
         signal.signal(signal.SIGTERM, self._interrupt)
         threading.Thread(target=self._read, daemon=True).start()
-        self._emit({"event": "ready"})
-        while (request := self._todo.get()) is not None:
-            if request["op"] == "quit":
+        self._emit(Ready())
+        while (line := self._todo.get()) is not None:
+            if line.kind == Quit.__name__:
                 return
-            self._emit({"id": request["id"], **self._answer(request)})
+            self._emit(self._answer(line), line.number)
         try:
             self._operations.abandon()
         except BaseException:
@@ -61,38 +73,41 @@ class Host:
             traceback.print_exc()
         self._remove_private()
 
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, line: Line) -> Done | Failed:
         try:
             try:
                 with self._choosing:
-                    if request["id"] in self._cancelled:
+                    if line.number in self._cancelled:
                         raise KeyboardInterrupt
-                    self._current = request["id"]
-                return {"done": getattr(self._operations, request["op"])(**request.get("args", {}))}
+                    self._current = line.number
+                return Done(answer=self._operations.answer(line.read(TO_HOST)))
             finally:
                 self._current = None
         except KeyboardInterrupt:
-            return {"failed": "cancelled", "kind": "cancelled"}
+            return Failed(text="cancelled", kind="cancelled")
         except DbtFailed as error:
-            return _failure(str(error), "usage" if error.usage else "trouble")
+            text = str(error)
+            return Failed(text=text, kind="usage" if error.usage else "trouble", trouble=kind_of_trouble(text))
         except BaseException as error:
             traceback.print_exc()
-            return _failure(f"{type(error).__name__}: {error}", "trouble")
+            text = f"{type(error).__name__}: {error}"
+            return Failed(text=text, kind="trouble", trouble=kind_of_trouble(text))
 
     def _read(self) -> None:
-        for line in self._requests:
+        for text in self._requests:
             try:
-                request = json.loads(line)
+                line = read_line(text)
             except json.JSONDecodeError:
                 # An empty line, or a request whose sender was interrupted and does not wait for an answer.
                 continue
-            if request["op"] == "cancel":
-                self._cancel(request["id"])
-            elif request["op"] == "settle":
-                os.chdir(request["cwd"])
-                os.environ.update(request["environ"])
+            if line.kind == Cancel.__name__:
+                self._cancel(line.number)
+            elif line.kind == Settle.__name__:
+                settle: Settle = line.read(TO_HOST)
+                os.chdir(settle.cwd)
+                os.environ.update(settle.environ)
             else:
-                self._todo.put(request)
+                self._todo.put(line)
         watchdog = threading.Timer(ABANDON_SECONDS, self._give_up)
         watchdog.daemon = True
         watchdog.start()
@@ -100,7 +115,7 @@ class Host:
             self._cancel(self._current)
         self._todo.put(None)
 
-    def _cancel(self, number: int) -> None:
+    def _cancel(self, number: int | None) -> None:
         with self._choosing:
             self._cancelled.add(number)
             if self._current == number:
@@ -120,8 +135,8 @@ class Host:
         if self._private:
             shutil.rmtree(self._private, ignore_errors=True)
 
-    def _emit(self, message: dict[str, Any]) -> None:
-        line = json.dumps(message, ensure_ascii=True, default=str)
+    def _emit(self, message: object, number: int | None = None) -> None:
+        line = write_line(message, number)
         try:
             with self._writing:
                 self._answers.write(line + "\n")
@@ -129,10 +144,6 @@ class Host:
         except OSError:
             # The controller is gone; the end of standard input says so too and is acted upon.
             pass
-
-
-def _failure(text: str, kind: str) -> dict[str, Any]:
-    return {"failed": text, "kind": kind, "trouble": kind_of_trouble(text)}
 
 
 def _import_dbt() -> None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Protocol
 
+from pytest_dbtci.dbt_client.protocol import Invocation
 from pytest_dbtci.dbt_host.manifests import MARK, mark
 from pytest_dbtci.dbt_host.parallel import run_all
-from pytest_dbtci.dbt_host.runner import DbtFailed, Invocation
+from pytest_dbtci.dbt_host.runner import DbtFailed, run_dbt
 from pytest_dbtci.dbt_host.statements import Statements
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
 
@@ -102,7 +103,7 @@ def _compile(invocation: Invocation, manifest: Any, tests: Iterable[str]) -> lis
     # The artifacts that the build wrote stay: they tell more.
     args += ["--no-defer", "--no-populate-cache", "--no-write-json"]
     try:
-        results = invocation.run("compile", *args, manifest=manifest)
+        results = run_dbt(invocation, "compile", *args, manifest=manifest)
     except DbtFailed:
         # dbt says it again, of each test.
         return []

@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterable
 from datetime import timezone
 from typing import Any
 
+from pytest_dbtci.dbt_client.protocol import Emit, Invocation, NodeFinished, NodeStarted
 from pytest_dbtci.dbt_host import batched_tests as batches
 from pytest_dbtci.dbt_host.batchable_tests import batchable
 from pytest_dbtci.dbt_host.manifests import MARK, mark
-from pytest_dbtci.dbt_host.runner import Invocation, plain
+from pytest_dbtci.dbt_host.runner import plain, run_dbt
 from pytest_dbtci.dbt_host.warehouse_errors import explain, kind_of_trouble
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
 from pytest_dbtci.results import Result, Rows
-
-Emit = Callable[[dict[str, Any]], None]
 
 
 def build(
@@ -29,45 +28,41 @@ def build(
     full_refresh: bool = False,
     show_rows: int = 5,
     batch_tests: bool = False,
-) -> dict[str, Any]:
+) -> None:
     """Build these nodes, and no others, with the manifest (which can be built from only once).
 
-    `hear` gets every statement, `emit` gets `{"event": "start", "unique_id"}` and `{"event": "result", "result":
-    {...}}` (see `pytest_dbtci.results.Result`) while dbt works, from dbt's threads. Results that dbt reports only
-    at the end (hooks of the start, nodes left out by fail-fast) follow when it ends. With `batch_tests`, the data
-    tests that nothing waits for come last, many in a query: see `batches.run`. Raises DbtFailed when dbt
-    itself failed, KeyboardInterrupt when it was cancelled.
+    `hear` gets every statement, `emit` gets NodeStarted and NodeFinished while dbt works, from dbt's threads. Results
+    that dbt reports only at the end (hooks of the start, nodes left out by fail-fast) follow when it ends. With
+    `batch_tests`, the data tests that nothing waits for come last, many in a query: see `batches.run`. Raises
+    DbtFailed when dbt itself failed, KeyboardInterrupt when it was cancelled.
     """
     args = ["--defer", "--favor-state", "--defer-state", defer_state] if defer_state else ["--no-defer"]
     args += ["--full-refresh"] if full_refresh else []
     planned = list(unique_ids)
     last = set(batchable(manifest, planned)) if batch_tests else set[str]()
     listener = Listener(manifest, emit, show_rows, hear)
-    elapsed = 0.0
     if first := [u for u in planned if u not in last]:
-        elapsed += _build(invocation, manifest, first, args, listener)
+        _build(invocation, manifest, first, args, listener)
     if last:
         tests = [u for u in planned if u in last]
         left = batches.run(invocation, manifest, planned, tests, listener)
         if left:
             batches.forget_hooks(manifest)
-            elapsed += _build(invocation, manifest, left, ["--no-defer"], listener)
-    return {"elapsed": elapsed}
+            _build(invocation, manifest, left, ["--no-defer"], listener)
 
 
 def _build(
     invocation: Invocation, manifest: Any, unique_ids: Iterable[str], args: Iterable[str], listener: Listener
-) -> float:
+) -> None:
     mark(manifest, "build", unique_ids)
     select = ["--select", f"tag:{MARK}build", "--indirect-selection", "empty"]
     try:
-        results = invocation.run("build", *select, *args, manifest=manifest, callbacks=[listener])
+        results = run_dbt(invocation, "build", *select, *args, manifest=manifest, callbacks=[listener])
     finally:
         if listener.error is not None:
             raise listener.error
     for result in results.results if results else ():
         listener.add(result.node.unique_id, result, getattr(result.node, "relation_name", None))
-    return float(getattr(results, "elapsed_time", 0.0))
 
 
 class Listener:
@@ -103,7 +98,7 @@ class Listener:
 
     def start(self, unique_id: str) -> None:
         """Tell that the node's turn has come."""
-        self._emit({"event": "start", "unique_id": unique_id})
+        self._emit(NodeStarted(unique_id=unique_id))
 
     def add(self, unique_id: str, result: Any, relation: str | None) -> None:
         """Emit the node's result unless that was done before."""
@@ -119,9 +114,8 @@ class Listener:
         message = plain(result.message or "")
         trouble = kind_of_trouble(message) if status in ("error", "runtime error") else ""
         self._emit(
-            {
-                "event": "result",
-                "result": Result(
+            NodeFinished(
+                result=Result(
                     unique_id=unique_id,
                     status=status,
                     message=explain(trouble, message) if trouble else message,
@@ -133,8 +127,8 @@ class Listener:
                     rows=self._failing_rows(node) if is_test and status in ("fail", "warn") else None,
                     started=_started(result),
                     thread=str(getattr(result, "thread", "") or getattr(result, "thread_id", "") or ""),
-                ).to_dict(),
-            }
+                )
+            )
         )
 
     def _add_hook(self, data: Any) -> None:
@@ -142,7 +136,7 @@ class Listener:
         with self._lock:
             self.statuses[unique_id] = data.status
         result = Result(unique_id=unique_id, status=data.status, seconds=data.execution_time)
-        self._emit({"event": "result", "result": result.to_dict()})
+        self._emit(NodeFinished(result=result))
 
     def _failing_rows(self, node: Any) -> Rows | None:
         """Fetch what the data test found; a message without rows is better than no message."""

@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import Any
 
-from pytest_dbtci.manifest import builtin_packages
+from pytest_dbtci.manifest import Manifest, ManifestMacro, ManifestNode, Place, builtin_packages
 from pytest_dbtci.project import references as mentions
 
 _TEST_MODIFIERS = (
@@ -22,8 +22,8 @@ _IDLE = ("tags", "group", "docs", "alias", "schema", "database", "packages", "ac
 _RELATION = ("database", "schema", "alias")
 
 
-def view(manifest: Any) -> dict[str, Any]:
-    """Show the manifest as JSON-ready values: see `pytest_dbtci.manifest.Manifest`, which reads this."""
+def view(manifest: Any, parsed: str = "") -> Manifest:
+    """Return what planning needs of dbt's manifest; `parsed` tells how it was parsed."""
     nodes = {
         unique_id: _node(node)
         for part in (manifest.nodes, manifest.unit_tests, manifest.sources, functions(manifest))
@@ -32,16 +32,18 @@ def view(manifest: Any) -> dict[str, Any]:
     for part in (manifest.exposures, manifest.metrics, manifest.semantic_models, manifest.saved_queries):
         nodes.update({unique_id: _definition(node) for unique_id, node in part.items()})
     builtin = builtin_packages(manifest.metadata.adapter_type or "")
-    return {
-        "project": manifest.metadata.project_name,
-        "adapter": manifest.metadata.adapter_type,
-        "dbt_version": manifest.metadata.dbt_version,
-        "nodes": nodes,
-        "macros": {u: _macro(m, m.package_name in builtin) for u, m in manifest.macros.items()},
-        "docs": {d.unique_id: _file(d) for d in manifest.docs.values()},
-        "disabled": {unique_id: _file(found[0]) for unique_id, found in manifest.disabled.items() if found},
-        "env_vars": dict(manifest.env_vars),
-    }
+    macros = {u: _macro(m, m.package_name in builtin) for u, m in manifest.macros.items()}
+    return Manifest(
+        project=manifest.metadata.project_name,
+        adapter=manifest.metadata.adapter_type or "",
+        dbt_version=manifest.metadata.dbt_version,
+        nodes={u: ManifestNode(unique_id=u, **_tuples(n)) for u, n in nodes.items()},
+        macros={u: ManifestMacro(unique_id=u, **_tuples(m)) for u, m in macros.items()},
+        docs={d.unique_id: _file(d) for d in manifest.docs.values()},
+        disabled={unique_id: _file(found[0]) for unique_id, found in manifest.disabled.items() if found},
+        env_vars=dict(manifest.env_vars),
+        parsed=parsed,
+    )
 
 
 def functions(manifest: Any) -> dict[str, Any]:
@@ -50,14 +52,18 @@ def functions(manifest: Any) -> dict[str, Any]:
     return found
 
 
-def place(node: Any) -> dict[str, Any]:
-    """Show where the node's relation lies."""
-    return {
-        "database": getattr(node, "database", None) or "",
-        "schema": getattr(node, "schema", None) or "",
-        "identifier": getattr(node, "alias", None) or getattr(node, "identifier", None) or "",
-        "relation": getattr(node, "relation_name", None),
-    }
+def _tuples(shown: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in shown.items()}
+
+
+def place(node: Any) -> Place:
+    """Return where the node's relation lies."""
+    return Place(
+        database=getattr(node, "database", None) or "",
+        schema=getattr(node, "schema", None) or "",
+        identifier=getattr(node, "alias", None) or getattr(node, "identifier", None) or "",
+        relation=getattr(node, "relation_name", None),
+    )
 
 
 def _file(node: Any) -> str:
@@ -100,7 +106,7 @@ def _node(node: Any) -> dict[str, Any]:
         "package": node.package_name,
         "file": node.original_file_path,
         "patch": getattr(node, "patch_path", None),
-        **place(node),
+        **vars(place(node)),
         "materialized": getattr(config, "materialized", "") or "",
         "parents": parents,
         "macros": [m for m in getattr(depends, "macros", ()) if m],

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_dbtci.dbt_client.protocol import Invocation
 from pytest_dbtci.dbt_host.manifest_view import functions, place
 from pytest_dbtci.dbt_host.manifest_view import view as view
-from pytest_dbtci.dbt_host.runner import DbtFailed, Invocation
+from pytest_dbtci.dbt_host.runner import DbtFailed, run_dbt
 from pytest_dbtci.dbt_host.saved_parse import SavedParse, adapt, record
+from pytest_dbtci.manifest import Place
 
 MARK = "dbtci_"
 """Prefix of the tags by which nodes are handed to dbt's selection; they exist in memory only."""
@@ -34,7 +36,7 @@ def parse(
     manifest, how = _parse_from(saved, invocation, write_json) if saved else (None, "wholly")
     if manifest is None:
         # Without the flag dbt would start from what lies in the target path, or where the user's environment says.
-        manifest = invocation.run("parse", write_json, "--no-partial-parse")
+        manifest = run_dbt(invocation, "parse", write_json, "--no-partial-parse")
     if save:
         record(manifest, invocation.project_dir, invocation.target_path)
     root = Path(invocation.project_dir).resolve()
@@ -59,7 +61,7 @@ def _parse_from(saved: SavedParse, invocation: Invocation, write_json: str) -> t
             anew.add(getattr(event.data, "file_id", ""))
 
     try:
-        manifest = invocation.run("parse", write_json, "--partial-parse-file-path", saved.file, callbacks=[hear])
+        manifest = run_dbt(invocation, "parse", write_json, "--partial-parse-file-path", saved.file, callbacks=[hear])
     except DbtFailed:
         return None, "wholly"  # it may have failed only because it parsed partly
     if whole:
@@ -101,8 +103,8 @@ def select(
     selector: str = "",
     state: str = "",
     indirect: str = "",
-    marks: dict[str, Iterable[str]] | None = None,
-) -> list[str]:
+    marks: Mapping[str, Iterable[str]] | None = None,
+) -> tuple[str, ...]:
     """Ask dbt which nodes a selection means; give their unique_ids.
 
     `indirect` is dbt's indirect selection of tests, dbt's own where empty. `marks` maps names to unique_ids:
@@ -121,8 +123,8 @@ def select(
         args += [flag, value] if value else []
     if state:
         args += ["--state", state]
-    lines = invocation.run("ls", *args, manifest=manifest)
-    return [json.loads(line)["unique_id"] for line in lines or ()]
+    lines = run_dbt(invocation, "ls", *args, manifest=manifest)
+    return tuple(json.loads(line)["unique_id"] for line in lines or ())
 
 
 def mark(manifest: Any, name: str, unique_ids: Iterable[str]) -> None:
@@ -156,24 +158,25 @@ def slim(manifest_file: str, unique_ids: Iterable[str], into: str) -> str:
     return into
 
 
-def place_elsewhere(manifest: Any, relations: dict[str, list[str | None]]) -> None:
-    """Say where nodes live that this run does not build: unique_id to database, schema, identifier, relation."""
-    for unique_id, (database, schema, identifier, relation) in relations.items():
+def place_elsewhere(manifest: Any, places: Mapping[str, Place]) -> None:
+    """Set where nodes live that this run does not build."""
+    for unique_id, there in places.items():
         node = manifest.nodes.get(unique_id)
         if node is not None:
-            node.database, node.schema, node.alias, node.relation_name = database, schema, identifier, relation
+            node.database, node.schema, node.alias = there.database, there.schema, there.identifier
+            node.relation_name = there.relation
 
 
 def compile_inline(invocation: Invocation, manifest: Any, sql: str) -> str:
     """Compile SQL that is no node of the project; give the SQL that the warehouse understands."""
     args = ["--inline", sql, "--no-defer", "--no-populate-cache", "--no-write-json"]
-    results = invocation.run("compile", *args, manifest=manifest)
+    results = run_dbt(invocation, "compile", *args, manifest=manifest)
     for unique_id in [u for u in manifest.nodes if u.startswith("sql_operation.")]:
         del manifest.nodes[unique_id]
     return str(results.results[0].node.compiled_code)
 
 
-def repoint(manifest: Any, placeholder: str, schema: str) -> dict[str, dict[str, Any]]:
+def repoint(manifest: Any, placeholder: str, schema: str) -> dict[str, Place]:
     """Move every relation of the manifest from the schema it was parsed with to the pull request's own.
 
     One constant schema at parse time lets all pull requests share dbt's parse cache, which is keyed by it.

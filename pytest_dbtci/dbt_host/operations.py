@@ -1,4 +1,4 @@
-"""What the controller can ask of the host; every argument and answer is JSON-ready."""
+"""What the dbt host does for each request of the protocol."""
 
 from __future__ import annotations
 
@@ -7,223 +7,222 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pytest_dbtci.codec import encode
+from pytest_dbtci.dbt_client import protocol
+from pytest_dbtci.dbt_client.protocol import Invocation
 from pytest_dbtci.dbt_host import build, manifests, outside
 from pytest_dbtci.dbt_host import rehearsal as release
 from pytest_dbtci.dbt_host import target_names as deferral
 from pytest_dbtci.dbt_host.compare import comparisons
-from pytest_dbtci.dbt_host.mark import Mark
-from pytest_dbtci.dbt_host.runner import DbtFailed, Invocation
+from pytest_dbtci.dbt_host.runner import DbtFailed, run_dbt
 from pytest_dbtci.dbt_host.schema_ownership import Ownership, drop_leftover, leftovers
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
-from pytest_dbtci.differences import Pair
+from pytest_dbtci.manifest import Manifest, Place
 
 WATCH_SECONDS = float(os.environ.get("DBT_CI_WATCH_SECONDS", "10"))
 """How often a build looks whether its schemas are still its own."""
 
 
 class Operations:
-    """Keep the parsed manifests and what was created between requests."""
+    """Keep the parsed manifests and what was created between requests; a method for each request."""
 
-    def __init__(self, emit: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, emit: protocol.Emit) -> None:
         self._emit = emit
         self._manifests: dict[str, Any] = {}
         self._ownership: Ownership | None = None
         self._tree = ""
         self._external = outside.ExternalFiles()
 
-    def parse(
-        self,
-        tree: str,
-        invocation: dict[str, Any],
-        *,
-        partial_parse: str = "",
-        packages_dir: str = "",
-        view: str = "",
-        write: bool,
-    ) -> dict[str, Any]:
-        """Parse a tree and keep its manifest under the name `tree`; give its view.
+    def answer(self, request: protocol.Request[protocol.Answer]) -> protocol.Answer:
+        """Return the answer; raises DbtFailed, or KeyboardInterrupt when it was cancelled."""
+        answer: protocol.Answer = ANSWERS[type(request)](self, request)
+        return answer
 
-        With `view`, the view is also written to that file and the parse is kept in the target path, for later runs.
-        """
-        with _uncollected(bool(partial_parse)):
+    def parse(self, request: protocol.Parse) -> Manifest:
+        """Parse a tree with dbt: see `manifests.parse`."""
+        with _uncollected(bool(request.partial_parse)):
             manifest, parsed = manifests.parse(
-                Invocation(**invocation),
-                partial_parse=partial_parse,
-                packages_dir=packages_dir,
-                save=bool(view),
-                write=write,
+                request.invocation,
+                partial_parse=request.partial_parse,
+                packages_dir=request.packages_dir,
+                save=bool(request.view),
+                write=request.write,
             )
-        self._manifests[tree] = manifest
-        seen = {**manifests.view(manifest), "parsed": parsed}
-        if view:
-            Path(view).write_text(json.dumps(seen), encoding="utf-8")
+        self._manifests[request.tree] = manifest
+        seen = manifests.view(manifest, parsed)
+        if request.view:
+            Path(request.view).write_text(json.dumps(encode(seen)), encoding="utf-8")
         return seen
 
-    def resolve(self, tree: str, invocation: dict[str, Any], parsed: str, into: str) -> dict[str, Any] | None:
+    def resolve(self, request: protocol.Resolve) -> Manifest | None:
         """Say where a parsed tree's relations lie in the invocation's target: see `deferral.resolve`."""
-        manifest = self._manifests.get(tree)
-        return None if manifest is None else deferral.resolve(Invocation(**invocation), manifest, parsed, into)
+        manifest = self._manifests.get(request.tree)
+        return manifest and deferral.resolve(request.invocation, manifest, request.parsed, request.into)
 
-    def forget(self, trees: list[str]) -> None:
-        """Forget these manifests, so that what is parsed next can have their memory."""
+    def forget(self, request: protocol.Forget) -> None:
+        """Forget manifests."""
         from dbt.adapters.factory import reset_adapters
 
-        for tree in trees:
+        for tree in request.trees:
             self._manifests.pop(tree, None)
         # The adapter of the last invocation knows its manifest.
         reset_adapters()
         gc.collect()
 
-    def read(self, folder: str) -> dict[str, Any]:
-        """Give the view of the manifest.json in that folder."""
-        return manifests.view(manifests.read(folder))
+    def read(self, request: protocol.Read) -> Manifest:
+        """Read a manifest.json."""
+        return manifests.view(manifests.read(request.folder))
 
-    def leave_out(self, manifest_file: str, unique_ids: list[str], into: str) -> str:
-        """Write a manifest.json that lacks these nodes; give its folder."""
-        return manifests.leave_out(manifest_file, unique_ids, into)
+    def leave_out(self, request: protocol.LeaveOut) -> str:
+        """Write a manifest.json that lacks some nodes."""
+        return manifests.leave_out(request.manifest_file, request.unique_ids, request.into)
 
-    def attach(self, invocation: dict[str, Any], created: dict[str, Any] | None = None) -> None:
-        """Connect without the user's project: parse an empty one, so that schema statements can run.
+    def slim(self, request: protocol.Slim) -> str:
+        """Write a manifest.json that has some nodes only."""
+        return manifests.slim(request.manifest_file, request.unique_ids, request.into)
 
-        `created` is what an earlier host had created, for this one to drop.
-        """
-        folder = Path(invocation["project_dir"])
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"name": "dbt_ci_empty", "profile": invocation["profile"]})
-        (folder / "dbt_project.yml").write_text(text, encoding="utf-8")
-        self._tree = "empty"
-        self._manifests[self._tree], _ = manifests.parse(Invocation(**invocation), write=False)
-        if created is not None:
-            self._external = outside.ExternalFiles(folder=created.get("external", ""))
-            self._ownership = Ownership(
-                prefix=created["prefix"],
-                mark=Mark(**created["mark"]),
-                databases=tuple(created["databases"]),
-                keep=created["keep"],
-                begun=True,
-            )
+    def select(self, request: protocol.Select) -> tuple[str, ...]:
+        """Ask dbt which nodes a selection means."""
+        return manifests.select(
+            request.invocation,
+            self._manifests[request.tree],
+            select=request.select,
+            exclude=request.exclude,
+            selector=request.selector,
+            state=request.state,
+            indirect=request.indirect,
+            marks=request.marks,
+        )
 
-    def select(self, tree: str, invocation: dict[str, Any], **selection: Any) -> list[str]:
-        """Give the unique_ids that the selection means in that tree."""
-        return manifests.select(Invocation(**invocation), self._manifests[tree], **selection)
+    def install_packages(self, request: protocol.InstallPackages) -> None:
+        """Call `dbt deps`."""
+        run_dbt(Invocation(project_dir=request.project_dir), "deps")
 
-    def deps(self, project_dir: str, packages: str = "") -> None:
-        """Install the packages that the project names into its own folder."""
-        Invocation(project_dir=project_dir, profiles_dir="", target_path="", log_path="").run("deps")
-
-    def connect(self, tree: str, invocation: dict[str, Any]) -> str:
-        """Let all statements log in as this invocation does from now on; give its target's database.
+    def connect(self, request: protocol.Connect) -> str:
+        """Let statements log in as the invocation does.
 
         Without it they would log in as the last parse did, which may have been the deferral target's.
         """
-        Invocation(**invocation).run("parse", "--no-write-json", manifest=self._manifests[tree])
-        return str(self._warehouse(tree).database or "")
+        run_dbt(request.invocation, "parse", "--no-write-json", manifest=self._manifests[request.tree])
+        return str(self._warehouse(request.tree).database or "")
 
-    def repoint(self, tree: str, placeholder: str, schema: str) -> dict[str, dict[str, Any]]:
-        """Move the tree's relations to another schema; give the places of those that were moved."""
-        return manifests.repoint(self._manifests[tree], placeholder, schema)
+    def attach(self, request: protocol.Attach) -> None:
+        """Connect by way of an empty project."""
+        folder = Path(request.invocation.project_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"name": "dbt_ci_empty", "profile": request.invocation.profile})
+        (folder / "dbt_project.yml").write_text(text, encoding="utf-8")
+        self._tree = "empty"
+        self._manifests[self._tree], _ = manifests.parse(request.invocation, write=False)
+        if request.owner is not None:
+            self._external = outside.ExternalFiles(folder=request.external)
+            self._ownership = Ownership(owner=request.owner, begun=True)
 
-    def redirect(self, tree: str, unique_ids: list[str], folder: str, *, rehearsal: bool = False) -> None:
-        """Let what these nodes write besides their relations go to the run's own folder: see `outside.redirect`."""
-        self._external = outside.redirect(self._manifests[tree], unique_ids, folder, rehearsal=rehearsal)
+    def repoint(self, request: protocol.Repoint) -> Mapping[str, Place]:
+        """Move a tree's relations to another schema."""
+        return manifests.repoint(self._manifests[request.tree], request.placeholder, request.schema)
 
-    def schema(self, tree: str) -> str:
-        """Give the target's schema, as the tree was parsed with it."""
-        return self._warehouse(tree).schema
+    def redirect(self, request: protocol.Redirect) -> None:
+        """Let nodes write to the run's own folder: see `outside.redirect`."""
+        manifest = self._manifests[request.tree]
+        self._external = outside.redirect(manifest, request.unique_ids, request.folder, rehearsal=request.rehearsal)
 
-    def copy_into(self, tree: str, copy: str, own: str, schema: str) -> dict[str, Any]:
-        """Keep a copy of the tree whose relations lie in other schemas; give its view."""
-        self._manifests[copy] = release.copy_into(self._manifests[tree], own, schema)
-        return manifests.view(self._manifests[copy])
+    def target_schema(self, request: protocol.TargetSchema) -> str:
+        """Return the target's schema."""
+        return self._warehouse(request.tree).schema
 
-    def document(self, tree: str, invocation: dict[str, Any]) -> None:
-        """Write the documentation page into the target path: see `release.document`."""
-        release.document(Invocation(**invocation), self._manifests[tree])
+    def copy_into(self, request: protocol.CopyInto) -> Manifest:
+        """Copy a tree into other schemas."""
+        copy = release.copy_into(self._manifests[request.tree], request.own, request.schema)
+        self._manifests[request.copy] = copy
+        return manifests.view(copy)
 
-    def slim(self, manifest_file: str, unique_ids: list[str], into: str) -> str:
-        """Write a small manifest.json to defer to; give its folder."""
-        return manifests.slim(manifest_file, unique_ids, into)
-
-    def open_schemas(
-        self, tree: str, schemas: list[list[str]], prefix: str, mark: dict[str, str], keep: bool, reuse: str
-    ) -> list[str]:
-        """Make every schema of the run ready, empty and marked as the run's: see `Ownership.open`."""
-        self._ownership = Ownership(
-            prefix=prefix,
-            mark=Mark(**mark),
-            databases=tuple(sorted({database for database, _ in schemas})),
-            keep=keep,
-        )
-        self._tree = tree
-        done = self._ownership.open(self._warehouse(tree), [(d, s) for d, s in schemas], reuse)
-        if not all(f"{schema} reused" in done for _, schema in schemas):
+    def open_schemas(self, request: protocol.OpenSchemas) -> tuple[str, ...]:
+        """Make the run's schemas ready: see `Ownership.open`."""
+        self._ownership = Ownership(owner=request.owner)
+        self._tree = request.tree
+        done = self._ownership.open(self._warehouse(request.tree), request.schemas, request.reuse)
+        if not all(f"{schema} reused" in done for _, schema in request.schemas):
             self._external.make()
         return done
 
-    def copy_tables(self, tree: str, copies: dict[str, list[list[str]]]) -> dict[str, str | None]:
-        """Copy tables (a name to source and target) and tell of each: empty, why not, or None for no table there."""
-        warehouse, told = self._warehouse(tree), dict[str, str | None]()
-        for name, (source, target) in copies.items():
+    def copy_tables(self, request: protocol.CopyTables) -> Mapping[str, str | None]:
+        """Copy tables, each for itself."""
+        warehouse, told = self._warehouse(request.tree), dict[str, str | None]()
+        for name, copy in request.copies.items():
             try:
-                told[name] = "" if warehouse.copy_table(source, target) else None
+                told[name] = "" if warehouse.copy_table(copy.source, copy.target) else None
             except DbtFailed as error:
-                told[name] = f"{'.'.join(source)}: {error}"
+                told[name] = f"{'.'.join(copy.source)}: {error}"
         return told
 
-    def build(self, tree: str, invocation: dict[str, Any], unique_ids: list[str], **how: Any) -> dict[str, Any]:
-        """Build the nodes; events tell of each one as it ends."""
-        with self._watched(tree):
-            hear = self._ownership.hear if self._ownership is not None else lambda sql: None
-            return build.build(Invocation(**invocation), self._manifests[tree], unique_ids, self._emit, hear, **how)
+    def build(self, request: protocol.Build) -> None:
+        """Build nodes: see `build.build`."""
+        with self._watched(request.tree):
+            build.build(
+                request.invocation,
+                self._manifests[request.tree],
+                request.unique_ids,
+                self._emit,
+                self._ownership.hear if self._ownership is not None else lambda sql: None,
+                defer_state=request.defer_state,
+                full_refresh=request.full_refresh,
+                show_rows=request.show_rows,
+                batch_tests=request.batch_tests,
+            )
 
-    def compare(self, tree: str, pairs: dict[str, dict[str, Any]]) -> None:
-        """Compare relations, by any name; an event tells of each one what differs, or why that is not known."""
-        comparisons.run(self._warehouse(tree), {name: Pair.from_dict(pair) for name, pair in pairs.items()}, self._emit)
+    def compare(self, request: protocol.Compare) -> None:
+        """Compare relations: see `comparisons.run`."""
+        comparisons.run(self._warehouse(request.tree), request.pairs, self._emit)
 
-    def keep_for_queries(self, tree: str) -> None:
-        """Keep a copy of the manifest, as it is before the build, for `query` to compile with."""
-        self._manifests["queries"] = self._manifests[tree].deepcopy()
+    def keep_for_queries(self, request: protocol.KeepForQueries) -> None:
+        """Copy the manifest as it is now."""
+        self._manifests["queries"] = self._manifests[request.tree].deepcopy()
 
-    def query(self, invocation: dict[str, Any], sql: str, elsewhere: dict[str, list[str | None]]) -> list[str]:
-        """Compile the SQL, run it, tell its rows as events; give the column names."""
+    def query(self, request: protocol.Query) -> tuple[str, ...]:
+        """Compile and run SQL of the user's tests."""
         manifest = self._manifests.get("queries")
         if manifest is None:
             raise DbtFailed("no query was announced when the build began")
-        manifests.place_elsewhere(manifest, elsewhere)
-        compiled = manifests.compile_inline(Invocation(**invocation), manifest, sql)
+        manifests.place_elsewhere(manifest, request.elsewhere)
+        compiled = manifests.compile_inline(request.invocation, manifest, request.sql)
         return warehouse_of(manifest).stream(compiled, self._emit)
 
-    def drop_schemas(self, keep: bool = False) -> list[str]:
-        """Drop the run's schemas unless they are to be kept, and check whose they are: see `Ownership.close`."""
+    def document(self, request: protocol.Document) -> None:
+        """Write the documentation page: see `release.document`."""
+        release.document(request.invocation, self._manifests[request.tree])
+
+    def drop_schemas(self, request: protocol.DropSchemas) -> tuple[str, ...]:
+        """Give the run's schemas up: see `Ownership.close`."""
         if self._ownership is None:
-            return []
+            return ()
         # Where dbt cancels queries while one of its threads connects, that thread is given a second connection, and the
         # first one's transaction keeps its locks until the garbage collector finds it.
         gc.collect()
-        dropped = self._ownership.close(self._warehouse(self._tree), keep)
-        if not keep:
+        dropped = self._ownership.close(self._warehouse(self._tree), request.keep)
+        if not request.keep:
             self._external.remove()
         self._ownership = None
         return dropped
 
-    def list_leftovers(self, beginning: str) -> list[dict[str, Any]]:
-        """Tell of the schemas whose name begins so: see `ownership.leftovers`."""
-        return leftovers(self._warehouse(self._tree), beginning)
+    def list_leftovers(self, request: protocol.ListLeftovers) -> tuple[protocol.FoundSchema, ...]:
+        """List schemas: see `schema_ownership.leftovers`."""
+        return leftovers(self._warehouse(self._tree), request.beginning)
 
-    def drop_leftover(self, database: str, schema: str, run: str, inside: list[str]) -> None:
-        """Drop a marked schema if it still is that run's."""
-        drop_leftover(self._warehouse(self._tree), database, schema, run, inside)
+    def drop_leftover(self, request: protocol.DropLeftover) -> None:
+        """Drop a schema that a run left: see `schema_ownership.drop_leftover`."""
+        drop_leftover(self._warehouse(self._tree), request.database, request.schema, request.run, request.inside)
 
     def abandon(self) -> None:
         """Clean up when the controller is gone: drop what was created unless it was to be kept."""
-        if self._ownership is not None and not self._ownership.keep:
-            self.drop_schemas()
+        if self._ownership is not None and not self._ownership.owner.keep:
+            self.drop_schemas(protocol.DropSchemas())
 
     @contextmanager
     def _watched(self, tree: str) -> Iterator[None]:
@@ -259,6 +258,35 @@ class Operations:
 
     def _warehouse(self, tree: str) -> Warehouse:
         return warehouse_of(self._manifests[tree])
+
+
+ANSWERS: Mapping[type[protocol.Request[Any]], Callable[[Operations, Any], Any]] = {
+    protocol.Parse: Operations.parse,
+    protocol.Resolve: Operations.resolve,
+    protocol.Forget: Operations.forget,
+    protocol.Read: Operations.read,
+    protocol.LeaveOut: Operations.leave_out,
+    protocol.Slim: Operations.slim,
+    protocol.Select: Operations.select,
+    protocol.InstallPackages: Operations.install_packages,
+    protocol.Connect: Operations.connect,
+    protocol.Attach: Operations.attach,
+    protocol.Repoint: Operations.repoint,
+    protocol.Redirect: Operations.redirect,
+    protocol.TargetSchema: Operations.target_schema,
+    protocol.CopyInto: Operations.copy_into,
+    protocol.OpenSchemas: Operations.open_schemas,
+    protocol.CopyTables: Operations.copy_tables,
+    protocol.Build: Operations.build,
+    protocol.Compare: Operations.compare,
+    protocol.KeepForQueries: Operations.keep_for_queries,
+    protocol.Query: Operations.query,
+    protocol.Document: Operations.document,
+    protocol.DropSchemas: Operations.drop_schemas,
+    protocol.ListLeftovers: Operations.list_leftovers,
+    protocol.DropLeftover: Operations.drop_leftover,
+}
+"""The method that answers each request."""
 
 
 @contextmanager

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_dbtci.dbt_client.protocol import Invocation
 from pytest_dbtci.dbt_host.manifest_view import functions
-from pytest_dbtci.dbt_host.runner import DbtFailed, Invocation
+from pytest_dbtci.dbt_host.runner import DbtFailed, run_dbt
 
 
 def copy_into(manifest: Any, own: str, schema: str) -> Any:
@@ -48,6 +49,6 @@ def document(invocation: Invocation, manifest: Any) -> None:
 
     Nothing is compiled, so the page holds no rendered SQL. Raises DbtFailed when the warehouse can't be asked.
     """
-    catalog = invocation.run("docs generate", "--static", "--no-compile", manifest=manifest)
+    catalog = run_dbt(invocation, "docs generate", "--static", "--no-compile", manifest=manifest)
     if catalog is None or catalog.errors:
         raise DbtFailed("; ".join(catalog.errors) if catalog else "dbt gave no catalog", usage=False)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pytest_dbtci.dbt_client.protocol import Invocation
 
 QUIET = (
     "--log-level",
@@ -33,58 +34,43 @@ class DbtFailed(Exception):
         self.usage = usage
 
 
-@dataclass(frozen=True, kw_only=True)
-class Invocation:
-    """Hold what every dbt command of one purpose shares.
+def run_dbt(
+    invocation: Invocation,
+    command: str,
+    *args: str,
+    manifest: Any = None,
+    callbacks: Sequence[Callable[[Any], None]] = (),
+) -> Any:
+    """Invoke one dbt command and return dbt's result object.
 
-    `target_path` and `log_path` are folders of our own, so that the user's `target/` and `logs/` stay as they
-    are. Empty texts leave the choice to dbt.
+    Raises DbtFailed with dbt's message for anything that ended in an exception, KeyboardInterrupt when
+    the invocation was cancelled.
     """
+    from dbt.cli.main import dbtRunner
 
-    project_dir: str
-    profiles_dir: str
-    target_path: str
-    log_path: str
-    profile: str = ""
-    target: str = ""
-    vars: str = ""
-    threads: int | None = None
+    answer = dbtRunner(manifest=manifest, callbacks=list(callbacks)).invoke(
+        [*QUIET, *command.split(), *_arguments(invocation, command), *args]
+    )
+    if isinstance(answer.exception, KeyboardInterrupt):
+        raise KeyboardInterrupt
+    if answer.exception is not None:
+        raise DbtFailed(plain(str(answer.exception)), usage=_is_usage(answer.exception))
+    return answer.result
 
-    def run(
-        self,
-        command: str,
-        *args: str,
-        manifest: Any = None,
-        callbacks: Sequence[Callable[[Any], None]] = (),
-    ) -> Any:
-        """Invoke one dbt command and give dbt's result object.
 
-        Raises DbtFailed with dbt's message for anything that ended in an exception, KeyboardInterrupt when
-        the invocation was cancelled.
-        """
-        from dbt.cli.main import dbtRunner
-
-        answer = dbtRunner(manifest=manifest, callbacks=list(callbacks)).invoke(
-            [*QUIET, *command.split(), *self._arguments(command), *args]
-        )
-        if isinstance(answer.exception, KeyboardInterrupt):
-            raise KeyboardInterrupt
-        if answer.exception is not None:
-            raise DbtFailed(plain(str(answer.exception)), usage=_is_usage(answer.exception))
-        return answer.result
-
-    def _arguments(self, command: str) -> list[str]:
-        given = {
-            "--project-dir": self.project_dir,
-            "--profiles-dir": self.profiles_dir,
-            "--target-path": self.target_path,
-            "--log-path": self.log_path,
-            "--profile": self.profile,
-            "--target": self.target,
-            "--vars": self.vars,
-            "--threads": "" if self.threads is None or command in _UNTHREADED else str(self.threads),
-        }
-        return [part for flag, value in given.items() if value for part in (flag, value)]
+def _arguments(invocation: Invocation, command: str) -> list[str]:
+    threads = "" if invocation.threads is None or command in _UNTHREADED else str(invocation.threads)
+    given = {
+        "--project-dir": invocation.project_dir,
+        "--profiles-dir": invocation.profiles_dir,
+        "--target-path": invocation.target_path,
+        "--log-path": invocation.log_path,
+        "--profile": invocation.profile,
+        "--target": invocation.target,
+        "--vars": invocation.vars,
+        "--threads": threads,
+    }
+    return [part for flag, value in given.items() if value for part in (flag, value)]
 
 
 def plain(text: str) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-from pytest_dbtci.dbt_host.mark import Mark
+from pytest_dbtci.dbt_client.protocol import FoundSchema, Mark, Owner
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
@@ -18,24 +17,26 @@ _CREATES = re.compile(r"\bcreate\s+schema\b", re.IGNORECASE)
 
 @dataclass(kw_only=True)
 class Ownership:
-    """What one run owns: the schemas with its mark that begin with `prefix`, in `databases`.
+    """What one run owns.
 
-    `keep` tells that they stay if the controller vanishes; `begun` that there may be such schemas; `opened` are those
-    of the `planned` ones that this process made ready. `strangers` are schemas without a mark that were there before,
-    `statements` those by which dbt made schemas since.
+    `begun` tells that there may be such schemas; `opened` are those of the `planned` ones that this process made
+    ready. `strangers` are schemas without a mark that were there before, `statements` those by which dbt made schemas
+    since.
     """
 
-    prefix: str
-    mark: Mark
-    databases: tuple[str, ...]
-    keep: bool
+    owner: Owner
     begun: bool = False
     opened: list[Place] = field(default_factory=list)
     planned: frozenset[Place] = frozenset()
     strangers: frozenset[Place] = frozenset()
     statements: list[str] = field(default_factory=list)
 
-    def open(self, warehouse: Warehouse, schemas: list[Place], reuse: str) -> list[str]:
+    @property
+    def mark(self) -> Mark:
+        """Return the mark that the run's schemas carry."""
+        return self.owner.mark
+
+    def open(self, warehouse: Warehouse, schemas: Iterable[Place], reuse: str) -> tuple[str, ...]:
         """Make every schema ready, empty and marked; give what was done, in words.
 
         A schema of the same pull request that an earlier run left is taken over and made anew, unless all are there
@@ -67,7 +68,7 @@ class Ownership:
         for database, schema in wanted.values():
             warehouse.create(database, schema, self.mark)
             self.opened.append((database, schema))
-        return done
+        return tuple(done)
 
     def lost(self, warehouse: Warehouse) -> str:
         """Say which schema is no longer this run's, empty while all is well; one look, at the first schema."""
@@ -86,14 +87,14 @@ class Ownership:
         """Mark the schemas that hooks and flags of this run made beside its own; say of which that can't be done."""
         return self._adopt(warehouse, self._found(warehouse))
 
-    def close(self, warehouse: Warehouse, keep: bool) -> list[str]:
+    def close(self, warehouse: Warehouse, keep: bool) -> tuple[str, ...]:
         """Drop every schema that carries this run's mark, unless `keep`; give the names that went.
 
         Raises DbtFailed, after doing what can be done, when a schema was taken over by a newer run (it stays), has
         vanished, or can't be dropped: then what this run found out may be wrong.
         """
         if not self.begun:
-            return []
+            return ()
         everything = self._found(warehouse)
         trouble = self._adopt(warehouse, everything)
         found = {place: mark for place, mark in everything.items() if mark and mark.pr == self.mark.pr}
@@ -114,7 +115,7 @@ class Ownership:
             self.opened = [(d, s) for d, s in self.opened if (d, warehouse.same(s)) != key]
         if trouble:
             raise DbtFailed("\n".join(trouble), usage=False)
-        return dropped
+        return tuple(dropped)
 
     def _adopt(self, warehouse: Warehouse, found: dict[Place, Mark | None]) -> list[str]:
         if any(mark and mark.pr == self.mark.pr and mark.run != self.mark.run for mark in found.values()):
@@ -148,8 +149,8 @@ class Ownership:
     def _found(self, warehouse: Warehouse) -> dict[Place, Mark | None]:
         return {
             (database, schema): warehouse.read_mark(database, schema)
-            for database in self.databases
-            for schema in own(warehouse.list_schemas(database), self.prefix)
+            for database in self.owner.databases
+            for schema in own(warehouse.list_schemas(database), self.owner.prefix)
         }
 
 
@@ -159,33 +160,31 @@ def own(schemas: Sequence[str], prefix: str) -> tuple[str, ...]:
     return tuple(s for s in schemas if s.lower() == wanted or s.lower().startswith(wanted + "_"))
 
 
-def leftovers(warehouse: Warehouse, beginning: str) -> list[dict[str, Any]]:
-    """Tell of every schema of the target's database whose name begins so: its mark (None for none) and size.
-
-    `trouble` says why nothing is known of a schema; it is empty otherwise.
-    """
+def leftovers(warehouse: Warehouse, beginning: str) -> tuple[FoundSchema, ...]:
+    """Return every schema of the target's database whose name begins so."""
     database, found = warehouse.database or "", []
     for schema in warehouse.list_schemas(database):
         if not schema.lower().startswith(beginning.lower()):
             continue
-        told: dict[str, Any] = {"database": database, "schema": schema, "mark": None, "trouble": ""}
+        mark, relations, size, trouble = None, 0, None, ""
         try:
             mark = warehouse.read_mark(database, schema)
             if mark is not None:
-                told["mark"] = asdict(mark)
-                told["relations"], told["bytes"] = warehouse.size(database, schema)
+                relations, size = warehouse.size(database, schema)
         except DbtFailed as error:
-            told["trouble"] = str(error)
-        found.append(told)
-    return found
+            trouble = str(error)
+        found.append(
+            FoundSchema(database=database, schema=schema, mark=mark, relations=relations, size=size, trouble=trouble)
+        )
+    return tuple(found)
 
 
-def drop_leftover(warehouse: Warehouse, database: str, schema: str, run: str, inside: list[str]) -> None:
+def drop_leftover(warehouse: Warehouse, database: str, schema: str, run: str, inside: Iterable[str]) -> None:
     """Drop a marked schema if it still is that run's; DbtFailed where it is not, or can't be dropped."""
     mark = warehouse.read_mark(database, schema)
     if mark is None or mark.run != run:
         raise DbtFailed(f"schema {schema} has changed hands since it was listed, so it stays.", usage=False)
-    warehouse.drop(database, schema, inside)
+    warehouse.drop(database, schema, tuple(inside))
 
 
 def _foreign(schema: str) -> str:

@@ -6,10 +6,11 @@ import base64
 import os
 import pickle
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pytest_dbtci.dbt_client.protocol import Emit, RowsFetched
 from pytest_dbtci.dbt_host.runner import DbtFailed, plain
 from pytest_dbtci.results import Rows
 
@@ -70,17 +71,13 @@ class Statements:
             relation = self._adapter.get_relation(database=database, schema=schema, identifier=identifier)
             return relation and (str(relation.render()), list(self._adapter.get_columns_in_relation(relation)))
 
-    def stream(self, sql: str, emit: Callable[[dict[str, Any]], None], size: int = 1000) -> list[str]:
-        """Run a query and emit its rows as they come, `size` at a time; return the column names.
-
-        An event is `{"event": "rows", "rows": TEXT}`, the text a pickled list of tuples in base64.
-        """
+    def stream(self, sql: str, emit: Emit, size: int = 1000) -> tuple[str, ...]:
+        """Run a query and emit RowsFetched as they come, `size` at a time; return the column names."""
         with self._connection("query"):
             _, cursor = self._adapter.connections.add_select_query(sql)
-            columns = [column[0] for column in cursor.description]
+            columns = tuple(column[0] for column in cursor.description)
             while rows := cursor.fetchmany(size):
-                chunk = base64.b64encode(pickle.dumps([tuple(row) for row in rows])).decode()
-                emit({"event": "rows", "rows": chunk})
+                emit(RowsFetched(pickled=base64.b64encode(pickle.dumps([tuple(row) for row in rows])).decode()))
         return columns
 
     def render(self, macro: str, **arguments: Any) -> str:

@@ -11,13 +11,16 @@ import copy
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from pytest_dbtci.codec import decode, encode
+from pytest_dbtci.dbt_client.protocol import Invocation
 from pytest_dbtci.dbt_host.manifests import compile_inline
-from pytest_dbtci.dbt_host.runner import Invocation
+from pytest_dbtci.manifest import Manifest, Place
 
 _NAMING = ("schema", "database", "alias", "enabled")
 _GENERATORS = ("generate_schema_name", "generate_database_name", "generate_alias_name")
@@ -33,7 +36,7 @@ _NAMES = """
 """
 
 
-def resolve(invocation: Invocation, manifest: Any, parsed: str, into: str) -> dict[str, Any] | None:
+def resolve(invocation: Invocation, manifest: Any, parsed: str, into: str) -> Manifest | None:
     """Write the parsed tree's manifest.json and view.json as the invocation's target would have them.
 
     `parsed` is the folder of the tree's own manifest.json and view.json, `into` where the others go; they hold
@@ -44,16 +47,16 @@ def resolve(invocation: Invocation, manifest: Any, parsed: str, into: str) -> di
         return None
     names = _names(invocation, manifest)
     data = json.loads(Path(parsed, "manifest.json").read_text(encoding="utf-8"))
-    view: dict[str, Any] = json.loads(Path(parsed, "view.json").read_text(encoding="utf-8"))
+    view = decode(Manifest, json.loads(Path(parsed, "view.json").read_text(encoding="utf-8")))
     data["nodes"] = {k: {**v, **_as_written(names[k])} for k, v in data["nodes"].items() if k in names}
-    view["nodes"] = {k: {**v, **_as_seen(names[k])} for k, v in view["nodes"].items() if k in names}
-    for name, content in (("manifest.json", data), ("view.json", view)):
+    view = replace(view, nodes={k: v for k, v in view.nodes.items() if k in names}).moved(names)
+    for name, content in (("manifest.json", data), ("view.json", encode(view))):
         Path(into, name).write_text(json.dumps(content), encoding="utf-8")
     return view
 
 
-def _names(invocation: Invocation, manifest: Any) -> dict[str, tuple[str, str, str, str]]:
-    """Give each node's database, schema, alias and rendered relation."""
+def _names(invocation: Invocation, manifest: Any) -> dict[str, Place]:
+    """Return where each node's relation lies."""
     from dbt.adapters.factory import get_adapter_by_type
 
     wanted = [
@@ -66,17 +69,14 @@ def _names(invocation: Invocation, manifest: Any) -> dict[str, tuple[str, str, s
         unique_id, database, schema, alias = json.loads(line)
         node = copy.copy(manifest.nodes[unique_id])
         node.database, node.schema, node.alias = database, schema, alias
-        relation = adapter.Relation.create_from(adapter.config, node)
-        names[unique_id] = (database, schema, alias, str(relation))
+        relation = str(adapter.Relation.create_from(adapter.config, node))
+        names[unique_id] = Place(database=database, schema=schema, identifier=alias, relation=relation)
     return names
 
 
-def _as_written(names: tuple[str, str, str, str]) -> dict[str, str]:
-    return dict(zip(("database", "schema", "alias", "relation_name"), names, strict=True))
-
-
-def _as_seen(names: tuple[str, str, str, str]) -> dict[str, str]:
-    return dict(zip(("database", "schema", "identifier", "relation"), names, strict=True))
+def _as_written(place: Place) -> dict[str, str | None]:
+    parts = {"database": place.database, "schema": place.schema, "alias": place.identifier}
+    return {**parts, "relation_name": place.relation}
 
 
 def _depends_on_target(manifest: Any, project_dir: Path) -> bool:

@@ -15,10 +15,26 @@ from pathlib import Path
 from typing import Any
 
 from pytest_dbtci.dbt_client.client import Cancelled, Host
+from pytest_dbtci.dbt_client.protocol import (
+    Answer as HostAnswer,
+)
+from pytest_dbtci.dbt_client.protocol import (
+    Build,
+    CopyTables,
+    Document,
+    Event,
+    Invocation,
+    KeepForQueries,
+    NodeFinished,
+    NodeStarted,
+    Query,
+    Request,
+    RowsFetched,
+)
 from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
 from pytest_dbtci.errors import DbtCiError, HeldUp, UsageError
 from pytest_dbtci.execution.outcomes import Answer, Relation, find_relation
-from pytest_dbtci.manifest import BUILDABLE, Manifest
+from pytest_dbtci.manifest import BUILDABLE, Manifest, Place
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.planning import incremental
 from pytest_dbtci.planning.planner import Planner, Workspace
@@ -130,7 +146,7 @@ class Run:
                 if not all(f"{schema} reused" in done for _, schema in self.plan.schemas):
                     reused = frozenset()
                 if queries:
-                    self._ask("keep_for_queries", tree="head")
+                    self._ask(KeepForQueries(tree="head"))
             except UsageError as error:
                 self.misuse = self.trouble = error
                 self.results.close()
@@ -196,26 +212,26 @@ class Run:
         """Compile the SQL with dbt and run it, once the build has ended; DbtCiError when dbt refuses it."""
         assert self._planner is not None
         rows: list[tuple[Any, ...]] = []
-        elsewhere: dict[str, list[str | None]] = {}
+        elsewhere: dict[str, Place] = {}
         if self._planner.deferral is not None and not self._queried:
             planned = {n.unique_id for n in self.plan.nodes}
             for unique_id, node in self._planner.deferral.nodes.items():
                 if unique_id not in planned and node.relation:
-                    elsewhere[unique_id] = [node.database, node.schema, node.identifier, node.relation]
+                    elsewhere[unique_id] = node.place
         self._queried = True
+
+        def hear(event: Event) -> None:
+            assert isinstance(event, RowsFetched)
+            rows.extend(pickle.loads(base64.b64decode(event.pickled)))
+
         try:
-            columns = self._ask(
-                "query",
-                on_event=lambda event: rows.extend(pickle.loads(base64.b64decode(event["rows"]))),
-                invocation={**self._planner.invocation, "target_path": str(self._work / "queries")},
-                sql=sql,
-                elsewhere=elsewhere,
-            )
+            invocation = replace(self._planner.invocation, target_path=str(self._work / "queries"))
+            columns = self._ask(Query(invocation=invocation, sql=sql, elsewhere=elsewhere), hear)
         except Cancelled:
             raise HeldUp("the session stopped before the warehouse answered this query") from None
         except UsageError as error:
             raise DbtCiError(f"dbt can't run this query: {error}\n{sql}") from None
-        return Answer(columns=tuple(columns), rows=tuple(rows))
+        return Answer(columns=columns, rows=tuple(rows))
 
     def wait(self, unique_id: str) -> Result:
         """Wait for the node's result; a node that dbt gave none for has the outcome `error`, with the reason.
@@ -244,7 +260,7 @@ class Run:
         if missing:
             raise DbtCiError(f"the documentation was not written, because {missing[0]} was not released.")
         written = self._planner.written
-        self._ask("document", tree="head", invocation={**self._planner.invocation, "target_path": str(written)})
+        self._ask(Document(tree="head", invocation=replace(self._planner.invocation, target_path=str(written))))
         directory = self.settings.invocation_dir / self.settings.docs
         publish(written, directory)
         return str(directory)
@@ -288,10 +304,10 @@ class Run:
         self._close()
         return self._teardown
 
-    def _ask(self, op: str, **args: Any) -> Any:
+    def _ask(self, request: Request[HostAnswer], on_event: Callable[[Event], None] | None = None) -> HostAnswer:
         if self._host is None:
             raise DbtCiError("dbt was not started: the plan builds nothing.")
-        return self._host.ask(op, **args)
+        return self._host.ask(request, on_event)
 
     def _restart(self) -> Host:
         """Give another host in place of one that died."""
@@ -329,10 +345,10 @@ class Run:
         if not copies:
             return unique_ids
         began = time.perf_counter()
-        told = self._ask("copy_tables", tree="head", copies=copies)
+        told = self._ask(CopyTables(tree="head", copies=copies))
         self.timings["copies"] = time.perf_counter() - began
         for unique_id in (u for u, why in told.items() if why is None):
-            self._tell(f"{'.'.join(copies[unique_id][0])} is no table, so {unique_id} is built anew")
+            self._tell(f"{'.'.join(copies[unique_id].source)} is no table, so {unique_id} is built anew")
         failed = {u: why for u, why in told.items() if why}
         held = incremental.held_up(self.plan, failed, unique_ids)
         for result in held:
@@ -346,10 +362,9 @@ class Run:
         heard: dict[str, Result] = {}
         began = time.perf_counter()
 
-        def hear(event: dict[str, Any]) -> None:
-            if event["event"] == "result":
-                result = Result.from_dict(event["result"])
-                heard.setdefault(result.unique_id, result)
+        def hear(event: Event) -> None:
+            if isinstance(event, NodeFinished):
+                heard.setdefault(event.result.unique_id, event.result)
 
         try:
             self._ask_for_build("rehearsal", self._planner.rehearsal, unique_ids, hear)
@@ -369,30 +384,29 @@ class Run:
         return not held
 
     def _ask_for_build(
-        self, tree: str, invocation: dict[str, Any], unique_ids: list[str], hear: Callable[[dict[str, Any]], None]
+        self, tree: str, invocation: Invocation, unique_ids: list[str], hear: Callable[[Event], None]
     ) -> None:
         assert self._planner is not None
         try:
-            self._ask(
-                "build",
-                on_event=hear,
+            request = Build(
                 tree=tree,
                 invocation=invocation,
-                unique_ids=unique_ids,
+                unique_ids=tuple(unique_ids),
                 defer_state=self._planner.defer_state,
                 full_refresh=self.settings.full_refresh,
                 show_rows=self.settings.show_rows,
                 batch_tests=self.settings.batch_tests,
             )
+            self._ask(request, hear)
         finally:
             # dbt writes down what the warehouse said, word for word.
-            self._redaction.clean(Path(invocation["target_path"], "run_results.json"))
+            self._redaction.clean(Path(invocation.target_path, "run_results.json"))
 
-    def _hear(self, event: dict[str, Any]) -> None:
-        if event["event"] == "start":
-            self.results.start(event["unique_id"])
-        elif event["event"] == "result" and not self._cancelled:
-            self._keep(Result.from_dict(event["result"]))
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, NodeStarted):
+            self.results.start(event.unique_id)
+        elif isinstance(event, NodeFinished) and not self._cancelled:
+            self._keep(event.result)
 
     def _keep(self, result: Result) -> None:
         if result.outcome == "skipped":

@@ -11,12 +11,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest_dbtci
+from pytest_dbtci.codec import decode
 from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.protocol import Forget, InstallPackages, Invocation, Parse, Resolve
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import Manifest
@@ -76,7 +77,7 @@ class Base:
         path = f"{inside}/dbt_project.yml" if inside else "dbt_project.yml"
         return self._repository.tree(self._commit, path) is not None
 
-    def parse(self, tree: str, profile: Profile, target: str, invocation: Mapping[str, Any]) -> ParsedBase:
+    def parse(self, tree: str, profile: Profile, target: str, invocation: Invocation) -> ParsedBase:
         """Give the base parsed for `target`, from the cache where it can be trusted.
 
         `tree` names it in the host; `invocation` is what the head is parsed with, and only folders differ.
@@ -84,33 +85,34 @@ class Base:
         """
         key = self._key(profile, target, invocation)
         for kept in sorted(self._cache.glob(f"base-{key}-*")) if self._cache else ():
-            if (view := self._believable(kept)) is not None:
+            if (manifest := self._believable(kept)) is not None:
                 os.utime(kept)
-                return ParsedBase(folder=kept, manifest=Manifest.from_dict(view), cached=True)
+                return ParsedBase(folder=kept, manifest=manifest, cached=True)
         folder = Path(tempfile.mkdtemp(prefix=f"base-{key}-", dir=self._cache or self._work))
-        manifest = self._resolve_into(folder, invocation) or self._parse_into(folder, tree, invocation)
+        found = self._resolve_into(folder, invocation) or self._parse_into(folder, tree, invocation)
         self._parsed = self._parsed or folder
         if self._cache is not None:
             _forget_old(self._cache)
-        return ParsedBase(folder=folder, manifest=manifest, cached=False)
+        return ParsedBase(folder=folder, manifest=found, cached=False)
 
     def forget(self) -> None:
         """Let the host forget what was parsed: all that is needed of it lies in the folders."""
         if self._trees:
-            self._host.ask("forget", trees=self._trees)
+            self._host.ask(Forget(trees=tuple(self._trees)))
             self._trees, self._parsed = [], None
 
-    def _parse_into(self, folder: Path, tree: str, invocation: Mapping[str, Any]) -> Manifest:
+    def _parse_into(self, folder: Path, tree: str, invocation: Invocation) -> Manifest:
         project_dir = self._checkout()
         self._trees.append(tree)
         try:
-            view = self._host.ask(
-                "parse",
-                tree=tree,
-                invocation={**invocation, "project_dir": str(project_dir), "target_path": str(folder)},
-                view=str(folder / "view.json"),
-                packages_dir=self._project.packages_dir,
-                write=True,
+            manifest = self._host.ask(
+                Parse(
+                    tree=tree,
+                    invocation=replace(invocation, project_dir=str(project_dir), target_path=str(folder)),
+                    view=str(folder / "view.json"),
+                    packages_dir=self._project.packages_dir,
+                    write=True,
+                )
             )
         except UsageError as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -119,25 +121,25 @@ class Base:
                 "Mend it on the target branch, or compare with another commit: --dbt-ci-base COMMIT."
             ) from None
         self._complete(folder)
-        return Manifest.from_dict(view)
+        return manifest
 
-    def _resolve_into(self, folder: Path, invocation: Mapping[str, Any]) -> Manifest | None:
+    def _resolve_into(self, folder: Path, invocation: Invocation) -> Manifest | None:
         """Take the names of another target from the parse that the host just made, where that is sound."""
         if self._parsed is None:
             return None
         project_dir = self._checkout()
         target_path = str(self._work / "resolve")
-        view = self._host.ask(
-            "resolve",
-            tree="base",
-            invocation={**invocation, "project_dir": str(project_dir), "target_path": target_path},
-            parsed=str(self._parsed),
-            into=str(folder),
+        manifest = self._host.ask(
+            Resolve(
+                tree="base",
+                invocation=replace(invocation, project_dir=str(project_dir), target_path=target_path),
+                parsed=str(self._parsed),
+                into=str(folder),
+            )
         )
-        if view is None:
-            return None
-        self._complete(folder)
-        return Manifest.from_dict(view)
+        if manifest is not None:
+            self._complete(folder)
+        return manifest
 
     def _complete(self, folder: Path) -> None:
         """Say what the folder holds and what it depends on; only then is it read by later runs."""
@@ -183,7 +185,7 @@ class Base:
 
     def _install(self, base: Path) -> None:
         try:
-            self._host.ask("deps", project_dir=str(base))
+            self._host.ask(InstallPackages(project_dir=str(base)))
         except DbtCiError as error:
             raise UsageError(
                 f"the base ({self._commit[:10]}) names other packages than the branch does, and they can't be "
@@ -191,10 +193,10 @@ class Base:
                 "commit that has the same package-lock.yml: --dbt-ci-base COMMIT."
             ) from None
 
-    def _key(self, profile: Profile, target: str, invocation: Mapping[str, Any]) -> str:
+    def _key(self, profile: Profile, target: str, invocation: Invocation) -> str:
         """Digest everything that the parse of the base depends on, as far as it is known beforehand."""
         # The profile as it is written for this parse: a schema that is replaced does not count, nor its variables.
-        output = _text(Path(invocation["profiles_dir"]) / "profiles.yml") or ""
+        output = _text(Path(invocation.profiles_dir) / "profiles.yml") or ""
         paths = (self._project.inside, *sorted(self._project.local_packages.values()))
         installed = (self._project.directory / self._project.packages_dir).glob("*/dbt_project.yml")
         own = self._project.local_packages
@@ -206,21 +208,21 @@ class Base:
             "dbt": sorted(p.name for folder in sys.path for p in Path(folder).glob("dbt*-info")),
             "profile": [profile.name, target, output],
             "environment": {n: self._environ.get(n) for n in sorted({*_env_vars(output), *_PARSE_FLAGS})},
-            "vars": invocation.get("vars"),
+            "vars": invocation.vars,
             "project": self._project.inside,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
-    def _believable(self, kept: Path) -> dict[str, Any] | None:
-        """Give the kept view if every file is whole and the environment that dbt used is the same."""
+    def _believable(self, kept: Path) -> Manifest | None:
+        """Return the kept view if every file is whole and the environment that dbt used is the same."""
         try:
             complete = json.loads((kept / "complete.json").read_text(encoding="utf-8"))
             if any(digest != _digest(kept / name) for name, digest in complete["files"].items()):
                 return None
-            view: dict[str, Any] = json.loads((kept / "view.json").read_text(encoding="utf-8"))
+            view = decode(Manifest, json.loads((kept / "view.json").read_text(encoding="utf-8")))
             if any(self._environ.get(name) != value for name, value in complete["environment"].items()):
                 return None
-            return view if all(self._is_same(*used) for used in view["env_vars"].items()) else None
+            return view if all(self._is_same(*used) for used in view.env_vars.items()) else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 

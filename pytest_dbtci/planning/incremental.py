@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from pytest_dbtci.dbt_client.protocol import TableCopy
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Node, Plan
@@ -47,8 +48,8 @@ def with_note(plan: Plan, how: str) -> Plan:
     return replace(plan, notes=(*plan.notes, note))
 
 
-def copies(plan: Plan, head: Manifest, deferral: Manifest, unique_ids: Iterable[str]) -> dict[str, list[list[str]]]:
-    """Give what to copy: unique_id to source and target, each database, schema and identifier.
+def copies(plan: Plan, head: Manifest, deferral: Manifest, unique_ids: Iterable[str]) -> dict[str, TableCopy]:
+    """Return what to copy, by unique_id.
 
     Only what is built the same way in the deferral target is copied: a table that becomes incremental with this
     pull request is built anew by a release, too.
@@ -59,7 +60,8 @@ def copies(plan: Plan, head: Manifest, deferral: Manifest, unique_ids: Iterable[
         if node is None or theirs is None or ours is None or not goes_on(node):
             continue
         if theirs.materialized == ours.materialized and theirs.relation:
-            found[unique_id] = [[n.database, n.schema, n.identifier] for n in (theirs, ours)]
+            source, target = ((n.database, n.schema, n.identifier) for n in (theirs, ours))
+            found[unique_id] = TableCopy(source=source, target=target)
     return found
 
 

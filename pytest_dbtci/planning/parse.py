@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.protocol import Invocation, Parse, Read
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Change, Repository
 from pytest_dbtci.manifest import Manifest
@@ -27,7 +27,7 @@ class Trees:
     host: Host
     project: Project
     profile: Profile
-    invocation: Mapping[str, Any]
+    invocation: Invocation
     tell: Callable[[str], None]
 
     def parse_base(self, base: Base) -> ParsedBase | None:
@@ -49,10 +49,10 @@ class Trees:
         if not (folder / "manifest.json").is_file():
             raise UsageError(f"--dbt-ci-state: there is no manifest.json in {folder}. Name the folder that holds it.")
         try:
-            view = self.host.ask("read", folder=str(folder))
+            manifest = self.host.ask(Read(folder=str(folder)))
         except UsageError as error:
             raise UsageError(f"--dbt-ci-state: {error}\nWrite it anew with this dbt: `dbt parse`.") from None
-        return ParsedBase(folder=folder, manifest=Manifest.from_dict(view), cached=False)
+        return ParsedBase(folder=folder, manifest=manifest, cached=False)
 
     def parse_head(self, before: ParsedBase | None) -> Manifest:
         """Parse the head, as far as possible from the base's own parse."""
@@ -68,17 +68,17 @@ class Trees:
 
     def _parse(self, partial_parse: str = "") -> Manifest:
         try:
-            parsed = self.host.ask(
-                "parse",
-                tree="head",
-                invocation=self.invocation,
-                partial_parse=partial_parse,
-                packages_dir=self.project.packages_dir,
-                write=False,
+            return self.host.ask(
+                Parse(
+                    tree="head",
+                    invocation=self.invocation,
+                    partial_parse=partial_parse,
+                    packages_dir=self.project.packages_dir,
+                    write=False,
+                )
             )
         except UsageError as error:
-            raise UsageError(f"dbt can't parse the project in {self.invocation['project_dir']}.\n{error}") from None
-        return Manifest.from_dict(parsed)
+            raise UsageError(f"dbt can't parse the project in {self.invocation.project_dir}.\n{error}") from None
 
 
 def settings_texts(

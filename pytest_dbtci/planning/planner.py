@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_dbtci.ci import detect as ci
 from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.protocol import Connect, Invocation, Redirect, Repoint, Slim
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Comparison, Repository
 from pytest_dbtci.manifest import BUILDABLE, Manifest
@@ -52,7 +53,7 @@ class Planner:
     timings: dict[str, float] = field(default_factory=dict)
     adjust: Callable[[Choice, Manifest], Choice] = lambda choice, head: choice
     host: Host | None = None
-    invocation: dict[str, Any] = field(default_factory=dict)
+    invocation: Invocation = field(default_factory=lambda: Invocation(project_dir=""))
     defer_state: str = ""
     head: Manifest | None = None
     deferral: Manifest | None = None
@@ -162,26 +163,18 @@ class Planner:
             reasons = choice.reasons
         ancestors, deferred = selection.add_ancestors(reasons, head, deferrable)
         with self._step("repoint"):
-            head = head.moved(host.ask("repoint", tree="head", placeholder=placeholder, schema=plan.schema))
+            head = head.moved(host.ask(Repoint(tree="head", placeholder=placeholder, schema=plan.schema)))
             self.head = head
         self.invocation = self._invocation(project, profile, "run", plan.schema)
-        database = host.ask("connect", tree="head", invocation=self.invocation)
+        database = host.ask(Connect(tree="head", invocation=self.invocation))
         nodes = selection.plan_nodes({**reasons, **ancestors}, head, project.packages_dir)
         writing = [head.nodes[n.unique_id] for n in nodes]
         check_isolation(head, writing, plan.schema, database)
-        host.ask(
-            "redirect",
-            tree="head",
-            unique_ids=[n.unique_id for n in nodes],
-            folder=external_folder(self.invocation, plan.schema),
-        )
+        folder = external_folder(self.invocation, plan.schema)
+        host.ask(Redirect(tree="head", unique_ids=tuple(n.unique_id for n in nodes), folder=folder))
         if deferred:
-            self.defer_state = host.ask(
-                "slim",
-                manifest_file=str(self._defer_folder / "manifest.json"),
-                unique_ids=list(deferred),
-                into=str(self.workspace.work / "defer"),
-            )
+            state, into = self._defer_folder / "manifest.json", self.workspace.work / "defer"
+            self.defer_state = host.ask(Slim(manifest_file=str(state), unique_ids=deferred, into=str(into)))
         schemas = {(n.database, n.schema) for n in writing if n.writes} | {(database, plan.schema)}
         total = sum(1 for n in head.nodes.values() if n.resource_type in BUILDABLE)
         if not nodes:
@@ -228,13 +221,13 @@ class Planner:
         choose = chooser.choose if before else chooser.choose_of_new
         return choose(evidence, settings.select, settings.exclude)
 
-    def _deferrable(self, base: Base, profile: Profile, parsing: dict[str, Any]) -> frozenset[str]:
+    def _deferrable(self, base: Base, profile: Profile, parsing: Invocation) -> frozenset[str]:
         target = self.settings.defer_target
         if not target or not base.exists():
             return frozenset()
         self.tell(f"resolving {target}'s relations")
         folder = profile.write(self.workspace.work / "profiles" / "defer", target, None)
-        invocation = {**parsing, "profiles_dir": str(folder), "target": target}
+        invocation = replace(parsing, profiles_dir=str(folder), target=target)
         parsed = base.parse("defer", profile, target, invocation)
         self._defer_folder = parsed.folder
         self.deferral = parsed.manifest
@@ -244,18 +237,18 @@ class Planner:
             if n.relation and n.resource_type in ("model", "seed", "snapshot")
         )
 
-    def _invocation(self, project: Project, profile: Profile, purpose: str, schema: str | None) -> dict[str, Any]:
+    def _invocation(self, project: Project, profile: Profile, purpose: str, schema: str | None) -> Invocation:
         folder = profile.write(self.workspace.work / "profiles" / purpose, profile.target, schema)
-        return {
-            "project_dir": str(project.directory),
-            "profiles_dir": str(folder),
-            "target_path": str(_output(project) if purpose == "run" else self.workspace.work / "head"),
-            "log_path": str(self.workspace.work / "logs"),
-            "profile": profile.name,
-            "target": profile.target,
-            "vars": self.settings.vars,
-            "threads": self.settings.threads,
-        }
+        return Invocation(
+            project_dir=str(project.directory),
+            profiles_dir=str(folder),
+            target_path=str(_output(project) if purpose == "run" else self.workspace.work / "head"),
+            log_path=str(self.workspace.work / "logs"),
+            profile=profile.name,
+            target=profile.target,
+            vars=self.settings.vars,
+            threads=self.settings.threads,
+        )
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:

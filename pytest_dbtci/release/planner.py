@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from pytest_dbtci.ci import detect as ci
+from pytest_dbtci.dbt_client.protocol import Connect, CopyInto, Invocation, Parse, Redirect, TargetSchema
 from pytest_dbtci.git.repository import Repository
-from pytest_dbtci.manifest import BUILDABLE, Manifest
+from pytest_dbtci.manifest import BUILDABLE
 from pytest_dbtci.plan import Plan, Reason
 from pytest_dbtci.planning.planner import Planner
 from pytest_dbtci.project.profile import Profile, read_profile
@@ -31,7 +31,7 @@ class ReleasePlanner(Planner):
     folder in which dbt has put manifest.json.
     """
 
-    rehearsal: dict[str, Any] = field(default_factory=dict)
+    rehearsal: Invocation = field(default_factory=lambda: Invocation(project_dir=""))
     written: Path = Path()
 
     def make(self) -> Plan:
@@ -75,13 +75,13 @@ class ReleasePlanner(Planner):
         self.invocation = self._invocation(project, profile, "run", None)
         with self._step("head parse"):
             self.tell("parsing the project")
-            parsing = {**self.invocation, "target_path": str(self.written)}
-            self.head = head = Manifest.from_dict(host.ask("parse", tree="head", invocation=parsing, write=True))
+            parsing = replace(self.invocation, target_path=str(self.written))
+            self.head = head = host.ask(Parse(tree="head", invocation=parsing, write=True))
         check_sources(repository, project, head, origin.commit)
         released = Reason(kind="released", text="released")
         reasons = {u: released for u, n in head.nodes.items() if n.resource_type in BUILDABLE}
         nodes = selection.plan_nodes(reasons, head, project.packages_dir)
-        plan = replace(plan, schema=host.ask("schema", tree="head"), total=len(nodes))
+        plan = replace(plan, schema=host.ask(TargetSchema(tree="head")), total=len(nodes))
         if not nodes:
             return replace(plan, mode="nothing", status="this project has nothing that dbt could build")
         if self.settings.rehearse:
@@ -93,19 +93,13 @@ class ReleasePlanner(Planner):
         assert self.host is not None
         name = f"rehearsal_{re.sub('[^a-z0-9]+', '_', plan.target.lower())}_{plan.head[:8]}"
         schema = schema_name(self.settings.schema, name, profile.adapter)
-        target = {"target_path": self.invocation["target_path"]}
-        self.rehearsal = self._invocation(project, profile, "rehearsal", schema) | target
-        view = self.host.ask("copy_into", tree="head", copy="rehearsal", own=plan.schema, schema=schema)
-        copied = Manifest.from_dict(view)
-        database = self.host.ask("connect", tree="rehearsal", invocation=self.rehearsal)
+        invocation = self._invocation(project, profile, "rehearsal", schema)
+        self.rehearsal = replace(invocation, target_path=self.invocation.target_path)
+        copied = self.host.ask(CopyInto(tree="head", copy="rehearsal", own=plan.schema, schema=schema))
+        database = self.host.ask(Connect(tree="rehearsal", invocation=self.rehearsal))
         check_isolation(copied, copied.nodes.values(), schema, database)
-        self.host.ask(
-            "redirect",
-            tree="rehearsal",
-            unique_ids=list(copied.nodes),
-            folder=external_folder(self.rehearsal, schema),
-            rehearsal=True,
-        )
+        folder = external_folder(self.rehearsal, schema)
+        self.host.ask(Redirect(tree="rehearsal", unique_ids=tuple(copied.nodes), folder=folder, rehearsal=True))
         schemas = {(n.database, n.schema) for n in copied.nodes.values() if n.writes} | {(database, schema)}
         return replace(plan, pr=name, rehearsal=schema, schemas=tuple(sorted(schemas)))
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from pytest_dbtci.dbt_client.client import Host, HostDied
+from pytest_dbtci.dbt_client.protocol import Attach, DropSchemas, Invocation, Mark, OpenSchemas, Owner
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Teardown
@@ -21,9 +21,9 @@ DROP_PAUSES = (3.0, 10.0)
 """How long to wait before the schemas are dropped once more, where the warehouse was not reachable."""
 
 
-def external_folder(invocation: Mapping[str, Any], schema: str) -> str:
+def external_folder(invocation: Invocation, schema: str) -> str:
     """Return where the files go that a run writes besides its relations; they share the fate of its schemas."""
-    return str(Path(invocation["target_path"], "external", schema))
+    return str(Path(invocation.target_path, "external", schema))
 
 
 @dataclass(kw_only=True)
@@ -40,7 +40,7 @@ class OwnSchemas:
     keep: str
     host: Host
     restart: Callable[[], Host]
-    invocation: Mapping[str, Any]
+    invocation: Invocation
     work: Path
     tell: Callable[[str], None]
     began: datetime
@@ -51,8 +51,7 @@ class OwnSchemas:
         Those that carry the mark of the run `reuse` are taken as they are. Raises UsageError when one is not ours,
         DbtCiError for other trouble.
         """
-        schemas = [list(s) for s in self.plan.schemas]
-        return tuple(self.host.ask("open_schemas", tree="head", schemas=schemas, reuse=reuse, **self._ownership()))
+        return self.host.ask(OpenSchemas(tree="head", schemas=self.plan.schemas, owner=self._owner(), reuse=reuse))
 
     def end(self, red: bool) -> Teardown:
         """Drop them, unless they are to be kept; `red` tells whether something failed."""
@@ -72,7 +71,7 @@ class OwnSchemas:
     def _keep(self) -> Teardown:
         kept = tuple(s for _, s in self.plan.schemas)
         try:
-            self.host.ask("drop_schemas", keep=True, last=True, within=DROP_SECONDS)
+            self.host.ask(DropSchemas(keep=True), last=True, within=DROP_SECONDS)
         except DbtCiError as error:
             return Teardown(kept=kept, trouble=str(error))
         return Teardown(kept=kept)
@@ -94,29 +93,23 @@ class OwnSchemas:
 
     def _drop_once(self) -> tuple[str, ...]:
         try:
-            return tuple(self.host.ask("drop_schemas", last=True, within=DROP_SECONDS))
+            return self.host.ask(DropSchemas(), last=True, within=DROP_SECONDS)
         except HostDied:
             self.host = self.restart()
             self._attach()
-            return tuple(self.host.ask("drop_schemas", last=True, within=DROP_SECONDS))
+            return self.host.ask(DropSchemas(), last=True, within=DROP_SECONDS)
 
     def _attach(self) -> None:
         """Let another host clean up after the one that died: it needs no project of the user's."""
         empty = self.work / "empty"
-        invocation = {**self.invocation, "project_dir": str(empty), "target_path": str(empty / "target")}
-        databases = sorted({database for database, _ in self.plan.schemas})
+        invocation = replace(self.invocation, project_dir=str(empty), target_path=str(empty / "target"))
         external = external_folder(self.invocation, self.plan.rehearsal or self.plan.schema)
-        created = {**self._ownership(), "databases": databases, "external": external}
-        self.host.ask("attach", within=DROP_SECONDS, invocation=invocation, created=created)
+        self.host.ask(Attach(invocation=invocation, owner=self._owner(), external=external), within=DROP_SECONDS)
 
-    def _ownership(self) -> dict[str, Any]:
-        return {
-            "prefix": self.plan.rehearsal or self.plan.schema,
-            "keep": self.keep != "never",
-            "mark": {
-                "pr": self.plan.pr,
-                "run": self.run,
-                "head": self.plan.head,
-                "started": self.began.isoformat(),
-            },
-        }
+    def _owner(self) -> Owner:
+        return Owner(
+            prefix=self.plan.rehearsal or self.plan.schema,
+            mark=Mark(pr=self.plan.pr, run=self.run, head=self.plan.head, started=self.began.isoformat()),
+            databases=tuple(sorted({database for database, _ in self.plan.schemas})),
+            keep=self.keep != "never",
+        )

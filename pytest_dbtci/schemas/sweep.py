@@ -6,12 +6,12 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.protocol import Attach, DropLeftover, FoundSchema, Invocation, ListLeftovers
 from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.project.profile import Profile, project_file, read_profile
@@ -101,23 +101,23 @@ class Sweep:
         redaction = Redaction(secrets_of(profile.outputs, settings.environ))
         self._host = Host(project_dir, environ, self._work / "dbt.log", redaction=redaction, private=self._work)
         self._attached = False
-        self._invocation = {
-            "project_dir": str(self._work / "empty"),
-            "profiles_dir": str(profile.write(self._work / "profiles", profile.target, placeholder)),
-            "target_path": str(self._work / "target"),
-            "log_path": str(self._work / "logs"),
-            "profile": profile.name,
-            "target": profile.target,
-        }
+        self._invocation = Invocation(
+            project_dir=str(self._work / "empty"),
+            profiles_dir=str(profile.write(self._work / "profiles", profile.target, placeholder)),
+            target_path=str(self._work / "target"),
+            log_path=str(self._work / "logs"),
+            profile=profile.name,
+            target=profile.target,
+        )
 
     def leftovers(self) -> tuple[Leftover, ...]:
         """Give every schema that fits the template, by name; DbtCiError where the warehouse does not answer."""
         if not self._attached:
-            self._host.ask("attach", invocation=self._invocation)
+            self._host.ask(Attach(invocation=self._invocation))
             self._attached = True
         now = datetime.now(timezone.utc)
-        told = self._host.ask("list_leftovers", beginning=self._template.split("{pr}")[0])
-        found = (_leftover(t, now) for t in told if _fits(t, self._template))
+        there = self._host.ask(ListLeftovers(beginning=self._template.split("{pr}")[0]))
+        found = (_leftover(s, now) for s in there if _fits(s, self._template))
         return tuple(sorted(found, key=lambda leftover: leftover.schema))
 
     def drop(self, leftover: Leftover, going: Iterable[Leftover]) -> None:
@@ -125,9 +125,9 @@ class Sweep:
 
         `going` are all that are to be dropped: what depends on the schema may lie in those of its pull request.
         """
-        inside = [g.schema for g in going if g.pr == leftover.pr]
+        inside = tuple(g.schema for g in going if g.pr == leftover.pr)
         self._host.ask(
-            "drop_leftover", database=leftover.database, schema=leftover.schema, run=leftover.run, inside=inside
+            DropLeftover(database=leftover.database, schema=leftover.schema, run=leftover.run, inside=inside)
         )
 
     def close(self) -> None:
@@ -147,24 +147,24 @@ def _read_profile(settings: Settings, project_dir: Path) -> Profile:
     )
 
 
-def _fits(told: dict[str, Any], template: str) -> bool:
+def _fits(found: FoundSchema, template: str) -> bool:
     """Tell whether the name is what the template makes of the mark's pull request, or of any where no mark is."""
-    if told["mark"]:
-        return is_inside(told["schema"], template.replace("{pr}", told["mark"]["pr"]))
+    if found.mark:
+        return is_inside(found.schema, template.replace("{pr}", found.mark.pr))
     before, after = (re.escape(part) for part in template.split("{pr}"))
-    return re.fullmatch(rf"{before}\w+?{after}(_.*)?", told["schema"], re.IGNORECASE) is not None
+    return re.fullmatch(rf"{before}\w+?{after}(_.*)?", found.schema, re.IGNORECASE) is not None
 
 
-def _leftover(told: dict[str, Any], now: datetime) -> Leftover:
-    mark, place = told["mark"], {"database": told["database"], "schema": told["schema"]}
-    if not mark:
-        return Leftover(**place, trouble=told["trouble"])
+def _leftover(found: FoundSchema, now: datetime) -> Leftover:
+    leftover = Leftover(database=found.database, schema=found.schema, trouble=found.trouble)
+    if found.mark is None:
+        return leftover
     try:
-        age = now - datetime.fromisoformat(mark["started"])
+        age = now - datetime.fromisoformat(found.mark.started)
     except (ValueError, TypeError):
         age = None
-    known = {"relations": told.get("relations", 0), "size": told.get("bytes"), "trouble": told["trouble"]}
-    return Leftover(**place, pr=mark["pr"], run=mark["run"], age=age, **known)
+    mark = found.mark
+    return replace(leftover, pr=mark.pr, run=mark.run, age=age, relations=found.relations, size=found.size)
 
 
 def _amount(age: timedelta) -> str:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.protocol import Invocation, LeaveOut, Select
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.manifest import BUILDABLE, Manifest
 from pytest_dbtci.plan import PathChange, Reason
@@ -37,7 +37,7 @@ class Chooser:
     """
 
     host: Host
-    invocation: Mapping[str, Any]
+    invocation: Invocation
     state: Path
     work: Path
 
@@ -62,7 +62,7 @@ class Chooser:
         """Choose where the base has no such project: every node is new."""
         head = evidence.head
         roots = frozenset(u for u, n in head.nodes.items() if n.resource_type != "operation")
-        chosen = self._chosen(select, exclude, roots, list(roots), head)
+        chosen = self._chosen(select, exclude, roots, tuple(roots), head)
         reason = Reason(kind="new", text="new: the base has no such dbt project")
         inside = evidence.project.package_of
         changes = tuple(
@@ -73,12 +73,14 @@ class Chooser:
         )
         return Choice(reasons={u: reason for u in chosen if _is_built(u, head)}, changes=changes)
 
-    def _chosen(self, select: str, exclude: str, roots: frozenset[str], said: list[str], head: Manifest) -> list[str]:
+    def _chosen(
+        self, select: str, exclude: str, roots: frozenset[str], said: tuple[str, ...], head: Manifest
+    ) -> list[str]:
         words, names = _split(select, "--dbt-ci-select")
         unwanted, unwanted_names = _split(exclude, "--dbt-ci-exclude")
-        marks = {"modified": sorted(roots)}
+        marks = {"modified": tuple(sorted(roots))}
         if _UNMODIFIED.search(select + exclude):
-            marks["unmodified"] = sorted(head.nodes.keys() - roots)
+            marks["unmodified"] = tuple(sorted(head.nodes.keys() - roots))
         found: dict[str, None] = {}
         if words or not names:
             state = self._state_for(words, unwanted)
@@ -101,26 +103,38 @@ class Chooser:
         rest = _marked(select) + _marked(exclude)
         return str(self.state) if "state:" in rest and (self.state / "manifest.json").is_file() else ""
 
-    def _host_state(self, roots: frozenset[str], said: list[str], head: Manifest) -> str:
+    def _host_state(self, roots: frozenset[str], said: tuple[str, ...], head: Manifest) -> str:
         """Give a state folder by which dbt itself finds what the net caught: the base without these nodes."""
-        missed = sorted(roots - frozenset(said))
+        missed = tuple(sorted(roots - frozenset(said)))
         if not (self.state / "manifest.json").is_file():
             return ""
         if not missed:
             return str(self.state)
         manifest_file, into = str(self.state / "manifest.json"), str(self.work / "state")
-        return str(self.host.ask("leave_out", manifest_file=manifest_file, unique_ids=missed, into=into))
+        return self.host.ask(LeaveOut(manifest_file=manifest_file, unique_ids=missed, into=into))
 
-    def _ask(self, select: str, *, exclude: str = "", **how: Any) -> list[str]:
-        found: list[str] = self.host.ask(
-            "select",
-            tree="head",
-            invocation=self.invocation,
-            select=_marked(select) if "marks" in how else select,
-            exclude=_marked(exclude),
-            **how,
+    def _ask(
+        self,
+        select: str,
+        *,
+        exclude: str = "",
+        selector: str = "",
+        state: str = "",
+        indirect: str = "",
+        marks: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> tuple[str, ...]:
+        return self.host.ask(
+            Select(
+                tree="head",
+                invocation=self.invocation,
+                select=_marked(select) if marks is not None else select,
+                exclude=_marked(exclude),
+                selector=selector,
+                state=state,
+                indirect=indirect,
+                marks=marks,
+            )
         )
-        return found
 
     def _reason(self, unique_id: str, net: Net, head: Manifest) -> Reason:
         if unique_id in net.reasons:

@@ -6,13 +6,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_dbtci.dbt_client.client import Cancelled, Host
+from pytest_dbtci.dbt_client.protocol import Build, Event, Invocation, NodeFinished, Parse
 from pytest_dbtci.results import Result
 from tests.support.tiny_project import write
 from tests.support.validation import environment
@@ -147,16 +148,22 @@ class Project:
     host: Host
     threads: int = 2
 
-    def invocation(self, target: str) -> dict[str, Any]:
-        work = self.directory / "work" / target
-        paths = {"target_path": str(work), "log_path": str(work)}
-        where = {"project_dir": str(self.directory), "profiles_dir": str(self.directory)}
-        return {**where, **paths, "profile": PROFILE, "target": target, "threads": self.threads}
+    def invocation(self, target: str) -> Invocation:
+        work, here = str(self.directory / "work" / target), str(self.directory)
+        return Invocation(
+            project_dir=here,
+            profiles_dir=here,
+            target_path=work,
+            log_path=work,
+            profile=PROFILE,
+            target=target,
+            threads=self.threads,
+        )
 
     def parse(self, target: str) -> list[str]:
         """Parse anew, as a manifest can be built from only once; give the unique_ids of its nodes."""
-        seen = self.host.ask("parse", tree="head", invocation=self.invocation(target), write=True)
-        return [u for u in seen["nodes"] if u.startswith(("model.", "test."))]
+        seen = self.host.ask(Parse(tree="head", invocation=self.invocation(target), write=True))
+        return [u for u in seen.nodes if u.startswith(("model.", "test."))]
 
     def build(
         self, wanted: Callable[[str], bool], *, batch: bool, target: str = "ci", defer: bool = False, **how: Any
@@ -165,22 +172,21 @@ class Project:
         ids = [u for u in self.parse(target) if wanted(name_of(u))]
         found: dict[str, Result] = {}
 
-        def hear(event: dict[str, Any]) -> None:
-            if event["event"] == "result":
-                result = Result.from_dict(event["result"])
+        def hear(event: Event) -> None:
+            if isinstance(event, NodeFinished):
+                result = event.result
                 assert name_of(result.unique_id) not in found, f"{result.unique_id} has two results"
                 found[name_of(result.unique_id)] = result
 
-        self.host.ask(
-            "build",
-            on_event=hear,
+        request = Build(
             tree="head",
             invocation=self.invocation(target),
-            unique_ids=ids,
+            unique_ids=tuple(ids),
             defer_state=str(self.directory / "work" / "prod") if defer else "",
             batch_tests=batch,
             **how,
         )
+        self.host.ask(request, hear)
         return found
 
 
@@ -230,7 +236,7 @@ def run_all(directory: Path, warehouse: Warehouse) -> Runs:
 
 def verdict(result: Result) -> dict[str, Any]:
     """Give all that is said of a node but its time."""
-    return {name: value for name, value in result.to_dict().items() if name != "seconds"}
+    return {name: value for name, value in asdict(result).items() if name != "seconds"}
 
 
 def in_batches(found: dict[str, Result]) -> set[str]:

@@ -22,8 +22,8 @@ FILES: dict[str, str | None] = {
 PARSE_THEN_EDIT = """
 import json, sys
 from pathlib import Path
+from pytest_dbtci.dbt_client.protocol import Invocation
 from pytest_dbtci.dbt_host.manifests import parse
-from pytest_dbtci.dbt_host.runner import Invocation
 from pytest_dbtci.dbt_host.saved_parse import SavedParse
 
 place = {key: "." for key in ("project_dir", "profiles_dir", "target_path", "log_path")}

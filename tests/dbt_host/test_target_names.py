@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.protocol import Invocation, Parse, Resolve
+from pytest_dbtci.manifest import Manifest, Place
 from tests.support.tiny_project import PROFILES, PROJECT, write
 from tests.support.validation import environment
 
@@ -88,30 +89,34 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         yield host
 
 
-def names_of(view: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+def names_of(view: Manifest) -> dict[str, Place]:
     return {
-        unique_id: tuple(str(node.get(key)) for key in ("database", "schema", "identifier", "relation"))
-        for unique_id, node in view["nodes"].items()
-        if node["resource_type"] in ("model", "seed", "snapshot") and node.get("relation")
+        unique_id: node.place
+        for unique_id, node in view.nodes.items()
+        if node.resource_type in ("model", "seed", "snapshot") and node.relation
     }
 
 
-def resolved(host: Host, project: Path) -> tuple[dict[str, Any] | None, dict[str, Any], Path]:
+def resolved(host: Host, project: Path) -> tuple[Manifest | None, Manifest, Path]:
     """Parse for ci and take prod's names from it; give them, what a parse for prod gives, and the folder."""
 
-    def invocation(target: str) -> dict[str, str]:
-        folders = {"project_dir": project, "profiles_dir": project, "target_path": project.parent / target}
-        return {**{k: str(v) for k, v in folders.items()}, "log_path": str(project.parent / "logs"), "target": target}
+    def invocation(target: str) -> Invocation:
+        return Invocation(
+            project_dir=str(project),
+            profiles_dir=str(project),
+            target_path=str(project.parent / target),
+            log_path=str(project.parent / "logs"),
+            target=target,
+        )
 
     into = project.parent / "resolved"
     into.mkdir()
     view = str(project.parent / "ci" / "view.json")
     (project.parent / "ci").mkdir()
-    host.ask("parse", tree="ci", invocation=invocation("ci"), view=view, write=True)
-    found = host.ask(
-        "resolve", tree="ci", invocation=invocation("prod"), parsed=str(project.parent / "ci"), into=str(into)
-    )
-    return found, host.ask("parse", tree="prod", invocation=invocation("prod"), write=True), into
+    host.ask(Parse(tree="ci", invocation=invocation("ci"), view=view, write=True))
+    parsed = str(project.parent / "ci")
+    found = host.ask(Resolve(tree="ci", invocation=invocation("prod"), parsed=parsed, into=str(into)))
+    return found, host.ask(Parse(tree="prod", invocation=invocation("prod"), write=True)), into
 
 
 @pytest.mark.parametrize("case", SOUND)
@@ -121,7 +126,9 @@ def test_names_are_those_of_a_parse_for_the_target(case: str, host: Host, tmp_pa
     assert found is not None
     assert names_of(found) == names_of(parsed)
     written = json.loads((into / "manifest.json").read_text())["nodes"]
-    assert {u: n["relation_name"] for u, n in written.items()} == {u: n[3] for u, n in names_of(parsed).items()}
+    assert {u: n["relation_name"] for u, n in written.items()} == {
+        u: place.relation for u, place in names_of(parsed).items()
+    }
 
 
 @pytest.mark.parametrize("case", UNSOUND)

@@ -8,16 +8,38 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_dbtci.dbt_client import client as host_module
 from pytest_dbtci.dbt_client.client import Cancelled, Host, HostDied, begin
+from pytest_dbtci.dbt_client.protocol import (
+    Build,
+    CopyTables,
+    DropSchemas,
+    FoundSchema,
+    Invocation,
+    ListLeftovers,
+    NodeFinished,
+    Parse,
+    Query,
+    Repoint,
+    Request,
+    RowsFetched,
+    TargetSchema,
+    write_line,
+)
 from pytest_dbtci.dbt_client.redaction import Redaction
+from pytest_dbtci.results import Result, Rows
 from tests.support.validation import environment
 
-ANSWER = "import json, sys\nfor line in sys.stdin:\n    if line.strip():\n        number = json.loads(line).get('id')\n"
+INVOCATION = Invocation(project_dir="")
+BUILD = Build(tree="head", invocation=INVOCATION, unique_ids=())
+ANSWER = (
+    "import json, sys\nfor line in sys.stdin:\n    if line.strip():\n        number = json.loads(line).get('number')\n"
+)
 
 
 @pytest.fixture
@@ -43,8 +65,12 @@ def host(tmp_path: Path) -> Iterator[Callable[[str], Host]]:
         "null",
         "[]",
         "{}",
-        '{"id": 99, "done": 1}',
-        '{"event": "result"}',
+        '{"number": 99, "kind": "Done", "fields": {"answer": "x"}}',
+        '{"kind": "Done"}',
+        '{"kind": "NodeFinished", "fields": {}}',
+        '{"kind": "NodeFinished", "fields": {"result": {"unique_id": "x", "status": "x", "colour": "red"}}}',
+        '{"kind": "Rumour", "fields": {}}',
+        '{"kind": "Failed", "fields": {"text": "x", "kind": "mood"}}',
         "\\xff\\xfe",
         "x' * 200_000 + '",
     ],
@@ -52,21 +78,21 @@ def host(tmp_path: Path) -> Iterator[Callable[[str], Host]]:
 def test_takes_nonsense_for_the_end(host: Callable[[str], Host], line: str) -> None:
     one = host(f"{ANSWER}        print('{line}', flush=True)\n")
     with pytest.raises(HostDied, match="wrote what is no answer"):
-        one.ask("parse", on_event=lambda event: None)
+        one.ask(TargetSchema(tree="head"), on_event=lambda event: None)
     with pytest.raises(HostDied):
-        one.ask("drop_schemas", last=True)
+        one.ask(DropSchemas(), last=True)
 
 
 def test_says_how_a_process_ended_and_what_it_said_last(host: Callable[[str], Host]) -> None:
     one = host("import sys; print('no dbt here, hush-hush', file=sys.stderr); sys.exit(3)")
     with pytest.raises(HostDied, match=r"with exit code 3\.\nIt said last:\n  no dbt here, \*\*\*"):
-        one.ask("parse")
+        one.ask(TargetSchema(tree="head"))
 
 
 def test_ends_a_process_that_is_silent_for_too_long(host: Callable[[str], Host]) -> None:
     one = host("import time; time.sleep(600)")
-    with pytest.raises(HostDied, match=r"did not answer to `drop_schemas` within 0.2 seconds"):
-        one.ask("drop_schemas", last=True, within=0.2)
+    with pytest.raises(HostDied, match=r"did not answer to `DropSchemas` within 0.2 seconds"):
+        one.ask(DropSchemas(), last=True, within=0.2)
 
 
 def test_ends_a_process_that_does_not_stop_when_cancelled(
@@ -78,7 +104,7 @@ def test_ends_a_process_that_does_not_stop_when_cancelled(
 
     def build() -> None:
         try:
-            one.ask("build")
+            one.ask(BUILD)
         except HostDied as error:
             ended.append(error)
 
@@ -90,7 +116,7 @@ def test_ends_a_process_that_does_not_stop_when_cancelled(
     thread.join(10)
     assert "did not stop within 0.3 seconds" in str(ended[0])
     with pytest.raises(Cancelled):
-        one.ask("build")
+        one.ask(BUILD)
 
 
 def test_closes_at_once_a_process_that_is_at_work(host: Callable[[str], Host]) -> None:
@@ -98,7 +124,7 @@ def test_closes_at_once_a_process_that_is_at_work(host: Callable[[str], Host]) -
 
     def parse() -> None:
         with contextlib.suppress(HostDied):
-            one.ask("parse")
+            one.ask(TargetSchema(tree="head"))
 
     thread = threading.Thread(target=parse)
     thread.start()
@@ -113,35 +139,68 @@ def test_closes_at_once_a_process_that_is_at_work(host: Callable[[str], Host]) -
 
 def test_reads_on_where_events_fill_the_pipe(host: Callable[[str], Host]) -> None:
     heard: list[object] = []
-    flood = "        for _ in range(2000): print(json.dumps({'event': 'rows', 'rows': 'x' * 1000}))\n"
-    one = host(f"{ANSWER}{flood}        print(json.dumps({{'id': number, 'done': 7}}), flush=True)\n")
-    assert one.ask("query", on_event=heard.append) == 7
-    assert len(heard) == 2000
+    row = "{'kind': 'RowsFetched', 'fields': {'pickled': 'x' * 1000}}"
+    done = "{'number': number, 'kind': 'Done', 'fields': {'answer': ['a']}}"
+    flood = f"        for _ in range(2000): print(json.dumps({row}))\n"
+    one = host(f"{ANSWER}{flood}        print(json.dumps({done}), flush=True)\n")
+    assert one.ask(Query(invocation=INVOCATION, sql="", elsewhere={}), on_event=heard.append) == ("a",)
+    assert heard == [RowsFetched(pickled="x" * 1000)] * 2000
 
 
 def test_fails_where_an_event_can_not_be_taken_in(host: Callable[[str], Host]) -> None:
-    one = host(f"{ANSWER}        print(json.dumps({{'event': 'start'}}), flush=True)\n")
+    one = host(f"{ANSWER}        print(json.dumps({{'kind': 'NodeStarted', 'fields': {{}}}}), flush=True)\n")
     with pytest.raises(HostDied, match="unique_id"):
-        one.ask("build", on_event=lambda event: event["unique_id"])
+        one.ask(BUILD)
+
+
+def test_fails_where_the_listener_does(host: Callable[[str], Host]) -> None:
+    def hear(event: object) -> None:
+        raise RuntimeError("deaf")
+
+    started = "{'kind': 'NodeStarted', 'fields': {'unique_id': 'model.x'}}"
+    one = host(f"{ANSWER}        print(json.dumps({started}), flush=True)\n")
+    with pytest.raises(HostDied, match="deaf"):
+        one.ask(BUILD, on_event=hear)
 
 
 def test_takes_secrets_out_of_errors_and_results_but_not_out_of_names(host: Callable[[str], Host]) -> None:
-    heard: list[dict[str, object]] = []
-    result = {"unique_id": "model.hush-hush", "message": "hush-hush!", "rows": {"rows": [["hush-hush"]]}}
+    heard: list[object] = []
+    rows = Rows(columns=("hush-hush",), rows=(("hush-hush",),))
+    result = Result(unique_id="model.hush-hush", status="fail", message="hush-hush!", rows=rows)
+    failed = "{'text': 'no hush-hush', 'kind': 'trouble'}"
     program = (
-        f"{ANSWER}        print(json.dumps({{'event': 'result', 'result': {result!r}}}))\n"
-        "        print(json.dumps({'id': number, 'failed': 'no hush-hush', 'kind': 'trouble'}), flush=True)\n"
+        f"{ANSWER}        print({write_line(NodeFinished(result=result))!r})\n"
+        f"        print(json.dumps({{'number': number, 'kind': 'Failed', 'fields': {failed}}}), flush=True)\n"
     )
     with pytest.raises(Exception, match=r"no \*\*\*$"):
-        host(program).ask("build", on_event=heard.append)
-    expected = {"unique_id": "model.hush-hush", "message": "***!", "rows": {"rows": [["***"]]}}
-    assert heard[0]["result"] == expected
+        host(program).ask(BUILD, on_event=heard.append)
+    clean = replace(result, message="***!", rows=Rows(columns=("***",), rows=(("***",),)))
+    assert heard == [NodeFinished(result=clean)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "expected"),
+    [
+        (CopyTables(tree="head", copies={}), {"hush-hush": "no hush-hush"}, {"hush-hush": "no ***"}),
+        (
+            ListLeftovers(beginning=""),
+            [{"database": "d", "schema": "hush-hush", "trouble": "no hush-hush"}],
+            (FoundSchema(database="d", schema="hush-hush", trouble="no ***"),),
+        ),
+        (TargetSchema(tree="head"), "hush-hush", "hush-hush"),
+    ],
+)
+def test_takes_secrets_out_of_the_words_in_an_answer(
+    host: Callable[[str], Host], asked: Request[object], answer: object, expected: object
+) -> None:
+    done = f"{{'number': number, 'kind': 'Done', 'fields': {{'answer': {answer!r}}}}}"
+    assert host(f"{ANSWER}        print(json.dumps({done}), flush=True)\n").ask(asked) == expected
 
 
 def test_looks_for_modules_where_pytest_does_and_not_in_the_project(tmp_path: Path) -> None:
     (tmp_path / "queue.py").write_text("raise SystemExit('the project is on the path')\n")
     with Host(tmp_path, {}, tmp_path / "log") as one, pytest.raises(Exception, match="KeyError"):
-        one.ask("repoint", tree="none", placeholder="", schema="")
+        one.ask(Repoint(tree="none", placeholder="", schema=""))
 
 
 def test_works_where_it_is_settled_although_it_began_elsewhere(tmp_path: Path) -> None:
@@ -150,11 +209,11 @@ def test_works_where_it_is_settled_although_it_began_elsewhere(tmp_path: Path) -
     (project / "dbt_project.yml").write_text("{name: settled, profile: settled}")
     output = "{type: duckdb, path: here.duckdb, schema: \"pr_{{ env_var('PR_NUMBER') }}\"}"
     (project / "profiles.yml").write_text(f"settled: {{target: ci, outputs: {{ci: {output}}}}}")
-    here = {"project_dir": ".", "profiles_dir": ".", "target_path": "target", "log_path": "logs"}
+    here = Invocation(project_dir=".", profiles_dir=".", target_path="target", log_path="logs")
     with begin(tmp_path, environment()) as one:
         one.settle(project, {"PR_NUMBER": "7"}, Redaction())
-        one.ask("parse", tree="head", invocation=here, write=True)
-        assert one.ask("schema", tree="head") == "pr_7"
+        one.ask(Parse(tree="head", invocation=here, write=True))
+        assert one.ask(TargetSchema(tree="head")) == "pr_7"
     assert (project / "target" / "manifest.json").is_file()
     assert one.private is not None
     shutil.rmtree(one.private)
@@ -163,6 +222,6 @@ def test_works_where_it_is_settled_although_it_began_elsewhere(tmp_path: Path) -
 def test_says_what_kept_it_from_beginning_when_it_is_asked(tmp_path: Path) -> None:
     one = begin(tmp_path / "nowhere", {})
     with pytest.raises(HostDied, match=r"could not be started in .*nowhere"):
-        one.ask("schema", tree="head")
+        one.ask(TargetSchema(tree="head"))
     assert one.private is not None
     shutil.rmtree(one.private)

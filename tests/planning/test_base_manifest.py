@@ -147,7 +147,7 @@ def test_a_base_with_other_packages_gets_its_own(planning_bench: Bench) -> None:
     place = planning_bench.clone(extra)
     commit(place, {"dbt/packages.yml": FILES["dbt/packages.yml"], **EDIT}, "Drop the package")
     planned = planning_bench.plan(place, base="HEAD~1")
-    assert "deps" in planned.asked
+    assert "InstallPackages" in planned.asked
     assert planned.roots["bill"].text.startswith("modified: body")
     assert planned.effect("dbt/packages.yml") == "selected"
     assert not (place / "dbt/dbt_packages/extra").exists()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from pytest_dbtci.dbt_client.protocol import Parse
 from pytest_dbtci.manifest import Manifest
 from tests.support.planning_bench import Bench, bench
 from tests.support.repositories import Files, write
@@ -147,9 +148,9 @@ def _plan_and_compare(spaces: Bench, *kinds: Kind) -> None:
     assert planned.roots.keys() == {root for kind in kinds for root in kind.roots}
     for kind in kinds:
         assert planned.effect(kind.path).startswith("selected") == bool(kind.roots), kind
-    whole = spaces.host.ask("parse", tree="whole", invocation=spaces.host.parsing, write=False)
+    whole = spaces.host.ask(Parse(tree="whole", invocation=spaces.host.parsing, write=False))
     assert planned.head is not None
-    assert _contents(planned.head) == _contents(Manifest.from_dict(whole))
+    assert _contents(planned.head) == _contents(whole)
 
 
 def _contents(manifest: Manifest) -> dict[str, object]:

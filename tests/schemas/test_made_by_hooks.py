@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.protocol import DropSchemas, Invocation, Parse
 from pytest_dbtci.errors import DbtCiError
 from tests.support.fault_stage import SCHEMA, Stage, make_repository
 from tests.support.tiny_project import make_tiny
@@ -105,13 +106,13 @@ def test_a_macro_that_overrides_the_drop_cannot_feign_it(code: str, tmp_path: Pa
     (project / "macros/drop.sql").write_text(OVERRIDE)
     warehouse = duckdb_warehouse(project / "tiny.duckdb")
     with Host(project, environment(), tmp_path / "dbt.log", command=(sys.executable, "-c", code)) as host:
-        folders = {f"{name}_path": str(tmp_path / name) for name in ("target", "log")}
-        invocation = {"project_dir": str(project), "profiles_dir": str(project), **folders}
-        host.ask("parse", tree="empty", invocation=invocation, write=False)
+        target, log = str(tmp_path / "target"), str(tmp_path / "log")
+        invocation = Invocation(project_dir=str(project), profiles_dir=str(project), target_path=target, log_path=log)
+        host.ask(Parse(tree="empty", invocation=invocation, write=False))
         open_schemas(host, warehouse, SCHEMA)
         if code == KNOWN:
-            assert host.ask("drop_schemas") == [SCHEMA]
+            assert host.ask(DropSchemas()) == (SCHEMA,)
         else:
             with pytest.raises(DbtCiError, match=f"schema {SCHEMA} is still there although dbt dropped it"):
-                host.ask("drop_schemas")
+                host.ask(DropSchemas())
     assert list(warehouse.schemas()) == ([] if code == KNOWN else [SCHEMA])

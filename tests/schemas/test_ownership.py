@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.protocol import DropSchemas
 from pytest_dbtci.errors import DbtCiError, UsageError
 from tests.support.warehouse_project import attach, database_of, open_schemas, running_host
 from tests.support.warehouses import Warehouse
@@ -51,7 +52,7 @@ def test_creates_marked_schemas_and_drops_them(host: Host, warehouse: Warehouse)
     assert marks == [[("pytest-dbtci", "7", "r1", "3f2c1aa", "2024-05-01T10:00:00+00:00")]] * 2
     warehouse.query("create table dbt_build_7.dogs as select 1 as id")
     warehouse.query("create view dbt_build_7_staging.dogs as select * from dbt_build_7.dogs")
-    assert sorted(host.ask("drop_schemas")) == ["dbt_build_7", "dbt_build_7_staging"]
+    assert sorted(host.ask(DropSchemas())) == ["dbt_build_7", "dbt_build_7_staging"]
     assert warehouse.contents() == others
     assert warehouse.schemas() == ("dbt_build_77",)
 
@@ -68,7 +69,7 @@ def test_refuses_a_schema_without_a_mark_and_writes_nothing(host: Host, warehous
     warehouse.query("create schema dbt_build_7_staging")
     with pytest.raises(UsageError, match=r"schema dbt_build_7_staging exists and was not created by this tool"):
         open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_staging")
-    assert host.ask("drop_schemas") == []
+    assert host.ask(DropSchemas()) == ()
     assert warehouse.schemas() == ("dbt_build_7_staging",)
 
 
@@ -79,7 +80,7 @@ def test_takes_no_other_tools_table_for_its_mark(host: Host, warehouse: Warehous
     before = warehouse.contents()
     with pytest.raises(DbtCiError, match=r"schema dbt_build_7 "):
         open_schemas(host, warehouse, "dbt_build_7")
-    assert host.ask("drop_schemas") == []
+    assert host.ask(DropSchemas()) == ()
     assert warehouse.contents() == before
 
 
@@ -87,7 +88,7 @@ def test_leaves_a_newer_runs_schema_and_says_so(host: Host, warehouse: Warehouse
     open_schemas(host, warehouse, "dbt_build_7", run="r2", started=LATER)
     with pytest.raises(DbtCiError, match=r"dbt_build_7 was taken over by a newer run of pull request 7"):
         open_schemas(host, warehouse, "dbt_build_7", run="r1")
-    assert host.ask("drop_schemas") == []
+    assert host.ask(DropSchemas()) == ()
     assert warehouse.contents()[MARK][0][2] == "r2"
 
 
@@ -96,7 +97,7 @@ def test_notices_a_takeover_that_came_while_it_built(host: Host, warehouse: Ware
     warehouse.query(f"update {MARK} set run = 'r2', started = '{LATER}'")
     for keep in (True, False):
         with pytest.raises(DbtCiError, match=r"dbt_build_7 was taken over by a newer run"):
-            host.ask("drop_schemas", keep=keep)
+            host.ask(DropSchemas(keep=keep))
     assert warehouse.contents()[MARK][0][2] == "r2"
 
 
@@ -104,14 +105,14 @@ def test_notices_that_somebody_dropped_its_schema(host: Host, warehouse: Warehou
     open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_staging")
     warehouse.query("drop schema dbt_build_7_staging cascade")
     with pytest.raises(DbtCiError, match=r"schema dbt_build_7_staging is gone"):
-        host.ask("drop_schemas")
+        host.ask(DropSchemas())
     assert warehouse.schemas() == ()
 
 
 def test_leaves_another_pull_requests_schema(host: Host, warehouse: Warehouse) -> None:
     open_schemas(host, warehouse, "dbt_build_7_x", pr="7_x")
     assert open_schemas(host, warehouse, "dbt_build_7", pr="7") == []
-    assert host.ask("drop_schemas") == ["dbt_build_7"]
+    assert host.ask(DropSchemas()) == ("dbt_build_7",)
     with pytest.raises(UsageError, match=r"dbt_build_7_x belongs to another pull request \(7_x\)"):
         open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_x", pr="7")
     assert warehouse.schemas() == ("dbt_build_7_x",)
@@ -122,7 +123,7 @@ def test_keeps_names_as_the_warehouse_does(host: Host, warehouse: Warehouse) -> 
     open_schemas(host, warehouse, "dbt_build_7", named)
     expected = named.lower() if warehouse.kind == "redshift" else named
     assert warehouse.schemas() == ("dbt_build_7", expected)
-    assert sorted(host.ask("drop_schemas")) == ["dbt_build_7", expected]
+    assert sorted(host.ask(DropSchemas())) == ["dbt_build_7", expected]
     assert warehouse.schemas() == ()
 
 
@@ -131,7 +132,7 @@ def test_touches_no_schema_with_a_quotation_mark(host: Host, warehouse: Warehous
     warehouse.query('create schema "{}"'.format(hostile.replace('"', '""')))
     warehouse.query("create schema finance")
     open_schemas(host, warehouse, "dbt_build_7")
-    assert host.ask("drop_schemas") == ["dbt_build_7"]
+    assert host.ask(DropSchemas()) == ("dbt_build_7",)
     assert warehouse.schemas() == (hostile, "finance")
     with pytest.raises(UsageError, match="can't work with a quotation mark in a name"):
         open_schemas(host, warehouse, "dbt_build_8", 'dbt_build_8_"')
@@ -141,12 +142,12 @@ def test_tells_two_names_apart_that_differ_in_case_where_the_warehouse_does(host
     if warehouse.kind == "postgres":
         warehouse.query('create schema "DBT_BUILD_7"')
         open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_a", "dbt_build_7_A")
-        assert sorted(host.ask("drop_schemas")) == ["dbt_build_7", "dbt_build_7_A", "dbt_build_7_a"]
+        assert sorted(host.ask(DropSchemas())) == ["dbt_build_7", "dbt_build_7_A", "dbt_build_7_a"]
         assert warehouse.schemas() == ("DBT_BUILD_7",)
     else:
         open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_a", "dbt_build_7_A")
         assert len(warehouse.schemas()) == 2
-        host.ask("drop_schemas")
+        host.ask(DropSchemas())
         assert warehouse.schemas() == ()
 
 
@@ -174,7 +175,7 @@ def test_marks_no_schema_that_somebody_else_makes_meanwhile(server_host: Host, s
     hold.release()
     thread.join(30)
     assert "Another run or person made it just now" in str(errors[0])
-    assert server_host.ask("drop_schemas") == []
+    assert server_host.ask(DropSchemas()) == ()
     assert (server_warehouse.schemas(), server_warehouse.contents()) == (("dbt_build_7",), {})
 
 
@@ -186,14 +187,14 @@ def test_waits_for_a_lock_only_so_long_and_names_the_schema(server_host: Host, s
         cursor.execute("begin")
         cursor.execute("select * from dbt_build_7.dogs")
         with pytest.raises(DbtCiError) as caught:
-            server_host.ask("drop_schemas")
+            server_host.ask(DropSchemas())
     view = "pg_locks" if server_warehouse.kind == "postgres" else "svv_transactions"
     assert str(caught.value).startswith(
         "schema dbt_build_7 could not be dropped: another session held a lock on something in it for 1 seconds"
     )
     assert f"Find that session in {view}" in str(caught.value)
     assert server_warehouse.schemas() == ("dbt_build_7",)
-    assert server_host.ask("drop_schemas") == ["dbt_build_7"]
+    assert server_host.ask(DropSchemas()) == ("dbt_build_7",)
 
 
 @pytest.mark.parametrize("spelled", ["cancelled", "canceled"])
@@ -205,8 +206,8 @@ def test_knows_redshifts_own_words_for_a_wait_that_is_over(
     over = replace(REDSHIFT_CANCELLED, message=f"Query (150) {spelled} on user's request")
     redshift.faults.fail("drop schema", over)
     with pytest.raises(DbtCiError, match=r"dbt_build_7 could not be dropped: another session held a lock"):
-        process.ask("drop_schemas")
-    assert process.ask("drop_schemas") == ["dbt_build_7"]
+        process.ask(DropSchemas())
+    assert process.ask(DropSchemas()) == ("dbt_build_7",)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ def test_takes_nothing_along_that_lies_elsewhere(server_host: Host, server_wareh
     ):
         server_warehouse.query(statement)
     with pytest.raises(DbtCiError, match=r"dbt_build_7 was not dropped, .* depend on it: finance\.kept\. Drop them"):
-        server_host.ask("drop_schemas")
+        server_host.ask(DropSchemas())
     assert server_warehouse.schemas() == ("dbt_build_7", "finance")
     assert "finance.kept" in server_warehouse.contents()
 
@@ -244,7 +245,7 @@ def test_commits_whatever_dbt_redshift_is_told_of_transactions(
     open_schemas(process, redshift, "dbt_build_7")
     open_schemas(process, redshift, "dbt_build_7", run="r2", started=LATER)
     assert redshift.contents()[MARK][0][2] == "r2"
-    assert process.ask("drop_schemas") == ["dbt_build_7"]
+    assert process.ask(DropSchemas()) == ("dbt_build_7",)
     assert redshift.schemas() == ()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.protocol import Answer, Invocation, Parse, Request, Select
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Plan, Reason
 from pytest_dbtci.planning.planner import Planner, Workspace
@@ -34,21 +35,20 @@ class Listening(Host):
 
     own: dict[str, frozenset[str]]
     asked: list[str]
-    parsing: dict[str, Any]
+    parsing: Invocation
     curious = True
     parts: tuple[str, ...] = (*SUB_SELECTORS, "macros")
 
-    def ask(self, op: str, *args: Any, **kwargs: Any) -> Any:
-        if op == "select" and kwargs.get("state") and kwargs["select"] == "state:modified" and self.curious:
-            how = {**kwargs, "indirect": ""}
-            self.own = {"modified+": frozenset(super().ask(op, *args, **{**how, "select": "state:modified+"}))}
+    def ask(self, request: Request[Answer], *args: Any, **kwargs: Any) -> Answer:
+        if isinstance(request, Select) and request.state and request.select == "state:modified" and self.curious:
+            with_tests = replace(request, select="state:modified+", indirect="")
+            self.own = {"modified+": frozenset(super().ask(with_tests))}
             for part in self.parts:
-                found = super().ask(op, *args, **{**kwargs, "select": f"state:modified.{part}"})
-                self.own[part] = frozenset(found)
-        if op == "parse":
-            self.parsing = kwargs["invocation"]
-        self.asked.append(op if op != "parse" else f"parse {kwargs['tree']}")
-        return super().ask(op, *args, **kwargs)
+                self.own[part] = frozenset(super().ask(replace(request, select=f"state:modified.{part}")))
+        if isinstance(request, Parse):
+            self.parsing = request.invocation
+        self.asked.append(f"parse {request.tree}" if isinstance(request, Parse) else type(request).__name__)
+        return super().ask(request, *args, **kwargs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.protocol import Attach, Invocation, Mark, OpenSchemas, Owner
 from tests.support.tiny_project import git
 from tests.support.validation import Validation, environment, validate
 from tests.support.warehouses import KINDS, Kind, Server, Warehouse, duckdb_warehouse
@@ -127,16 +128,14 @@ def attach(host: Host, folder: Path, warehouse: Warehouse, *, as_reader: bool = 
         # Let go of the file between requests, so that the test can look into it.
         profile["keep_open"] = False
     write_profiles(folder, {"ci": profile})
-    host.ask(
-        "attach",
-        invocation={
-            "project_dir": str(folder / "empty"),
-            "profiles_dir": str(folder),
-            "target_path": str(folder / "target"),
-            "log_path": str(folder / "logs"),
-            "profile": PROFILE,
-        },
+    invocation = Invocation(
+        project_dir=str(folder / "empty"),
+        profiles_dir=str(folder),
+        target_path=str(folder / "target"),
+        log_path=str(folder / "logs"),
+        profile=PROFILE,
     )
+    host.ask(Attach(invocation=invocation))
 
 
 def database_of(warehouse: Warehouse) -> str:
@@ -156,13 +155,8 @@ def open_schemas(
     started: str = "2024-05-01T10:00:00+00:00",
 ) -> list[str]:
     """Let the host make schemas ready for a run, which began at `started`."""
-    done: list[str] = host.ask(
-        "open_schemas",
-        tree="empty",
-        schemas=[[database_of(warehouse), s] for s in schemas],
-        prefix=prefix or schemas[0],
-        mark={"pr": pr, "run": run, "head": "3f2c1aa", "started": started},
-        keep=False,
-        reuse=False,
-    )
-    return done
+    database = database_of(warehouse)
+    mark = Mark(pr=pr, run=run, head="3f2c1aa", started=started)
+    owner = Owner(prefix=prefix or schemas[0], mark=mark, databases=(database,), keep=False)
+    done = host.ask(OpenSchemas(tree="empty", schemas=tuple((database, s) for s in schemas), owner=owner))
+    return list(done)

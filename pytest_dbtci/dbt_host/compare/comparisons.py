@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
+from pytest_dbtci.dbt_client.protocol import Compared, Emit
 from pytest_dbtci.dbt_host.compare.engine import compare
 from pytest_dbtci.dbt_host.parallel import run_all
 from pytest_dbtci.dbt_host.runner import DbtFailed
@@ -13,17 +13,18 @@ from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 from pytest_dbtci.differences import Pair
 
 
-def run(warehouse: Warehouse, pairs: Mapping[str, Pair], emit: Callable[[dict[str, Any]], None]) -> None:
-    """Compare every pair; an event holds its name, what differs (or in `trouble` why that is not known), seconds."""
+def run(warehouse: Warehouse, pairs: Mapping[str, Pair], emit: Emit) -> None:
+    """Compare every pair, each for itself, and emit Compared."""
 
     def one(job: tuple[str, Pair]) -> None:
         name, pair = job
         began = time.perf_counter()
-        told: dict[str, Any] = {"event": "compared", "name": name, "differences": None, "trouble": ""}
+        differences, trouble = None, ""
         try:
-            told["differences"] = compare(warehouse, pair).to_dict()
+            differences = compare(warehouse, pair)
         except DbtFailed as error:
-            told["trouble"] = str(error)
-        emit({**told, "seconds": time.perf_counter() - began})
+            trouble = str(error)
+        seconds = time.perf_counter() - began
+        emit(Compared(name=name, differences=differences, trouble=trouble, seconds=seconds))
 
     run_all(warehouse, pairs.items(), one)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from pytest_dbtci.dbt_client.protocol import Mark
 from pytest_dbtci.dbt_host.compare.dialect import Dialect
-from pytest_dbtci.dbt_host.mark import MARK_TABLE, Mark
+from pytest_dbtci.dbt_host.mark import MARK_TABLE
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.statements import Statements
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pytest_dbtci.differences import Differences, Pair
+from pytest_dbtci.dbt_client.protocol import Compare, Compared, Event
+from pytest_dbtci.differences import Pair
 from tests.support.warehouse_project import attach, database_of, empty_warehouse, running_host
 from tests.support.warehouses import KINDS, Warehouse
 
@@ -43,7 +44,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-Told = Mapping[str, dict[str, Any]]
+Told = Mapping[str, Compared]
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -57,7 +58,7 @@ def compared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def told(compared: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Told:
     """What was told of each case."""
     warehouse, tmp_path = compared, tmp_path_factory.mktemp("told")
-    events = dict[str, dict[str, Any]]()
+    events: list[Event] = []
     database, pairs = database_of(warehouse), {}
     with closing(warehouse.connect()) as connection:
         cursor = connection.cursor()
@@ -67,18 +68,18 @@ def told(compared: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Told:
             if base:
                 cursor.execute(f"create table s.b{i} as {base}")
             how = {"key": ("id",), "unique": True, **how}
-            pairs[name] = vars(Pair(head=(database, "s", f"h{i}"), base=(database, "s", f"b{i}"), **how))
+            pairs[name] = Pair(head=(database, "s", f"h{i}"), base=(database, "s", f"b{i}"), **how)
         if warehouse.kind != "duckdb":
             cursor.execute("grant all on schema s to dbt")
             cursor.execute("grant select on all tables in schema s to dbt")
     with running_host(tmp_path / "host") as host:
         attach(host, tmp_path, warehouse, threads=1)
-        host.ask("compare", lambda event: events.update({event["name"]: event}), tree="empty", pairs=pairs)
-    return events
+        host.ask(Compare(tree="empty", pairs=pairs), events.append)
+    return {event.name: event for event in events if isinstance(event, Compared)}
 
 
 def test_says_what_differs(told: Told, compared: Warehouse) -> None:
-    found = {n: Differences.from_dict(e["differences"]) for n, e in told.items() if e["differences"]}
+    found = {n: e.differences for n, e in told.items() if e.differences}
     counts = {n: (d.added, d.removed, d.changed) for n, d in found.items()}
     assert counts == {
         "identical": (0, 0, 0),
@@ -138,7 +139,7 @@ def test_says_what_differs(told: Told, compared: Warehouse) -> None:
 
 
 def test_says_how_the_columns_differ(told: Told, compared: Warehouse) -> None:
-    found = {n: Differences.from_dict(e["differences"]) for n, e in told.items() if e["differences"]}
+    found = {n: e.differences for n, e in told.items() if e.differences}
     schema = {n: [(c.kind, c.column, c.before, c.after) for c in d.schema] for n, d in found.items() if d.schema}
     decimal = "decimal" if compared.kind == "duckdb" else "numeric"
     name, title = schema["not renamed"]
@@ -157,7 +158,7 @@ def test_says_how_the_columns_differ(told: Told, compared: Warehouse) -> None:
 
 
 def test_says_what_can_not_be_compared(told: Told, compared: Warehouse) -> None:
-    trouble = {n: e["trouble"] for n, e in told.items() if e["trouble"]}
+    trouble = {n: e.trouble for n, e in told.items() if e.trouble}
     number = list(CASES).index("no relation")
     assert trouble == {
         "nothing in common": "the two relations have no column in common that can be compared",

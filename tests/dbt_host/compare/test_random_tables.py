@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pytest_dbtci.differences import Differences, Pair
+from pytest_dbtci.dbt_client.protocol import Compare, Compared, Event
+from pytest_dbtci.differences import Pair
 from tests.support.random_tables import RandomPair, expected, random_pair
 from tests.support.warehouse_project import attach, database_of, running_host
 from tests.support.warehouses import Warehouse
@@ -17,7 +17,7 @@ from tests.support.warehouses import Warehouse
 BATCH = 100
 
 
-def compare_all(warehouse: Warehouse, folder: Path, numbers: range) -> Iterator[tuple[RandomPair, dict[str, Any]]]:
+def compare_all(warehouse: Warehouse, folder: Path, numbers: range) -> Iterator[tuple[RandomPair, Compared]]:
     """Make the tables of these pairs and compare them; yield each pair with the event that tells of it."""
     kind = warehouse.kind
     pairs = {str(n): random_pair(n, kind) for n in numbers}
@@ -33,11 +33,12 @@ def compare_all(warehouse: Warehouse, folder: Path, numbers: range) -> Iterator[
     asked = {}
     for number, pair in pairs.items():
         head, base = ((database_of(warehouse), "s", f"{side}{number}") for side in "hb")
-        asked[number] = vars(Pair(head=head, base=base, key=pair.key, unique=pair.unique, examples=2))
-    told: dict[str, dict[str, Any]] = {}
+        asked[number] = Pair(head=head, base=base, key=pair.key, unique=pair.unique, examples=2)
+    events: list[Event] = []
     with running_host(folder / f"host{numbers.start}") as host:
         attach(host, folder, warehouse)
-        host.ask("compare", lambda event: told.update({event["name"]: event}), tree="empty", pairs=asked)
+        host.ask(Compare(tree="empty", pairs=asked), events.append)
+    told = {event.name: event for event in events if isinstance(event, Compared)}
     for number, pair in pairs.items():
         yield pair, told[number]
 
@@ -46,10 +47,10 @@ def check(warehouse: Warehouse, folder: Path, numbers: range) -> None:
     for number, (pair, event) in zip(numbers, compare_all(warehouse, folder, numbers), strict=True):
         common = {n.lower() for n in pair.head.columns} & {n.lower() for n in pair.base.columns}
         if not common:
-            assert "no column in common" in event["trouble"]
+            assert "no column in common" in event.trouble
             continue
-        assert not event["trouble"], (number, pair)
-        found, wanted = Differences.from_dict(event["differences"]), expected(pair)
+        assert event.differences is not None, (number, pair, event.trouble)
+        found, wanted = event.differences, expected(pair)
         told = (bool(found.key), found.head_rows, found.base_rows, found.added, found.removed, found.changed)
         assert told == (
             wanted.keyed,
