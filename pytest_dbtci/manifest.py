@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -90,6 +91,7 @@ class ManifestMacro:
 class Manifest:
     """A parsed project: nodes and macros by unique_id, docs and disabled nodes as unique_id to `package://path`.
 
+    `env_vars` maps the environment variables that dbt used to their fingerprints, None where a default was used.
     `parsed` tells how: `partly` from an earlier parse, or `wholly`; empty where it was read from a file.
     """
 
@@ -100,7 +102,7 @@ class Manifest:
     macros: Mapping[str, ManifestMacro]
     docs: Mapping[str, str]
     disabled: Mapping[str, str]
-    env_vars: Mapping[str, str]
+    env_vars: Mapping[str, str | None]
     parsed: str = ""
 
     def moved(self, places: Mapping[str, Place]) -> Manifest:
@@ -132,3 +134,8 @@ def builtin_packages(adapter: str) -> frozenset[str]:
     """Name the packages of macros that come with dbt and its adapter."""
     parents = {"redshift": ("dbt_postgres",), "databricks": ("dbt_spark",)}
     return frozenset(("dbt", f"dbt_{adapter}", *parents.get(adapter, ())))
+
+
+def fingerprint(value: str) -> str:
+    """Return what tells the value of an environment variable from another one, and can't be turned back into it."""
+    return hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()[:8]

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from pytest_dbtci.codec import decode
+from pytest_dbtci.dbt_client.private import PrivateFolder
 from pytest_dbtci.dbt_client.protocol import (
     FROM_HOST,
     Answer,
@@ -59,8 +59,8 @@ class HostDied(DbtCiError):
 
 def begin(cwd: Path, environ: Mapping[str, str]) -> Host:
     """Start a host, in a private folder of its own, before it is known where it will work: see `Host.settle`."""
-    private = Path(tempfile.mkdtemp(prefix="dbt-ci-"))
-    host = Host(cwd, environ, private / "dbt.log", private=private)
+    private = PrivateFolder()
+    host = Host(cwd, environ, private.path / "dbt.log", private=private)
     # What keeps it from starting keeps the first request from it, too, which then says so.
     with contextlib.suppress(HostDied):
         host.start()
@@ -84,15 +84,15 @@ class Host:
         log: Path,
         *,
         redaction: Redaction | None = None,
-        private: Path | None = None,
+        private: PrivateFolder | None = None,
         command: Sequence[str] = COMMAND,
     ) -> None:
         self._cwd = cwd
         self._environ = dict(environ)
         self._log = log
         self._redaction = redaction or Redaction()
-        self.private = private
-        self._command = [*command, *([str(private)] if private else [])]
+        self.folder = private
+        self._command = [*command, *([str(private.path)] if private else [])]
         self._process: subprocess.Popen[str] | None = None
         self._listener: threading.Thread | None = None
         self._asking = threading.Lock()
@@ -113,6 +113,16 @@ class Host:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def private(self) -> Path | None:
+        """Return the path of the private folder."""
+        return self.folder.path if self.folder else None
+
+    @property
+    def redaction(self) -> Redaction:
+        """Return what knows the secrets of this run."""
+        return self._redaction
 
     @property
     def pid(self) -> int | None:
@@ -136,6 +146,7 @@ class Host:
                     encoding="utf-8",
                     errors="replace",
                     start_new_session=True,
+                    pass_fds=self.folder.descriptors if self.folder else (),
                 )
         except OSError as error:
             raise HostDied(f"the dbt process could not be started in {self._cwd}: {error}") from None

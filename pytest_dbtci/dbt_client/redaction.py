@@ -7,15 +7,27 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 STARS = "***"
 
-_PREFIX = "DBT_ENV_SECRET"
-_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD")
+_VARIABLE = re.compile(
+    r"^DBT_ENV_SECRET|(TOKEN|PASSWORD|PASSWD|SECRET|_PASS|_PAT|_JWT|(API|ACCESS|PRIVATE|ACCOUNT)_?KEY|CREDENTIALS?)$",
+    re.IGNORECASE,
+)
+"""Names of environment variables that hold a secret: the CI provider's tokens, the cloud's keys, anybody's password."""
+
 _FIELD = re.compile(r"pass|secret|token|credential|access_key|private_key|key_?id|api_?key|request_data", re.IGNORECASE)
 _NO_SECRET = re.compile(r"(_path|_file|_url|_uri|_endpoint)$", re.IGNORECASE)
 _CALL = re.compile(r"\b(?P<call>env_var|var)\(\s*(['\"])(?P<name>.*?)\2\s*(?:,\s*(['\"])(?P<default>.*?)\4)?")
+_SWITCH = re.compile(r"\d{1,3}|true|false|yes|no|on|off|none|null|file|env|default", re.IGNORECASE)
+_IN_ADDRESS = re.compile(
+    r"://[^\s/@:{}]*:(?P<user>(?:\{\{.*?\}\}|[^\s/@])+)@"
+    r"|(?P<name>\w*(?:pass|secret|token|credential|access_key|api_?key)\w*)\s*=\s*"
+    r"(?P<quote>['\"])?(?P<named>\{\{.*?\}\}|(?(quote)[^'\"]+|[^\s&;,'\"]+))",
+    re.IGNORECASE,
+)
+"""A password in an address or a connection string, such as `postgres://me:PASSWORD@host` or `md:db?token=TOKEN`."""
 
 # Replaced even inside a word; a shorter one could be a part of any (a user `dbt` with the password `dbt`).
 _LONG = 6
@@ -29,6 +41,7 @@ class Redaction:
         # The longest first, so that of a secret that holds another one nothing stays.
         patterns = [_pattern(form) for form in sorted(known, key=len, reverse=True)]
         self._pattern = re.compile("|".join(patterns)) if patterns else None
+        self._long = sorted((form for form in known if len(form) >= _LONG), key=len, reverse=True)
 
     def text(self, text: str) -> str:
         """Give the text without secrets."""
@@ -42,46 +55,82 @@ class Redaction:
             return {key: self.deep(part) for key, part in value.items()}
         return [self.deep(part) for part in value] if isinstance(value, list | tuple) else value
 
-    def clean(self, path: Path) -> None:
-        """Take the secrets out of dbt's run_results.json, if there is one: of its messages, code and arguments."""
-        if self._pattern is None or not path.is_file():
+    def clean(self, folder: Path) -> None:
+        """Take the secrets out of all files that dbt writes into a target path; a binary one that holds any is removed.
+
+        A secret shorter than six letters is taken out of dbt's messages, code and arguments alone: in a manifest it
+        is too likely to be a part of a name.
+        """
+        if self._pattern is None:
             return
-        text = path.read_text(encoding="utf-8")
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.is_symlink() and "external" not in path.relative_to(folder).parts[:1]:
+                self._clean(path)
+
+    def _clean(self, path: Path) -> None:
+        content = path.read_bytes()
+        try:
+            text = content.decode()
+        except UnicodeDecodeError:
+            if self.found_in(content):
+                path.unlink()
+            return
+        cleaned = self._of_run_results(text) if path.name == "run_results.json" else text
+        for form in self._long:
+            cleaned = cleaned.replace(form, STARS)
+        if cleaned != text:
+            path.write_text(cleaned, encoding="utf-8")
+
+    def _of_run_results(self, text: str) -> str:
         try:
             data = json.loads(text)
         except json.JSONDecodeError:
             # A dbt that was killed while it wrote leaves half a file, which nobody can read.
-            path.unlink()
-            return
+            return ""
+        before = json.dumps(data)
         for part, keys in [(data, ("args",)), *((r, ("message", "compiled_code")) for r in data.get("results", ()))]:
             part.update({key: self.deep(part[key]) for key in keys if key in part})
-        cleaned = json.dumps(data)
-        if cleaned != json.dumps(json.loads(text)):
-            path.write_text(cleaned, encoding="utf-8")
+        after = json.dumps(data)
+        return after if after != before else text
+
+    def found_in(self, content: bytes) -> bool:
+        """Whether a file of this content holds a secret of six letters or more."""
+        return any(form.encode() in content for form in self._long)
 
 
 def secrets_of(
     outputs: Mapping[str, Any], environ: Mapping[str, str], variables: Mapping[str, Any] | None = None
 ) -> frozenset[str]:
-    """Give the secrets that a profile and the environment hold.
+    """Return the secrets that a profile and the environment hold.
 
-    These are the values of `DBT_ENV_SECRET…` and of the profile's fields that are named like a secret: literal,
-    from the environment, or from `variables` (dbt's vars).
+    These are the values of environment variables and of the profile's fields that are named like a secret, and the
+    passwords in addresses: literal, from the environment, from `variables` (dbt's vars), or what Jinja makes of them.
     """
-    found = {v for n, v in environ.items() if n.startswith(_PREFIX) or n in _VARIABLES}
+    found = {v for n, v in environ.items() if _VARIABLE.search(n) and not _SWITCH.fullmatch(v)}
     for field in _fields(outputs):
         calls = list(_CALL.finditer(field))
         for call in calls:
             given = environ if call["call"] == "env_var" else variables or {}
             value = given.get(call["name"], call["default"])
             found.add("" if value is None else str(value))
-        if not calls:
-            found.add(field)
+        found.add(_rendered(field, environ, variables or {}) if calls else field)
     return frozenset(s for s in found if s.strip())
 
 
+def _rendered(text: str, environ: Mapping[str, str], variables: Mapping[str, Any]) -> str:
+    """Return what Jinja makes of the text; empty where that takes more than variables and Jinja's own filters."""
+    from jinja2 import Environment, StrictUndefined, TemplateError
+
+    jinja = Environment(undefined=StrictUndefined)
+    jinja.filters |= {f"as_{kind}": lambda value: value for kind in ("text", "native", "number", "bool")}
+    try:
+        return jinja.from_string(text).render(env_var=dict(environ).get, var=dict(variables).get)
+    except (TemplateError, TypeError, ValueError):
+        return ""
+
+
 def _fields(value: Any, name: str = "") -> Iterator[str]:
-    """Walk through an output and give the text of every field that is named like a secret."""
+    """Walk through an output and yield what is named like a secret, and the secrets in addresses."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             yield from _fields(part, str(key))
@@ -90,6 +139,10 @@ def _fields(value: Any, name: str = "") -> Iterator[str]:
             yield from _fields(part, name)
     elif isinstance(value, str | int) and not isinstance(value, bool) and _is_secret(name):
         yield str(value)
+    elif isinstance(value, str):
+        for match in _IN_ADDRESS.finditer(value):
+            found = match["user"] or match["named"]
+            yield from {found, unquote(found)}
 
 
 def _is_secret(name: str) -> bool:

@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import Any
 
-from pytest_dbtci.manifest import Manifest, ManifestMacro, ManifestNode, Place, builtin_packages
+from pytest_dbtci.manifest import Manifest, ManifestMacro, ManifestNode, Place, builtin_packages, fingerprint
 from pytest_dbtci.project import references as mentions
 
 _TEST_MODIFIERS = (
@@ -18,6 +18,9 @@ _TEST_MODIFIERS = (
 
 _IDLE = ("tags", "group", "docs", "alias", "schema", "database", "packages", "access")
 """Configuration that changes nothing in what is built, or is digested elsewhere."""
+
+_DEFAULT_USED = "DBT_DEFAULT_PLACEHOLDER"
+"""What dbt records for a variable that is not set and whose default was used (DEFAULT_ENV_PLACEHOLDER)."""
 
 _RELATION = ("database", "schema", "alias")
 
@@ -41,7 +44,7 @@ def view(manifest: Any, parsed: str = "") -> Manifest:
         macros={u: ManifestMacro(unique_id=u, **_tuples(m)) for u, m in macros.items()},
         docs={d.unique_id: _file(d) for d in manifest.docs.values()},
         disabled={unique_id: _file(found[0]) for unique_id, found in manifest.disabled.items() if found},
-        env_vars=dict(manifest.env_vars),
+        env_vars={n: None if v == _DEFAULT_USED else fingerprint(v) for n, v in manifest.env_vars.items()},
         parsed=parsed,
     )
 

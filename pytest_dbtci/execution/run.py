@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import pickle
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -77,9 +76,10 @@ class Run:
         self._adjust = adjust
         self.on_result: Callable[[Result], None] = lambda result: None
         self._began = datetime.now(timezone.utc)
-        assert host.private is not None
+        assert host.folder is not None
         self._idle = host
-        self._work = host.private
+        self._folder = host.folder
+        self._work = host.folder.path
         self._planner: Planner | None = None
         self._host: Host | None = None
         self._redaction = Redaction()
@@ -261,6 +261,7 @@ class Run:
             raise DbtCiError(f"the documentation was not written, because {missing[0]} was not released.")
         written = self._planner.written
         self._ask(Document(tree="head", invocation=replace(self._planner.invocation, target_path=str(written))))
+        self._redaction.clean(written)
         directory = self.settings.invocation_dir / self.settings.docs
         publish(written, directory)
         return str(directory)
@@ -316,7 +317,7 @@ class Run:
         self._host.close()
         environ = {**self.settings.environ, **self._number(self.plan.pr)}
         directory, log = Path(self.plan.project_dir), self._work / "dbt.log"
-        self._host = Host(directory, environ, log, redaction=self._redaction, private=self._work)
+        self._host = Host(directory, environ, log, redaction=self._redaction, private=self._folder)
         return self._host
 
     def _build(self, unique_ids: list[str]) -> None:
@@ -400,7 +401,7 @@ class Run:
             self._ask(request, hear)
         finally:
             # dbt writes down what the warehouse said, word for word.
-            self._redaction.clean(Path(invocation.target_path, "run_results.json"))
+            self._redaction.clean(Path(invocation.target_path))
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, NodeStarted):
@@ -441,4 +442,4 @@ class Run:
             # It may still import dbt, which nobody needs any more.
             self._idle.kill()
         (self._host or self._idle).close()
-        shutil.rmtree(self._work, ignore_errors=True)
+        self._folder.remove()

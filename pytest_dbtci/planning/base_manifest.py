@@ -20,12 +20,9 @@ from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol import Forget, InstallPackages, Invocation, Parse, Resolve
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.git.repository import Repository
-from pytest_dbtci.manifest import Manifest
+from pytest_dbtci.manifest import Manifest, fingerprint
 from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.project.project import Project
-
-_DEFAULT_USED = "DBT_DEFAULT_PLACEHOLDER"
-"""What dbt records for a variable that is not set and whose default was used (DEFAULT_ENV_PLACEHOLDER)."""
 
 _PARSE_FLAGS = ("DBT_STATIC_PARSER", "DBT_STORE_FAILURES", "DBT_MAXIMUM_SEED_SIZE_MIB", "DBT_USE_EXPERIMENTAL_PARSER")
 """dbt's own variables that change what a parse gives."""
@@ -90,6 +87,7 @@ class Base:
                 return ParsedBase(folder=kept, manifest=manifest, cached=True)
         folder = Path(tempfile.mkdtemp(prefix=f"base-{key}-", dir=self._cache or self._work))
         found = self._resolve_into(folder, invocation) or self._parse_into(folder, tree, invocation)
+        folder = self._complete(folder)
         self._parsed = self._parsed or folder
         if self._cache is not None:
             _forget_old(self._cache)
@@ -120,7 +118,6 @@ class Base:
                 f"the base ({self._commit[:10]}), which the branch is compared with, does not parse: {error}\n"
                 "Mend it on the target branch, or compare with another commit: --dbt-ci-base COMMIT."
             ) from None
-        self._complete(folder)
         return manifest
 
     def _resolve_into(self, folder: Path, invocation: Invocation) -> Manifest | None:
@@ -129,7 +126,7 @@ class Base:
             return None
         project_dir = self._checkout()
         target_path = str(self._work / "resolve")
-        manifest = self._host.ask(
+        return self._host.ask(
             Resolve(
                 tree="base",
                 invocation=replace(invocation, project_dir=str(project_dir), target_path=target_path),
@@ -137,24 +134,28 @@ class Base:
                 into=str(folder),
             )
         )
-        if manifest is not None:
-            self._complete(folder)
-        return manifest
 
-    def _complete(self, folder: Path) -> None:
-        """Say what the folder holds and what it depends on; only then is it read by later runs."""
+    def _complete(self, folder: Path) -> Path:
+        """Say what the folder holds and what it depends on, so that later runs can read it; return where it is.
+
+        One that holds a secret (a password in a model's configuration, say) is moved out of the cache.
+        """
         for other in folder.iterdir():
             if other.name not in _FILES:
                 shutil.rmtree(other) if other.is_dir() else other.unlink()
+        if any(self._host.redaction.found_in(path.read_bytes()) for path in folder.iterdir()):
+            return Path(shutil.move(folder, self._work)) if folder.parent != self._work else folder
         project_dir = self._checkout()
         used = _env_vars_of(project_dir, self._project.packages_dir)
         complete = {
             "files": {path.name: _digest(path) for path in folder.iterdir()},
-            "environment": {name: self._environ.get(name) for name in sorted(used)},
+            # Digests: the values may be anybody's secrets, and a CI provider keeps the cache for other runs.
+            "environment": {name: self._fingerprint(name) for name in sorted(used)},
         }
         # Written aside and moved, so that another run sees all of it or nothing.
         (folder / "complete.new").write_text(json.dumps(complete), encoding="utf-8")
         (folder / "complete.new").replace(folder / "complete.json")
+        return folder
 
     def _checkout(self) -> Path:
         """Check the base out aside, once, with the packages it needs."""
@@ -220,15 +221,15 @@ class Base:
             if any(digest != _digest(kept / name) for name, digest in complete["files"].items()):
                 return None
             view = decode(Manifest, json.loads((kept / "view.json").read_text(encoding="utf-8")))
-            if any(self._environ.get(name) != value for name, value in complete["environment"].items()):
+            if any(self._fingerprint(name) != value for name, value in complete["environment"].items()):
                 return None
-            return view if all(self._is_same(*used) for used in view.env_vars.items()) else None
+            return view if all(self._fingerprint(name) == value for name, value in view.env_vars.items()) else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
-    def _is_same(self, name: str, recorded: str) -> bool:
-        """Compare a variable with what dbt recorded: its value, or a mark where the default was used."""
-        return self._environ.get(name) == (None if recorded == _DEFAULT_USED else recorded)
+    def _fingerprint(self, name: str) -> str | None:
+        value = self._environ.get(name)
+        return None if value is None else fingerprint(value)
 
 
 def _forget_old(cache: Path, keep: int = 8, seconds: float = 24 * 3600.0) -> None:

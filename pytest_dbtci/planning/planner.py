@@ -268,6 +268,8 @@ def _output(project: Project) -> Path:
     """Give the folder where compiled SQL and dbt's artifacts stay for the user to read, ignored by git."""
     folder = project.directory / "target" / "dbt_ci"
     folder.mkdir(parents=True, exist_ok=True)
+    # What the warehouse says, and rows of tests, end up in it.
+    folder.chmod(0o700)
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     return folder
 

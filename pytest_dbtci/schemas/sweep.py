@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.private import PrivateFolder
 from pytest_dbtci.dbt_client.protocol import Attach, DropLeftover, FoundSchema, Invocation, ListLeftovers
 from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
 from pytest_dbtci.errors import UsageError
@@ -97,15 +96,16 @@ class Sweep:
         placeholder = schema_name(settings.schema, PLACEHOLDER, "")
         profile = _read_profile(settings, project_dir)
         environ = {**settings.environ, "PR_NUMBER": settings.environ.get("PR_NUMBER") or PLACEHOLDER}
-        self._work = Path(tempfile.mkdtemp(prefix="dbt-ci-"))
+        self._folder = PrivateFolder()
+        work = self._folder.path
         redaction = Redaction(secrets_of(profile.outputs, settings.environ))
-        self._host = Host(project_dir, environ, self._work / "dbt.log", redaction=redaction, private=self._work)
+        self._host = Host(project_dir, environ, work / "dbt.log", redaction=redaction, private=self._folder)
         self._attached = False
         self._invocation = Invocation(
-            project_dir=str(self._work / "empty"),
-            profiles_dir=str(profile.write(self._work / "profiles", profile.target, placeholder)),
-            target_path=str(self._work / "target"),
-            log_path=str(self._work / "logs"),
+            project_dir=str(work / "empty"),
+            profiles_dir=str(profile.write(work / "profiles", profile.target, placeholder)),
+            target_path=str(work / "target"),
+            log_path=str(work / "logs"),
             profile=profile.name,
             target=profile.target,
         )
@@ -133,7 +133,7 @@ class Sweep:
     def close(self) -> None:
         """End the host and remove what was written; safe to call more than once."""
         self._host.close()
-        shutil.rmtree(self._work, ignore_errors=True)
+        self._folder.remove()
 
 
 def _read_profile(settings: Settings, project_dir: Path) -> Profile:

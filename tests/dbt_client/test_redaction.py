@@ -60,6 +60,59 @@ def test_finds_the_secrets_of_a_profile_and_of_the_environment() -> None:
     assert secrets_of({"ci": other}, {}, {"t": "from-vars"}) == {"12345678", "from-vars", "dflt"}
 
 
+def test_finds_the_tokens_of_ci_providers_and_not_the_switches_beside_them() -> None:
+    tokens = {
+        **{name: f"{name}-value" for name in ("GITHUB_TOKEN", "GITLAB_TOKEN", "SYSTEM_ACCESSTOKEN", "CI_JOB_JWT")},
+        **{name: f"{name}-value" for name in ("AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "MY_API_KEY", "AZURE_PAT")},
+    }
+    switches = {
+        "USE_TOKEN": "true",
+        "TOKENIZERS_PARALLELISM": "off",
+        "DB_PASSWORD": "",
+        "MAX_SECRET": "12",
+        "PATH": "p",
+    }
+    assert secrets_of({}, {**tokens, **switches}) == set(tokens.values())
+
+
+def test_finds_passwords_in_addresses_and_what_jinja_makes_of_several_variables() -> None:
+    output = {
+        "path": "md:dogs?motherduck_token=tok-123456&x=1",
+        "attach": [{"path": "postgres://me:p%40ss-word@host/db"}, {"path": "dbname=x password='quoted word' host=h"}],
+        "plugins": [{"module": "sqlalchemy", "config": {"connection_url": "mysql://r:{{ env_var('DB_PW') }}@h"}}],
+        "password": "{{ env_var('FIRST') ~ '-' ~ env_var('SECOND') | as_text }}",
+        "secrets": [{"type": "s3", "key_id": "AKIAXYZ", "secret": "sss-secret"}],
+        "host": "example.com:5432",
+    }
+    environ = {"DB_PW": "from-env", "FIRST": "one-half", "SECOND": "other-half"}
+    assert secrets_of({"ci": output}, environ) == {
+        *("tok-123456", "p%40ss-word", "p@ss-word", "quoted word", "from-env", "one-half", "other-half"),
+        *("one-half-other-half", "AKIAXYZ", "sss-secret"),
+    }
+
+
+def test_cleans_every_file_of_a_target_path_but_the_users_data(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "manifest.json": '{"raw_code": "select \'hush-hush\'"}',
+        "compiled/p/a.sql": "select 'hush-hush'",
+        "graph.gpickle": b"\x80\x05hush-hush",
+        "partial.msgpack": b"\x80\x05harmless",
+        "external/dbt_build_7/a.csv": "hush-hush",
+        "run_results.json": '{"args": {"vars": {"a": "pw"}}, "results": [{"message": "no hush-hush"}]}',
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    Redaction(["hush-hush", "pw"]).clean(tmp_path)
+    assert json.loads((tmp_path / "manifest.json").read_text()) == {"raw_code": "select '***'"}
+    assert (tmp_path / "compiled/p/a.sql").read_text() == "select '***'"
+    assert not (tmp_path / "graph.gpickle").exists()
+    assert (tmp_path / "partial.msgpack").exists()
+    assert (tmp_path / "external/dbt_build_7/a.csv").read_text() == "hush-hush"
+    cleaned = json.loads((tmp_path / "run_results.json").read_text())
+    assert cleaned == {"args": {"vars": {"a": "***"}}, "results": [{"message": "no ***"}]}
+
+
 @given(secret=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zs"]), min_size=6), around=st.text())
 def test_lets_no_form_of_a_secret_through(secret: str, around: str) -> None:
     redaction = Redaction([secret])
