@@ -77,7 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
             controller = Controller(config, settings, host, interrupts)
             config.pluginmanager.register(controller, SESSION)
-            config.pluginmanager.register(Reporting(config, controller.run, settings), SESSION + "-reporting")
+            reporting = Reporting(config, controller.run, settings, controller.guard)
+            config.pluginmanager.register(reporting, SESSION + "-reporting")
         if interrupts.missed:
             raise KeyboardInterrupt
     elif "dbtci" in worker:
@@ -88,6 +89,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Participant(config, RemoteOutcomes(ticket), ticket["unselected"]), SESSION)
 
 
+def _misuse(error: Exception) -> pytest.UsageError:
+    from pytest_dbtci.ci.stream import harmless
+
+    return pytest.UsageError(harmless(str(error), os.environ))
+
+
 def _check_dbt() -> None:
     from pytest_dbtci.dbt_client.requirement import check_installed
     from pytest_dbtci.errors import UsageError
@@ -95,7 +102,7 @@ def _check_dbt() -> None:
     try:
         check_installed()
     except UsageError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise _misuse(error) from None
 
 
 def _settings(config: pytest.Config) -> Settings:
@@ -116,4 +123,4 @@ def _settings(config: pytest.Config) -> Settings:
             changes.update(found)
         return change(settings, changes)
     except UsageError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise _misuse(error) from None

@@ -98,9 +98,9 @@ def escape_github(text: str, *, is_property: bool = False) -> str:
 # Characters that may lie between those of a command without breaking it: .NET compares by culture, which
 # passes over control and zero-width characters. Anything but printable ASCII and whitespace is taken for one;
 # at worst an innocent "#é#[" gets a space.
-_HIDDEN = r"[^\t-\r -~]*"
-_HASH = re.compile(rf"#(?={_HIDDEN}#{_HIDDEN}(?:v{_HIDDEN}s{_HIDDEN}o{_HIDDEN})?\[)", re.IGNORECASE)
-_COLONS = re.compile(rf"(?:^|(?<=[\r\n]))([^!-~\r\n]*:)(?={_HIDDEN}:)")
+HIDDEN = r"[^\t-\r -~]*"
+_HASH = re.compile(rf"#(?={HIDDEN}#{HIDDEN}(?:v{HIDDEN}s{HIDDEN}o{HIDDEN})?\[)", re.IGNORECASE)
+_COLONS = re.compile(rf"(?:^|(?<=[\r\n]))([^!-~\r\n]*:)(?={HIDDEN}:)")
 
 
 def defang(text: str, provider: Provider) -> str:

@@ -47,6 +47,12 @@ class Redaction:
         """Give the text without secrets."""
         return self._pattern.sub(STARS, text) if self._pattern else text
 
+    def long(self, text: str) -> str:
+        """Return the text without secrets of six letters or more: for texts that are mostly our own or the user's."""
+        for form in self._long:
+            text = text.replace(form, STARS)
+        return text
+
     def deep(self, value: Any) -> Any:
         """Give a JSON-ready value whose texts, but for the keys of its mappings, are without secrets."""
         if isinstance(value, str):
@@ -76,8 +82,7 @@ class Redaction:
                 path.unlink()
             return
         cleaned = self._of_run_results(text) if path.name == "run_results.json" else text
-        for form in self._long:
-            cleaned = cleaned.replace(form, STARS)
+        cleaned = self.long(cleaned)
         if cleaned != text:
             path.write_text(cleaned, encoding="utf-8")
 

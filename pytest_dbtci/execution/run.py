@@ -82,7 +82,7 @@ class Run:
         self._work = host.folder.path
         self._planner: Planner | None = None
         self._host: Host | None = None
-        self._redaction = Redaction()
+        self._redaction = Redaction(secrets_of({}, settings.environ))
         self._thread: threading.Thread | None = None
         self._schemas: OwnSchemas | None = None
         self._beginning = threading.Lock()
@@ -198,6 +198,10 @@ class Run:
     def redact(self, text: str) -> str:
         """Return the text with the run's secrets replaced."""
         return self._redaction.text(text)
+
+    def redact_long(self, text: str) -> str:
+        """Return the text with the run's longer secrets replaced; a short one may be a part of any word of ours."""
+        return self._redaction.long(text)
 
     def known(self) -> Mapping[str, Result]:
         """Give the results that are there by now."""

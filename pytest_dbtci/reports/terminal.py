@@ -11,7 +11,11 @@ from pytest_dbtci.results import Teardown
 
 
 def header_lines(plan: Plan, verbosity: int = 0) -> list[str]:
-    """Say in two lines what is compared and what will be built where."""
+    """Say in two lines what is compared and what will be built where; a line break in a name begins no line."""
+    return [" ".join(line.splitlines()) for line in _header_lines(plan, verbosity)]
+
+
+def _header_lines(plan: Plan, verbosity: int) -> list[str]:
     if not plan.nodes:
         return [f"dbt-ci: {plan.status}"]
     if plan.mode == "release":

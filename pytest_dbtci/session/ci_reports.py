@@ -16,6 +16,7 @@ from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.reports import summary
 from pytest_dbtci.reports.annotations import annotate
+from pytest_dbtci.session.terminal_guard import TerminalGuard
 from pytest_dbtci.settings import Settings
 
 
@@ -25,10 +26,11 @@ class Reporting:
     Nothing here changes the run's outcome: trouble with a report is a line in the terminal.
     """
 
-    def __init__(self, config: pytest.Config, run: Run, settings: Settings) -> None:
+    def __init__(self, config: pytest.Config, run: Run, settings: Settings, guard: TerminalGuard) -> None:
         self._config = config
         self._run = run
         self._settings = settings
+        self._guard = guard
         self._began = time.monotonic()
         self._python_failures = 0
 
@@ -45,12 +47,13 @@ class Reporting:
             return
         try:
             build = ci.detect(self._settings.environ)
-            lines = (*self._signal(build), *self._annotations(build), *self._pages(build))
-        except DbtCiError as error:
-            lines = (f"dbt-ci: {error}",)
-        for line in lines:
             terminalreporter.ensure_newline()
-            terminalreporter.write_line(line)
+            for command in (*self._signal(build), *self._annotations(build)):
+                self._guard.send(command)
+            for line in self._pages(build):
+                terminalreporter.write_line(line)
+        except DbtCiError as error:
+            terminalreporter.write_line(f"dbt-ci: {error}")
 
     def _signal(self, build: ci.Build) -> Iterator[str]:
         signal = ci.warning_signal(build, self._run.plan.warning) if self._run.plan.warning else None
@@ -68,7 +71,8 @@ class Reporting:
         path = self._settings.invocation_dir / given if given else summary.place(build, self._settings.environ)
         if path is not None:
             commands = summary.write(self._page(build, summary.room(build, path)), build, path)
-            yield from () if given else commands
+            for command in () if given else commands:
+                self._guard.send(command)
             yield f"dbt-ci: summary in {path}"
         if self._settings.report:
             yield from self._report(build)

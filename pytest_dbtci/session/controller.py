@@ -27,6 +27,7 @@ from pytest_dbtci.selection.selector import Choice
 from pytest_dbtci.session.last_failed import Rerun
 from pytest_dbtci.session.participant import Participant
 from pytest_dbtci.session.progress import Progress
+from pytest_dbtci.session.terminal_guard import TerminalGuard
 from pytest_dbtci.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Controller(Participant):
     def __init__(self, config: pytest.Config, settings: Settings, host: Host, interrupts: Interrupts) -> None:
         self.run = Run(settings, host, tell=self._tell, adjust=self._adjust)
         super().__init__(config, self.run)
+        self.guard = TerminalGuard(config, settings.environ, self.run.redact_long)
         self.progress = Progress(config, self.run)
         config.pluginmanager.register(self.progress)
         self._rerun = Rerun(config, self.run)
@@ -64,6 +66,7 @@ class Controller(Participant):
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionstart(self) -> Generator[None, None, None]:
         """Make the plan, so that the header can show it and workers get it."""
+        self.guard.install()
         if self._config.hook.pytest_dbtci_result.get_hookimpls():
             self._observer = Observer(self._show)
             self.run.on_result = self._observer.tell
@@ -261,7 +264,7 @@ class Controller(Participant):
         )
         others(report=_error(node_id, text, "setup"))
         if self._misuse:
-            raise pytest.UsageError(text)
+            raise pytest.UsageError(self.harmless(text))
         session.shouldfail = text
         raise session.Failed(text)
 

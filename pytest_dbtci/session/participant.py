@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from pytest_dbtci.ci import detect as ci
+from pytest_dbtci.ci.stream import harmless
+from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
 from pytest_dbtci.errors import DbtCiError, HeldUp
 from pytest_dbtci.execution.outcomes import Outcomes
 from pytest_dbtci.plan import Node
@@ -35,6 +36,7 @@ class Participant:
     ) -> None:
         self._config = config
         self.outcomes = outcomes
+        self._redaction = Redaction(secrets_of({}, os.environ))
         self.unselected = unselected or {}
         self._by_file: dict[Path, tuple[Node, ...]] | None = None
         self._folders = set[Path]()
@@ -182,9 +184,8 @@ class Participant:
         return report
 
     def harmless(self, text: str) -> str:
-        """Take the meaning of a command to the CI provider out of a text."""
-        provider: Any = self.outcomes.plan.provider
-        return ci.defang(text, provider)
+        """Return the text without a secret of the environment, and without a command to the CI provider."""
+        return harmless(self._redaction.long(text), os.environ)
 
 
 @cache

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from pytest_dbtci.ci.stream import harmless
+from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.project.project import find_project
 from pytest_dbtci.schemas.sweep import Leftover, Sweep, read_criteria
 from pytest_dbtci.session.items import StatusItem
+from pytest_dbtci.session.terminal_guard import TerminalGuard
 from pytest_dbtci.settings import Settings
 
 
@@ -24,12 +27,14 @@ class Sweeping:
             project_dir = find_project(settings.project_dir, settings.rootdir, settings.invocation_dir)
             self.sweep = Sweep(settings, project_dir)
         except UsageError as error:
-            raise pytest.UsageError(str(error)) from None
+            raise pytest.UsageError(harmless(str(error), settings.environ)) from None
         self.drops = settings.sweep == "drop"
         self.leftovers: tuple[Leftover, ...] = ()
         self.trouble = ""
         self.done: dict[str, str] = {}
         self._path = project_dir / "dbt_project.yml"
+        redaction = Redaction(secrets_of({}, settings.environ))
+        self._guard = TerminalGuard(config, settings.environ, redaction.long)
         # Nothing but the schemas: no path of the command line, no worker processes.
         config.args[:] = [str(self._path)]
         config.option.dist, config.option.tx = "no", []
@@ -41,6 +46,7 @@ class Sweeping:
 
     def pytest_sessionstart(self) -> None:
         """Ask the warehouse; trouble becomes an item's error, so that JUnit holds it."""
+        self._guard.install()
         try:
             self.leftovers = self.sweep.leftovers()
         except DbtCiError as error:

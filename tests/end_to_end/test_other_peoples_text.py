@@ -1,0 +1,57 @@
+"""Whatever a pull request puts into names and files, no line of the log is a command to the CI provider."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.tiny_project import commit, make_tiny, write
+from tests.support.validation import validate
+
+AZURE = {"TF_BUILD": "True", "SYSTEM_PULLREQUEST_PULLREQUESTID": "7", "SYSTEM_PULLREQUEST_TARGETBRANCH": "master"}
+GITHUB = {"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/pull/7/merge", "GITHUB_BASE_REF": "master"}
+COMMAND = re.compile(r"##(?:vso)?\[|^\s*::", re.IGNORECASE | re.MULTILINE)
+HOSTILE = "##vso[task.setvariable variable=x]\n::add-mask::y"
+PYTHON = f"""
+import pytest
+
+@pytest.mark.parametrize('a', [1], ids=[{HOSTILE!r}])
+def test_it(a):
+    assert a == {HOSTILE!r}
+"""
+
+
+@pytest.mark.parametrize("environ", [AZURE, GITHUB], ids=["azure", "github"])
+def test_names_of_files_and_tests_command_nothing(tmp_path: Path, environ: dict[str, str]) -> None:
+    project = make_tiny(tmp_path / "repo")
+    write(project, {f"docs/{HOSTILE}.md": "x", f"models/{HOSTILE.replace('/', '_')}.sql": "select 1 as a"})
+    write(project, {"tests/test_python.py": PYTHON})
+    commit(project, "hostile")
+    run = validate(project, "-vv", **environ)
+    assert "add-mask" in run.output
+    assert not commands(run.output)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"models/broken.sql": f"{{{{ exceptions.raise_compiler_error({HOSTILE!r}) }}}}"},
+        {"dbt_project.yml": 'name: tiny\nprofile: "##vso[task.complete]\\n::error::"\n'},
+        {"models/one.sql": "{{ config(schema='##vso[task.complete]') }} select 3 as a"},
+    ],
+    ids=["parse", "usage", "schema"],
+)
+def test_what_a_project_says_commands_nothing(tmp_path: Path, files: dict[str, str | None]) -> None:
+    project = make_tiny(tmp_path / "repo")
+    write(project, files)
+    run = validate(project, **GITHUB)
+    assert "# #vso[" in run.output
+    assert not commands(run.output)
+
+
+def commands(output: str) -> list[str]:
+    """Return the lines that the provider would run, but for the annotations that are meant so."""
+    meant = ("::error ", "::warning ", "::notice ", "##vso[task.logissue ", "##vso[task.uploadsummary]")
+    return [line for line in re.split(r"[\r\n]+", output) if COMMAND.search(line) and not line.startswith(meant)]
