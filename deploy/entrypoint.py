@@ -17,6 +17,7 @@ import os
 import sys
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -43,7 +44,7 @@ def fetch_project(uri: str, into: Path) -> Path:
         with tarfile.open(archive, "r:gz") as tar:
             # "data" refuses absolute paths, links that lead outside and devices.
             tar.extractall(project, filter="data")
-    except (BotoCoreError, ClientError, tarfile.TarError, OSError) as error:
+    except (BotoCoreError, ClientError, tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise StartError(f"{uri} can't be fetched: {error}") from error
     return project
 

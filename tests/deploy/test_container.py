@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import signal
 import subprocess
 import sys
@@ -219,6 +220,18 @@ def escaping_archive() -> bytes:
     return packed.getvalue()
 
 
+def cut_archive(*, damaged: bool) -> bytes:
+    """Pack a file, and break off or garble what was packed in the middle."""
+    packed = io.BytesIO()
+    content = random.Random(7).randbytes(100_000)
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        info = tarfile.TarInfo("dbt_project.yml")
+        info.size = len(content)
+        tar.addfile(info, io.BytesIO(content))
+    half = packed.getvalue()[:50_000]
+    return half + b"\0" * 50_000 if damaged else half
+
+
 @pytest.mark.parametrize(
     ("uri", "body", "reason"),
     [
@@ -227,8 +240,18 @@ def escaping_archive() -> bytes:
         ("s3://projects/missing.tar.gz", b"", "Not Found"),
         ("s3://projects/x.tar.gz", b"no archive", "not a gzip file"),
         ("s3://projects/x.tar.gz", escaping_archive(), "outside"),
+        ("s3://projects/x.tar.gz", cut_archive(damaged=False), "can't be fetched: Compressed file ended"),
+        ("s3://projects/x.tar.gz", cut_archive(damaged=True), "can't be fetched"),
     ],
-    ids=["no uri", "no key", "missing", "no archive", "escaping"],  # gzip writes the time: no two processes agree on it
+    ids=[
+        "no uri",
+        "no key",
+        "missing",
+        "no archive",
+        "escaping",
+        "cut",
+        "damaged",
+    ],  # gzip writes the time: no two processes agree on it
 )
 def test_says_why_a_project_can_not_be_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, body: bytes, reason: str

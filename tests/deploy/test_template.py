@@ -155,6 +155,20 @@ def test_the_release_may_write_its_three_objects_only() -> None:
     assert upload["Resource"] == [f"<Bucket.Arn>/{name}" for name in objects]
 
 
+def test_a_second_projects_release_may_not_push_the_first_ones_image() -> None:
+    found = statements(Project="finance", ImageRepository="dbt-prod-datamart")["ReleasePolicy"]
+    assert [s["Action"] for s in found] == ["s3:PutObject"]
+    (bucket,) = {r.partition("/")[0] for s in found for r in s["Resource"]}
+    assert bucket == "<Bucket.Arn>"
+
+
+def test_nothing_that_a_failed_first_deployment_leaves_is_in_the_way_of_the_next() -> None:
+    # What is kept has a name, and a second creation of that name would fail.
+    kept = {n: r["DeletionPolicy"] for n, r in stack().template["Resources"].items() if "DeletionPolicy" in r}
+    assert {n for n, policy in kept.items() if policy != "Delete"} == {"Repository", "LogGroup", "Bucket"}
+    assert {kept[n] for n in ("Repository", "LogGroup", "Bucket")} == {"RetainExceptOnCreate"}
+
+
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
