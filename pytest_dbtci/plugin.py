@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,10 @@ MARKERS = {
 }
 
 
+_INI_TYPES: dict[str, Any] = {"flag": "bool", **({"number": "int"} if pytest.version_tuple >= (8, 4) else {})}
+"""The types of ini values, by kind of option; text where none is named. pytest knows numbers since 8.4."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare `--dbt-ci` and what `settings.OPTIONS` lists, as flags and as ini keys."""
     group = parser.getgroup("dbt-ci", "validate a dbt pull request in schemas of its own")
@@ -36,9 +42,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             group.addoption(option.flag, dest=option.dest, action="store_const", const="true", default=None, help=text)
         else:
             extra: dict[str, Any] = {} if option.bare is None else {"nargs": "?", "const": option.bare}
-            group.addoption(option.flag, dest=option.dest, metavar=option.metavar, default=None, help=text, **extra)
+            shown = "|".join(option.choices) or option.metavar
+            group.addoption(option.flag, dest=option.dest, metavar=shown, default=None, help=text, **extra)
         if option.in_ini:
-            parser.addini(option.ini, help=option.help, default="")
+            parser.addini(option.ini, help=option.help, type=_INI_TYPES.get(option.kind), default=None)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -46,6 +53,14 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     from pytest_dbtci import hookspecs
 
     pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Refuse what pytest would misunderstand without a word that helps: misspelt options, paths after a space."""
+    if any(arg.startswith("--dbt-ci") for arg in args):
+        from pytest_dbtci.session.command_line import check
+
+        check(args, Path(early_config.invocation_params.dir), early_config.inipath)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -105,6 +120,25 @@ def _check_dbt() -> None:
         raise _misuse(error) from None
 
 
+def _ini(config: pytest.Config, name: str) -> Any:
+    """Return an ini file's value, None without one; pytest's own TOML tables may give text as a list or a table."""
+    from pytest_dbtci.errors import UsageError
+
+    try:
+        return config.getini(name)
+    except (TypeError, ValueError, pytest.UsageError) as error:
+        kind = next(option.kind for option in OPTIONS if option.ini == name)
+        with warnings.catch_warnings():
+            # Deprecated, but pytest has no type that is text or a list; without it there is the error.
+            warnings.simplefilter("ignore")
+            value = getattr(config, "inicfg", {}).get(name)
+        value = getattr(value, "value", value)
+        if kind not in _INI_TYPES and isinstance(value, (list, dict)):
+            return value
+        write = {"flag": "true or false", "number": "a whole number, 0 or more"}.get(kind, "text")
+        raise UsageError(f"{name} = {value}: write {write} ({error})") from None
+
+
 def _settings(config: pytest.Config) -> Settings:
     from pytest_dbtci.errors import UsageError
 
@@ -112,7 +146,7 @@ def _settings(config: pytest.Config) -> Settings:
     try:
         settings = read_settings(
             config.getoption,
-            config.getini,
+            partial(_ini, config),
             rootdir=config.rootpath,
             invocation_dir=Path(config.invocation_params.dir),
             cache_dir=Path(cache.mkdir("dbtci")) if cache is not None else None,

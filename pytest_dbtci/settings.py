@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -271,7 +272,8 @@ def read_settings(option: Callable[[str], Any], ini: Callable[[str], Any], **kno
     for declared in OPTIONS:
         said = option(declared.dest)
         if said is None and declared.in_ini:
-            said = ini(declared.ini) or None
+            said = ini(declared.ini)
+            said = None if said == "" else said
         values[declared.name.replace("-", "_")] = _value(declared, declared.default if said is None else said)
     for name in ("docs", "release-behind"):
         if values[name.replace("-", "_")] and not values["release"]:
@@ -292,8 +294,17 @@ def change(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     return replace(settings, **changes)
 
 
+def _text(said: Any) -> str:
+    """Return a value as it would be written on the command line; lists of several lines or items are one text."""
+    if isinstance(said, list):
+        return " ".join(map(str, said))
+    if isinstance(said, dict):
+        return json.dumps(said)
+    return " ".join(line for line in map(str.strip, str(said).splitlines()) if line)
+
+
 def _value(declared: Option, said: Any) -> Any:
-    text = str(said).strip()
+    text = _text(said)
     if declared.kind == "flag":
         if text.lower() not in ("true", "false", "1", "0", "yes", "no", "on", "off", ""):
             raise UsageError(f"{declared.ini} = {text}: write true or false")

@@ -24,6 +24,7 @@ from pytest_dbtci.reports.terminal import header_lines, ignored_line, passed, su
 from pytest_dbtci.results import Result, Teardown
 from pytest_dbtci.selection.hook_wishes import adjust
 from pytest_dbtci.selection.selector import Choice
+from pytest_dbtci.session.command_line import only_looks
 from pytest_dbtci.session.last_failed import Rerun
 from pytest_dbtci.session.participant import Participant
 from pytest_dbtci.session.progress import Progress
@@ -218,7 +219,7 @@ class Controller(Participant):
         """Say what became of the schemas, and what the plan wants a reader to know."""
         for line in summary_lines(self.plan, self._teardown):
             terminalreporter.write_line(line)
-        if self.plan.nodes and not self.run.asked and not self._failed and not self._config.option.collectonly:
+        if self.plan.nodes and not self.run.asked and not self._failed and not only_looks(self._config):
             terminalreporter.write_line(unasked_line(self.plan, self.run.begun))
         if self._ignored:
             terminalreporter.write_line(ignored_line(self._ignored))

@@ -15,6 +15,7 @@ from pytest_dbtci.plan import Node
 from pytest_dbtci.reports import failures
 from pytest_dbtci.reports import locations as locate
 from pytest_dbtci.results import Result
+from pytest_dbtci.session.command_line import only_looks
 
 
 class DbtWarning(pytest.PytestWarning):
@@ -54,9 +55,9 @@ class DbtItem(pytest.Item):
         self.add_marker("dbt")
         self.add_marker(f"dbt_{node.resource_type}")
         self.user_properties += [("dbt_unique_id", node.unique_id), ("dbt_reason", str(node.reason))]
-        if self.config.pluginmanager.has_plugin("rerunfailures"):
-            # Another try would only show the same result again.
-            self.add_marker(pytest.mark.flaky(reruns=0))
+        if any(line.startswith("flaky") for line in self.config.getini("markers")):
+            # pytest-rerunfailures, pytest-retry: another try would only show the same result again.
+            self.add_marker(pytest.mark.flaky(reruns=0, condition=False))
         if node.relation:
             self.user_properties.append(("dbt_relation", node.relation))
 
@@ -65,6 +66,8 @@ class DbtItem(pytest.Item):
 
     def setup(self) -> None:
         """Take the result, which is there by now; trouble that is not the node's own is an error."""
+        if only_looks(self.config):
+            return
         self.result = self._outcomes.wait(self.node.unique_id)
         if self.result.outcome == "error":
             raise DbtCiError(self._describe(self.result))

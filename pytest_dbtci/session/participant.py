@@ -17,6 +17,7 @@ from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
 from pytest_dbtci.errors import DbtCiError, HeldUp
 from pytest_dbtci.execution.outcomes import Outcomes
 from pytest_dbtci.plan import Node
+from pytest_dbtci.session.command_line import only_looks
 from pytest_dbtci.session.fixtures import BUILDING, check_announced
 from pytest_dbtci.session.items import DbtFile, DbtItem, DbtWarning, NodeFailed, StatusFile, StatusItem
 from pytest_dbtci.session.required_nodes import awaited, check_needs, nodes_asked, nodes_needed, uses_queries
@@ -119,7 +120,7 @@ class Participant:
         asked, needed = nodes_asked(session.items), nodes_needed(session.items, plan)
         queries = bool(plan.nodes) and uses_queries(session.items)
         broken = session.testsfailed and not option.continue_on_collection_errors
-        if not (asked or needed or queries) or option.collectonly or broken:
+        if not (asked or needed or queries) or only_looks(self._config) or broken:
             return
         self._begun = asked | needed
         self.outcomes.begin(asked, needed, queries)
@@ -127,6 +128,8 @@ class Participant:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Wait for dbt before the item's own time begins, so that no timeout and no duration counts the wait."""
+        if only_looks(self._config):
+            return (yield)
         # `dbt_query` is answered when all has been built.
         before = self._begun if uses_queries([item]) else awaited(item, self.outcomes.plan)
         # What is wrong here shows in the item's setup, which asks again.
@@ -143,7 +146,8 @@ class Participant:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Skip a Python test unless what it needs was built."""
         self.item = item
-        check_needs(item)
+        if not only_looks(self._config):
+            check_needs(item)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(

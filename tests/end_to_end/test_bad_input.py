@@ -123,6 +123,15 @@ CASES = (
     Bad(name="selector refused", args=("--dbt-ci-select=nonsense:x",), says=("--dbt-ci-select", "nonsense")),
     Bad(name="vars are no YAML", args=("--dbt-ci-vars={a",), says=("{a", "YAML")),
     Bad(name="keep-schema unknown", args=("--dbt-ci-keep-schema=maybe",), says=("maybe", "never, failed, always")),
+    Bad(name="misspelt option", args=("--dbt-ci-defer-tagret=prod",), says=("--dbt-ci-defer-target", "mean")),
+    Bad(
+        name="path after a space",
+        spoil=lambda p: write(p.parent, {"else/where/profiles.yml": "", "else/pytest.ini": "[pytest]\n"}),
+        args=("--dbt-ci-profiles-dir", "../else/where"),
+        says=("pytest.ini would not be read", "--dbt-ci-profiles-dir=../else/where"),
+    ),
+    Bad(name="a flag that is no flag", args=("-o", "dbt_ci_comment=maybe"), says=("dbt_ci_comment", "true or false")),
+    Bad(name="a number that is none", args=("-o", "dbt_ci_threads=many"), says=("dbt_ci_threads", "whole number")),
     Bad(name="threads no number", args=("--dbt-ci-threads=many",), says=("many", "whole number")),
 )
 

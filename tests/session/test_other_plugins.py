@@ -24,6 +24,7 @@ PLUGINS = {
     "randomly": "pytest-randomly",
     "timeout": "pytest-timeout",
     "rerunfailures": "pytest-rerunfailures",
+    "pytest-retry": "pytest-retry",
     "sugar": "pytest-sugar",
     "pytest_github_actions_annotate_failures": "pytest-github-actions-annotate-failures",
     "dbt": "pytest-dbt-core",
@@ -47,7 +48,8 @@ pytestmark = pytest.mark.dbt_needs("fact_dogs")
 def test_passes_when_tried_again(pytestconfig, dbt_query):
     tries = pytestconfig.stash.setdefault("tries", [])
     tries.append(dbt_query("select 1").scalar)
-    assert len(tries) > 1 or not pytestconfig.pluginmanager.has_plugin("rerunfailures")
+    again = [name for name in ("rerunfailures", "pytest-retry") if pytestconfig.pluginmanager.has_plugin(name)]
+    assert len(tries) > 1 or not again
 
 
 def test_fails_on_github(dbt_query):
@@ -286,6 +288,17 @@ def test_a_test_after_a_timeout_gets_its_own_answer(run: Run, dogs: Path, proces
         "test_comes_next": "passed",
     }, ran.stdout
     assert "Timeout (>2.0s)" in ran.stdout
+
+
+def test_retry_tries_the_teams_tests_again_and_no_node(
+    run: Run, repository: Path, plain: Ran, distributed: tuple[str, ...]
+) -> None:
+    ran = run(repository, "pytest-retry", "--retries=2", *distributed)
+    assert ran.code == 1, ran.stdout
+    assert ran.outcomes == plain.outcomes
+    retried = ran.stdout.split("the following tests were retried")[1]
+    assert "test_passes_when_tried_again passed on attempt 2" in retried
+    assert "broken" not in retried.split("end of test retry report")[0]
 
 
 def test_rerunfailures_tries_the_teams_tests_again_and_no_node(

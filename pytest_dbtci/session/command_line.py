@@ -1,0 +1,62 @@
+"""pytest's command line: mistakes that it would take for something else, and options that only look."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pytest_dbtci.settings import OPTIONS
+
+_ALWAYS = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
+_WITH_SECTION = {
+    "pyproject.toml": r"^\[tool\.pytest(\.ini_options)?\]",
+    "tox.ini": r"^\[pytest\]",
+    "setup.cfg": r"^\[tool:pytest\]",
+}
+
+
+def check(args: Sequence[str], invocation_dir: Path, inipath: Path | None) -> None:
+    """Raise pytest.UsageError for a misspelt option, and for a path that made pytest read another ini file.
+
+    pytest looks for its ini file from the paths that it is given, and takes the value of an option that it does not
+    know yet, written after a space, for one of them. `inipath` is the ini file that it found.
+    """
+    known = {"--dbt-ci", *(option.flag for option in OPTIONS)}
+    values = {option.flag for option in OPTIONS if option.kind != "flag"}
+    for arg, following in zip(args, (*args[1:], ""), strict=True):
+        flag, equals, _ = arg.partition("=")
+        if flag.startswith("--dbt-ci") and flag not in known:
+            near = difflib.get_close_matches(flag, known, n=1)
+            hint = f"Did you mean {near[0]}?" if near else "`pytest --help` lists them."
+            raise pytest.UsageError(f"there is no option {flag}. {hint}")
+        if flag in values and not equals and following and not following.startswith("-"):
+            own = _own_ini(invocation_dir)
+            if (invocation_dir / following).exists() and own is not None and own != inipath:
+                raise pytest.UsageError(
+                    f"{own} would not be read, because pytest takes {following!r}, after a space, for a path to look "
+                    f"for its ini file from. Write {flag}={following}."
+                )
+
+
+def only_looks(config: pytest.Config) -> bool:
+    """Whether the session only shows what is there (`--collect-only`, `--setup-plan`, `--fixtures` …)."""
+    option = config.option
+    names = ("collectonly", "setupplan", "showfixtures", "show_fixtures_per_test")
+    return any(getattr(option, name, False) for name in names)
+
+
+def _own_ini(directory: Path) -> Path | None:
+    """Return the ini file that pytest reads without paths on the command line."""
+    for folder in (directory, *directory.parents):
+        for name in _ALWAYS:
+            if (folder / name).is_file():
+                return folder / name
+        for name, section in _WITH_SECTION.items():
+            path = folder / name
+            if path.is_file() and re.search(section, path.read_text("utf-8", "replace"), flags=re.MULTILINE):
+                return path
+    return None
