@@ -31,9 +31,11 @@ class ManifestNode:
     `file` is dbt's `original_file_path` (relative to its package), `patch` the YAML that describes it
     (`package://path`). `parts` holds a digest for each part that dbt's state comparison looks at, `effects` one
     for each that shows after rendering only. `variables` are the dbt variables that its text reads (`*`: one
-    with a computed name), `mentions` the files it names, `dynamic` tells that it calls macros by a computed
-    name, `graph` that it reads other nodes' properties. `writes` tells whether building it leaves a relation
-    behind. Exposures have a `label`, an `owner` and a `url`, for people.
+    with a computed name), `mentions` the files it names; `graph` tells that it reads other nodes' properties,
+    `writes` whether building it leaves a relation behind. `macros` are those that dbt records, `calls` what its
+    Jinja calls by name (`macro` or `package.macro`), `hook_calls` those that only its hooks do, `dispatches` the
+    name and the namespace of each dispatch, `computed` patterns of the names that it looks macros up by.
+    Exposures have a `label`, an `owner` and a `url`, for people.
     """
 
     unique_id: str
@@ -57,7 +59,10 @@ class ManifestNode:
     hooks: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     mentions: tuple[str, ...] = ()
-    dynamic: bool = False
+    calls: tuple[str, ...] = ()
+    hook_calls: tuple[str, ...] = ()
+    dispatches: tuple[tuple[str, str], ...] = ()
+    computed: tuple[str, ...] = ()
     graph: bool = False
     label: str = ""
     owner: str = ""
@@ -73,7 +78,7 @@ class ManifestNode:
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestMacro:
-    """One macro: `digest` of its text, `macros` it calls, and what its text mentions (see ManifestNode)."""
+    """One macro: `digest` of its text, the `macros` that dbt records, and what its text mentions (see ManifestNode)."""
 
     unique_id: str
     name: str
@@ -83,8 +88,25 @@ class ManifestMacro:
     macros: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     mentions: tuple[str, ...] = ()
-    dynamic: bool = False
+    calls: tuple[str, ...] = ()
+    dispatches: tuple[tuple[str, str], ...] = ()
+    computed: tuple[str, ...] = ()
     graph: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lookup:
+    """The order in which dbt looks macros up.
+
+    `prefixes` are those of the adapter's dispatch variants, best first, `internal` the packages of macros that
+    come with dbt and the adapter, `search` the packages that a dispatch searches by its namespace (none: as a
+    plain name), `materializations` the macro that builds each kind.
+    """
+
+    prefixes: tuple[str, ...] = ()
+    internal: tuple[str, ...] = ()
+    search: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    materializations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +125,13 @@ class Manifest:
     docs: Mapping[str, str]
     disabled: Mapping[str, str]
     env_vars: Mapping[str, str | None]
+    lookup: Lookup = field(default_factory=Lookup)
     parsed: str = ""
 
     def moved(self, places: Mapping[str, Place]) -> Manifest:
         """Return the manifest with these nodes' relations elsewhere."""
-        return replace(self, nodes={**self.nodes, **{u: replace(self.nodes[u], **vars(p)) for u, p in places.items()}})
+        moved = {u: replace(self.nodes[u], **vars(p)) for u, p in places.items() if u in self.nodes}
+        return replace(self, nodes={**self.nodes, **moved})
 
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:

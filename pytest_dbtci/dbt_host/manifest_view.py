@@ -6,8 +6,10 @@ import dataclasses
 import enum
 import hashlib
 import json
+import re
 from typing import Any
 
+from pytest_dbtci.dbt_host.macro_lookup import lookup_order
 from pytest_dbtci.manifest import Manifest, ManifestMacro, ManifestNode, Place, builtin_packages, fingerprint
 from pytest_dbtci.project import references as mentions
 
@@ -25,17 +27,25 @@ _DEFAULT_USED = "DBT_DEFAULT_PLACEHOLDER"
 _RELATION = ("database", "schema", "alias")
 
 
-def view(manifest: Any, parsed: str = "") -> Manifest:
-    """Return what planning needs of dbt's manifest; `parsed` tells how it was parsed."""
+def view(manifest: Any, parsed: str = "", *, configured: bool = True) -> Manifest:
+    """Return what planning needs of dbt's manifest; `parsed` tells how it was parsed.
+
+    `configured` says that the last invocation of dbt parsed it: see `macro_lookup.lookup_order`.
+    """
+    known = frozenset(m.name for m in manifest.macros.values())
+    # What reads a disabled node is disabled too; dbt moves it to where it belongs at the next partial parse only.
     nodes = {
-        unique_id: _node(node)
+        unique_id: _node(node, known)
         for part in (manifest.nodes, manifest.unit_tests, manifest.sources, functions(manifest))
         for unique_id, node in part.items()
+        if getattr(node.config, "enabled", True)
     }
+    off = {n.unique_id: [n] for n in manifest.nodes.values() if n.unique_id not in nodes}
     for part in (manifest.exposures, manifest.metrics, manifest.semantic_models, manifest.saved_queries):
         nodes.update({unique_id: _definition(node) for unique_id, node in part.items()})
     builtin = builtin_packages(manifest.metadata.adapter_type or "")
-    macros = {u: _macro(m, m.package_name in builtin) for u, m in manifest.macros.items()}
+    macros = {u: _macro(m, known, m.package_name in builtin) for u, m in manifest.macros.items()}
+    namespaces = [space for one in (*nodes.values(), *macros.values()) for _, space in one.get("dispatches", ())]
     return Manifest(
         project=manifest.metadata.project_name,
         adapter=manifest.metadata.adapter_type or "",
@@ -43,8 +53,9 @@ def view(manifest: Any, parsed: str = "") -> Manifest:
         nodes={u: ManifestNode(unique_id=u, **_tuples(n)) for u, n in nodes.items()},
         macros={u: ManifestMacro(unique_id=u, **_tuples(m)) for u, m in macros.items()},
         docs={d.unique_id: _file(d) for d in manifest.docs.values()},
-        disabled={unique_id: _file(found[0]) for unique_id, found in manifest.disabled.items() if found},
+        disabled={unique_id: _file(found[0]) for unique_id, found in {**manifest.disabled, **off}.items() if found},
         env_vars={n: None if v == _DEFAULT_USED else fingerprint(v) for n, v in manifest.env_vars.items()},
+        lookup=lookup_order(manifest, namespaces, configured=configured),
         parsed=parsed,
     )
 
@@ -73,7 +84,7 @@ def _file(node: Any) -> str:
     return f"{node.package_name}://{node.original_file_path}"
 
 
-def _macro(macro: Any, builtin: bool) -> dict[str, Any]:
+def _macro(macro: Any, known: frozenset[str], builtin: bool) -> dict[str, Any]:
     text = macro.macro_sql
     shown = {
         "name": macro.name,
@@ -84,25 +95,35 @@ def _macro(macro: Any, builtin: bool) -> dict[str, Any]:
     }
     # dbt's own macros read no project variable and name no data file.
     found = {} if builtin else _mentions(text)
-    return {**shown, **found}
+    return {**shown, **_lookups(text, known), **found}
+
+
+def _lookups(text: str, known: frozenset[str]) -> dict[str, Any]:
+    """Name what the text's Jinja calls, as far as macros of that name are known."""
+    found = {
+        "calls": [name for name in mentions.calls(text) if name.rpartition(".")[2] in known],
+        "dispatches": mentions.dispatches(text),
+    }
+    return {k: v for k, v in found.items() if v}
 
 
 def _mentions(text: str, *, python: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {
         "variables": mentions.variables(text),
         "mentions": mentions.files(text, python=python),
-        "dynamic": mentions.is_dynamic(text),
+        "computed": mentions.computed_calls(text),
         "graph": mentions.reads_graph(text),
     }
     return {k: v for k, v in found.items() if v}
 
 
-def _node(node: Any) -> dict[str, Any]:
+def _node(node: Any, known: frozenset[str]) -> dict[str, Any]:
     config = getattr(node, "config", None)
     depends = getattr(node, "depends_on", None)
     parents = [p for p in getattr(depends, "nodes", ()) if p]
     hooks = [h.sql for k in ("pre_hook", "post_hook") for h in getattr(config, k, ()) or ()]
-    text = "\n".join((getattr(node, "raw_code", "") or "", *hooks, *_written(node)))
+    body = "\n".join((getattr(node, "raw_code", "") or "", *_written(node)))
+    text = "\n".join((body, *hooks))
     shown = {
         "resource_type": str(node.resource_type),
         "name": node.name,
@@ -122,7 +143,12 @@ def _node(node: Any) -> dict[str, Any]:
         "parts": {k: digest(_json(v)) for k, v in _parts(node, config).items()},
         "effects": {k: digest(_json(v)) for k, v in _effects(node, config, parents).items()},
     }
-    shown |= _mentions(text, python=getattr(node, "language", "") == "python")
+    shown |= {**_lookups(text, known), **_mentions(text, python=getattr(node, "language", "") == "python")}
+    for hook in hooks:
+        body = body.replace(hook, "")
+    if hooks:
+        shown |= {"hook_calls": sorted({*shown.get("calls", ())} - {*mentions.calls(body)})}
+        shown |= {"graph": mentions.reads_graph(body)}
     if fixtures := _fixtures(node):
         shown["mentions"] = [*shown.get("mentions", ()), *fixtures]
     return {k: v for k, v in shown.items() if v or k in ("resource_type", "name", "package", "file", "parts")}
@@ -130,12 +156,28 @@ def _node(node: Any) -> dict[str, Any]:
 
 def _written(node: Any) -> list[str]:
     """Give the texts of a node's YAML that Jinja may stand in or that may name a file."""
-    found = [str(getattr(node, "unrendered_config", None) or "")]
+    unrendered = getattr(node, "unrendered_config", None) or {}
+    found = [str({k: v for k, v in unrendered.items() if k.replace("-", "_") not in ("pre_hook", "post_hook")})]
     if node.resource_type == "source":
         found += [str(node.meta), str(node.source_meta), str(node.external or ""), str(node.identifier)]
+        found = [_filled(text, node) for text in found]
     if metadata := getattr(node, "test_metadata", None):
         found.append(str(metadata.kwargs))
     return found
+
+
+_FIELD = re.compile(r"\{(\w+)\}|%\((\w+)\)s|\$(\w+)|\$\{(\w+)\}")
+
+
+def _filled(text: str, source: Any) -> str:
+    """Fill a source's own names into a text, as dbt-duckdb's formatters do where it says what file to read."""
+    names = ("name", "identifier", "schema", "database")
+    values = {**source.source_meta, **source.meta, **{k: getattr(source, k) for k in names}}
+
+    def fill(field: re.Match[str]) -> str:
+        return str(values.get(next(filter(None, field.groups())), field.group()))
+
+    return _FIELD.sub(fill, text)
 
 
 def _fixtures(node: Any) -> list[str]:
@@ -241,7 +283,7 @@ def _effects(node: Any, config: Any, parents: list[str]) -> dict[str, Any]:
         place = (getattr(node, "database", None), getattr(node, "schema", None), name)
         effects["relation's name"] = (*place, getattr(node, "relation_name", None))
     if metadata := getattr(node, "test_metadata", None):
-        effects["arguments"] = (node.raw_code, metadata.kwargs, metadata.name, metadata.namespace)
+        effects["arguments"] = (metadata.kwargs, metadata.name, metadata.namespace)
     if node.resource_type == "source":
         effects["definition"] = (node.source_meta, node.loader, node.external)
     if node.resource_type == "unit_test":

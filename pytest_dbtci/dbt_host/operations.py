@@ -77,7 +77,7 @@ class Operations:
 
     def read(self, request: protocol.Read) -> Manifest:
         """Read a manifest.json."""
-        return manifests.view(manifests.read(request.folder))
+        return manifests.view(manifests.read(request.folder), configured=False)
 
     def leave_out(self, request: protocol.LeaveOut) -> str:
         """Write a manifest.json that lacks some nodes."""

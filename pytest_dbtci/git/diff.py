@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -39,27 +39,28 @@ class Change:
     """Name one path (posix, from the repository's root) that differs between the base and the work tree.
 
     A changed submodule stands as the files that changed in it, or as its own path when it was moved or removed
-    or isn't checked out.
+    or isn't checked out. `exact` tells of a renamed file that its content is the same.
     """
 
     path: str
     status: Status
     old_path: str | None = None
+    exact: bool = field(default=False, compare=False)
 
 
 def changed_files(git: Git, base: str) -> Iterator[Change]:
     """Yield what differs between a commit or tree and the work tree of `git`, untracked files included."""
     with _own_index(git) as own:
         untracked = set(own("ls-files", "--others", "--exclude-standard", "-z").split("\0")) - {""}
-        fields = iter(own(*_DIFF, base, "--").split("\0"))
+        listed = iter(own(*_DIFF, base, "--").split("\0"))
     changes: dict[str, Change] = {}
-    for field in fields:
-        if not field:
+    for entry in listed:
+        if not entry:
             break
-        old_mode, new_mode, old, new, letter = field.removeprefix(":").split(" ")
-        status, path = _STATUS[letter[0]], next(fields)
+        old_mode, new_mode, old, new, letter = entry.removeprefix(":").split(" ")
+        status, path = _STATUS[letter[0]], next(listed)
         if status == "renamed":
-            changes |= _renamed(path, next(fields), still_there=path in untracked)
+            changes |= _renamed(path, next(listed), still_there=path in untracked, exact=letter == "R100")
         elif _SUBMODULE in (old_mode, new_mode):
             yield from _submodule_changes(git, path, status, old if old_mode == _SUBMODULE else None)
         elif old != new or letter != "M":
@@ -72,9 +73,9 @@ def changed_files(git: Git, base: str) -> Iterator[Change]:
     yield from changes.values()
 
 
-def _renamed(old: str, new: str, *, still_there: bool) -> dict[str, Change]:
+def _renamed(old: str, new: str, *, still_there: bool, exact: bool) -> dict[str, Change]:
     if not still_there:
-        return {new: Change(path=new, status="renamed", old_path=old)}
+        return {new: Change(path=new, status="renamed", old_path=old, exact=exact)}
     return {new: Change(path=new, status="added"), old: Change(path=old, status="modified")}
 
 

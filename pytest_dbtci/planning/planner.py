@@ -24,7 +24,7 @@ from pytest_dbtci.project.project import Project, find_project, read_project
 from pytest_dbtci.schemas.lifecycle import external_folder
 from pytest_dbtci.schemas.names import PLACEHOLDER, check_isolation, local_name, schema_name
 from pytest_dbtci.selection import nodes as selection
-from pytest_dbtci.selection.safety_net import Evidence
+from pytest_dbtci.selection.evidence import Evidence
 from pytest_dbtci.selection.selector import Choice, Chooser
 from pytest_dbtci.settings import Settings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -101,15 +101,28 @@ class Project:
     def is_named(self, path: str) -> bool:
         """Tell whether a file of the project or of a local package may name this one as data or as a module."""
         ending = path.rpartition(".")[2].lower()
-        return ending in (*DATA_SUFFIXES, "py") and is_named(path, self._named_files)
+        return ending in (*DATA_SUFFIXES, "py") and self.is_named_by(path, self._named_files)
+
+    def is_named_by(self, path: str, patterns: Iterable[str]) -> bool:
+        """Tell whether one of the patterns can mean that path; behind a link every file of that name can be meant."""
+        return any(is_named(path, [p]) or (is_named(path, [_last(p)]) and self._is_behind_link(p)) for p in patterns)
+
+    def _is_behind_link(self, pattern: str) -> bool:
+        place = PurePosixPath(pattern)
+        roots = (self.directory, self._root)
+        return any((r / p).is_symlink() for r in roots for p in (place, *place.parents) if str(p) != ".")
 
     @cached_property
-    def _named_files(self) -> frozenset[str]:
+    def _root(self) -> Path:
         root = self.directory
         for _ in PurePosixPath(self.inside).parts:
             root = root.parent
+        return root
+
+    @cached_property
+    def _named_files(self) -> frozenset[str]:
         folders = [self.directory / f for f in self.resources or (".",)]
-        folders += [root / f for f in self.local_packages.values()]
+        folders += [self._root / f for f in self.local_packages.values()]
         texts = [p for f in folders for p in _texts(f)] + [self.directory / "dbt_project.yml"]
         found = set[str]()
         for path in texts:
@@ -121,6 +134,10 @@ def _texts(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         folders[:] = [f for f in folders if not f.startswith(".") and f not in ("target", "node_modules", "logs")]
         yield from (Path(place, n) for n in names if n.endswith((".sql", ".py", ".yml", ".yaml")))
+
+
+def _last(pattern: str) -> str:
+    return pattern.rpartition("/")[2]
 
 
 def _is_under(path: str, folders: tuple[str, ...] | None) -> bool:

@@ -1,4 +1,4 @@
-"""What a text mentions: variables, data files, Python modules, and lookups that can't be followed."""
+"""What a text mentions: variables, data files, Python modules, macros, and lookups that can't be followed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ DATA_SUFFIXES = (
 _FILE = re.compile(r"[^\s'\"`,;()=]*\.(?:" + "|".join(DATA_SUFFIXES) + r")\b", re.IGNORECASE)
 _VAR = re.compile(r"""\bvar(?:\.has_var)?\s*\(\s*(?:\\?['"]([^'"\\]*))?""")
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+([\w., \t]+)", re.MULTILINE)
-_DYNAMIC = re.compile(r"""\bcontext\s*(?:\[|\.get\s*\()|\bdispatch\s*\(\s*(?:macro_name\s*=\s*)?[^\s'"]""")
+_JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_DEFINITION = re.compile(r"\b(?:macro|test|data_test)\s+\w+\s*\(")
+_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+_CALL = re.compile(r"(?<![\w.])((?:\w+\s*\.\s*)?\w+)\s*\(")
+_DISPATCH = re.compile(
+    r"\bdispatch\s*\(\s*(?:macro_name\s*=\s*)?([^,()]+)(?:,\s*(?:macro_namespace\s*=\s*)?([^,()]+))?"
+)
+_CONTEXT = re.compile(r"\bcontext\s*(?:\[([^\]]+)\]|\.get\s*\(([^,)]+))(?:\s*\[([^\]]+)\])?")
+_QUOTED = re.compile(r"""\s*(['"])([^'"]*)\1\s*""")
 _GRAPH = re.compile(r"\bgraph\b\s*[.\[|]")
 
 ANY_VAR = "*"
@@ -28,7 +36,7 @@ def variables(text: str) -> list[str]:
 
 
 def files(text: str, *, python: bool = False) -> list[str]:
-    """Give the data files that the text names, as patterns of their last part (Jinja and globs as `*`)."""
+    """Give the data files that the text names, as patterns (Jinja and globs as `*`), without `.` and `..`."""
     found = {_pattern(m.group(0)) for m in _FILE.finditer(text)} if "." in text else set[str]()
     if python:
         for match in _IMPORT.finditer(text):
@@ -37,14 +45,52 @@ def files(text: str, *, python: bool = False) -> list[str]:
 
 
 def is_named(path: str, patterns: Iterable[str]) -> bool:
-    """Tell whether one of the patterns can mean that path; a last part that only ends alike counts."""
-    name = path.rsplit("/", 1)[-1].lower()
-    return any(fnmatch.fnmatchcase(name, "*" + p.lower()) for p in patterns)
+    """Tell whether one of the patterns can mean that path of a repository.
+
+    As many folders are compared as both have: a pattern may begin anywhere above or inside the repository.
+    """
+    return any(_means(pattern.lower().split("/"), path.lower().split("/")) for pattern in patterns)
 
 
-def is_dynamic(text: str) -> bool:
-    """Tell whether the text calls macros by a computed name."""
-    return _DYNAMIC.search(text) is not None
+def _means(pattern: list[str], path: list[str]) -> bool:
+    if "**" in pattern:
+        return _means(pattern[len(pattern) - pattern[::-1].index("**") :], path)
+    first, *rest = pattern[-len(path) :]
+    parts = path[-len(rest) - 1 :]
+    # What a string begins with may be joined to what stands before it.
+    return fnmatch.fnmatchcase(parts[0], "*" + first) and all(map(fnmatch.fnmatchcase, parts[1:], rest))
+
+
+def calls(text: str) -> list[str]:
+    """Name the functions that the Jinja in a text calls, `name` or `package.name`; most of them are macros."""
+    code = " ".join(_JINJA.findall(_COMMENT.sub("", text)))
+    found = {re.sub(r"\s", "", name) for name in _CALL.findall(_DEFINITION.sub("", code))}
+    return sorted(found | {p for p in _looked_up(code) if "*" not in p})
+
+
+def dispatches(text: str) -> list[tuple[str, str]]:
+    """Give the name and the namespace of each `adapter.dispatch`, as patterns: `*` stands for what is computed.
+
+    The namespace is empty where none is given.
+    """
+    found = _DISPATCH.findall(_COMMENT.sub("", text)) if "dispatch" in text else []
+    return sorted({(_as_pattern(name), _as_pattern(namespace) if namespace else "") for name, namespace in found})
+
+
+def computed_calls(text: str) -> list[str]:
+    """Give patterns for the names of macros that the text looks up by a computed name."""
+    return sorted(p for p in _looked_up(_COMMENT.sub("", text)) if "*" in p)
+
+
+def _looked_up(text: str) -> set[str]:
+    found = _CONTEXT.findall(text) if "context" in text else []
+    return {_as_pattern(last or first or second) for first, second, last in found}
+
+
+def _as_pattern(expression: str) -> str:
+    """Give what a string expression can be: its literal parts, `*` for the rest."""
+    parts = [_QUOTED.fullmatch(part) for part in expression.split("~")]
+    return re.sub(r"\*+", "*", "".join(part.group(2) if part else "*" for part in parts))
 
 
 def reads_graph(text: str) -> bool:
@@ -53,5 +99,6 @@ def reads_graph(text: str) -> bool:
 
 
 def _pattern(found: str) -> str:
-    last = found.replace("\\", "/").rsplit("/", 1)[-1]
-    return re.sub(r"\{[^{}]*\}|[{}*?\[\]~%|+]+", "*", last)
+    plain = re.sub(r"\{[^{}]*\}|[{}?\[\]~%|+]+", "*", found.replace("\\", "/"))
+    parts = [re.sub(r"\*+", "*", p) if p != "**" else p for p in plain.split("/") if p not in ("", ".", "..")]
+    return "/".join(parts)

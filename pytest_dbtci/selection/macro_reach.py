@@ -6,36 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from pytest_dbtci.manifest import Manifest, ManifestMacro, builtin_packages
-
-_NAMING = ("generate_schema_name", "generate_alias_name", "generate_database_name")
-
-_BY_ADAPTER = frozenset(
-    (
-        *("alter_column_type", "check_schema_exists", "create_schema", "drop_relation", "drop_schema"),
-        *("get_catalog", "get_catalog_relations", "get_columns_in_relation", "get_relations"),
-        *("list_relations_without_caching", "list_schemas", "rename_relation", "truncate_relation"),
-        *("show_tables_from_schema", "list_function_relations_without_caching", "run_hooks", "statement"),
-    )
-)
-"""Macros that dbt's adapters call from Python, for whatever node (the MACRO_NAME constants of dbt-adapters)."""
-
-_CONTEXT = frozenset(
-    (
-        *("ref", "source", "config", "var", "env_var", "this", "target", "builtins", "log", "return", "adapter"),
-        *("is_incremental", "should_full_refresh", "should_store_failures", "metric", "function", "fromjson"),
-        *("tojson", "fromyaml", "toyaml", "set", "zip", "exceptions", "run_query", "print", "graph", "model"),
-    )
-)
-"""Names of dbt's Jinja context that a macro of the project replaces for every node."""
+from pytest_dbtci.manifest import Manifest, ManifestMacro
+from pytest_dbtci.selection.macro_calls import ANYTHING, Calls, stem
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """What one changed macro can affect: these nodes, or every node where `everything` says why."""
+    """What one changed macro can affect: these nodes, or every node where `everything` says why.
+
+    `observers` are the hooks of the whole run that call it and only observe what is built: see `Macros.observers`.
+    """
 
     unique_ids: frozenset[str] = frozenset()
     everything: str = ""
+    observers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -48,127 +32,180 @@ class Macros:
 
     @cached_property
     def changed(self) -> tuple[str, ...]:
-        """Give the macros whose text differs, that were added, or that are gone; sorted."""
+        """The macros whose text differs, that were added, or that are gone; sorted."""
         before, after = self.base.macros, self.head.macros
         every = (before.keys() | after.keys()) - self.ignored
         return tuple(sorted(u for u in every if _text(before.get(u)) != _text(after.get(u))))
 
+    @cached_property
+    def observers(self) -> frozenset[str]:
+        """The hooks of the whole run through which an installed package reads the graph of nodes.
+
+        Such a package (elementary, dbt_artifacts and the like) writes down what is built, and changes none of it.
+        """
+        reading = {m.unique_id for m in self.observing}
+        reached = (self._seen(package).reached_from(reading) for package in self._packages)
+        return frozenset(u for found in reached for u in found if _is_hook(u))
+
+    @cached_property
+    def observing(self) -> tuple[ManifestMacro, ...]:
+        """The macros of installed packages that read the graph of nodes."""
+        return tuple(m for m in self._every_macro() if m.graph and m.package != self.head.project)
+
     def calls_may_resolve_anew(self) -> bool:
-        """Tell whether a macro came or went that others of its name or dispatch stand for.
+        """Whether a macro came or went that others of its name or dispatch stand for.
 
         dbt's partial parse does not look again at what an unchanged file calls, so the tree has to be parsed
         as a whole then.
         """
-        moved = [u for u in self.changed if (u in self.base.macros) != (u in self.head.macros)]
-        for unique_id in moved:
-            macro = self._any(unique_id)
-            same = [*self._named.get(macro.name, ()), *self._dispatched.get(_stem(macro.name), ())]
-            if any(u != unique_id for u in same) or _stem(macro.name) in self._named:
-                return True
-        return False
+        moved = [self.any(u) for u in self.changed if (u in self.base.macros) != (u in self.head.macros)]
+        names: dict[str, set[str]] = {}
+        for macro in self._every_macro():
+            for name in {macro.name, stem(macro.name)}:
+                names.setdefault(name, set()).add(macro.unique_id)
+        return any(names[name] > {m.unique_id} for m in moved for name in (m.name, stem(m.name)))
 
     def reach(self, unique_id: str) -> Reach:
-        """Say what the changed macro can affect."""
-        macro, builtin = self._any(unique_id), False
-        start = {unique_id}
-        stem = _stem(macro.name)
-        if stem != macro.name:
-            start.update(self._named.get(stem, ()))
-        if (unique_id in self.base.macros) != (unique_id in self.head.macros):
-            start.update(self._named.get(macro.name, ()), self._dispatched.get(stem, ()))
-        builtin = any(self._is_builtin(self._any(u)) for u in start - {unique_id}) or stem in _BY_ADAPTER
-        reached = self._callers_of(start)
-        names = {_stem(self._any(u).name) for u in reached} | {self._any(u).name for u in reached}
-        for name in sorted(names):
-            if name in _NAMING or name in _BY_ADAPTER or (name in _CONTEXT and self._is_own(name)):
-                via = "" if name in (macro.name, stem) else f", which {name} calls"
-                return Reach(everything=f"macro {macro.name} changed{via}: dbt itself calls it for every node")
-        nodes = self._nodes(reached, names)
-        if any(u.startswith("operation.") for u in nodes):
+        """Return what the changed macro can affect."""
+        macro, found = self.any(unique_id), set[str]()
+        for package in self._packages:
+            reached = self._seen(package).reached_from({unique_id})
+            for name in sorted(self.any(u).name for u in reached & self._seen(package).by_dbt):
+                if package == self.head.project:
+                    via = "" if name in (macro.name, stem(macro.name)) else f", which {name} calls"
+                    return Reach(everything=f"macro {macro.name} changed{via}: dbt itself calls it for every node")
+                reached |= {u for u, n in self.head.nodes.items() if n.package == package}
+            found |= reached - self._every_macro_id
+        hooks = set(filter(_is_hook, found))
+        observers = hooks & self.observers if macro.package != self.head.project else set()
+        if hooks - observers:
             return Reach(everything=f"macro {macro.name} changed, which a hook of the whole run calls")
-        if not nodes and (builtin or self._has_dynamic_calls) and macro.name.split("_")[0] != "materialization":
-            why = "it replaces one of dbt's own" if builtin else "macros are called by computed names here"
-            return Reach(everything=f"macro {macro.name} changed, and {why}")
-        return Reach(unique_ids=frozenset(u for u in nodes if u in self.head.nodes))
+        return self._unless_replaced(macro, frozenset(found - hooks), observers)
 
-    def _nodes(self, reached: frozenset[str], names: set[str]) -> set[str]:
-        kinds = {m for n in names if n.startswith("materialization_") for m in _materializations(n)}
-        if any(n.startswith("get_incremental_") and n.endswith("_sql") for n in names):
-            kinds.add("incremental")
-        if any(n.startswith("snapshot_") and n.endswith("_strategy") for n in names):
-            kinds.add("snapshot")
-        found = set()
-        for manifest in (self.base, self.head):
-            for unique_id, node in manifest.nodes.items():
-                kind = node.materialized or {"unit_test": "unit"}.get(node.resource_type, node.resource_type)
-                # dbt does not record that its own unique and not_null call it.
-                where = "get_where_subquery" in names and node.file.endswith((".yml", ".yaml"))
-                if (where and kind == "test") or kind in kinds or not reached.isdisjoint(node.macros):
+    def _unless_replaced(self, macro: ManifestMacro, nodes: frozenset[str], observers: set[str]) -> Reach:
+        """Widen the reach of a macro that nothing seems to call to what may call it all the same."""
+        if not nodes and not observers and not macro.name.startswith("materialization_"):
+            if any(c.replaces_internal(macro) for c in self._seen(self.head.project).trees if c.has(macro)):
+                return Reach(everything=f"macro {macro.name} changed, and it replaces one of dbt's own")
+            nodes = self._calling_by_computed_names
+            if set(filter(_is_hook, nodes)) - self.observers:
+                return Reach(
+                    everything=f"macro {macro.name} changed, and a hook of the whole run calls macros by computed names"
+                )
+        return Reach(
+            unique_ids=frozenset(u for u in nodes if u in self.head.nodes and not _is_hook(u)),
+            observers=frozenset(observers | set(filter(_is_hook, nodes))),
+        )
+
+    def redirected(self) -> Mapping[str, frozenset[str]]:
+        """Map each name whose dispatch finds another macro than before, with both there all the time, to its nodes."""
+        found: dict[str, set[str]] = {}
+        both = self.base.macros.keys() & self.head.macros.keys()
+        for seen in map(self._seen, self._packages):
+            for one in seen.after.callers():
+                for name, namespace in one.dispatches:
+                    old, new = (set(c.dispatched(name, namespace)) for c in seen.trees)
+                    if old != new and old | new <= both:
+                        reached = seen.reached_from({one.unique_id}) & self.head.nodes.keys()
+                        found.setdefault(name, set()).update(reached)
+        return {name: frozenset(nodes) for name, nodes in found.items()}
+
+    def reading_the_graph(self, macro: str) -> frozenset[str]:
+        """Return the nodes whose own text, not a hook's, depends on the graph of nodes through this macro.
+
+        Of what an installed package makes of the graph only models and their like count: its tests read there what
+        they are told of the node that they test.
+        """
+        found = set[str]()
+        own = self.any(macro).package == self.head.project
+        for package in self._packages:
+            seen = self._seen(package)
+            reached, calls = seen.reached_from({macro}), seen.after
+            for unique_id in reached & self.head.nodes.keys():
+                node = self.head.nodes[unique_id]
+                by_hooks = set(calls.named(node.hook_calls))
+                if calls.called_by(node) & reached - by_hooks and (own or "test" not in node.resource_type):
                     found.add(unique_id)
-        return found
+        return frozenset(u for u in found if not _is_hook(u))
 
-    def _callers_of(self, start: Iterable[str]) -> frozenset[str]:
+    def any(self, unique_id: str) -> ManifestMacro:
+        """Return the macro as the head has it, else as the base had it."""
+        return self.head.macros.get(unique_id) or self.base.macros[unique_id]
+
+    def _seen(self, package: str) -> _Seen:
+        if package not in self._known:
+            # Another machine's manifest does not tell where its dispatch looked.
+            lookup = self.base.lookup if self.base.lookup.prefixes else self.head.lookup
+            self._known[package] = _Seen(
+                before=Calls(self.base, lookup, package), after=Calls(self.head, self.head.lookup, package)
+            )
+        return self._known[package]
+
+    @cached_property
+    def _known(self) -> dict[str, _Seen]:
+        return {}
+
+    @cached_property
+    def _calling_by_computed_names(self) -> frozenset[str]:
+        """The nodes and hooks that can call any macro whatever."""
+        found = set[str]()
+        for seen in map(self._seen, self._packages):
+            start = {one.unique_id for c in seen.trees for one in c.callers() if ANYTHING in one.computed}
+            found |= seen.reached_from(start) - self._every_macro_id
+        return frozenset(found)
+
+    @cached_property
+    def _packages(self) -> list[str]:
+        """The packages that have nodes; the root project first."""
+        own = self.head.project
+        return [own, *sorted({n.package for m in (self.base, self.head) for n in m.nodes.values()} - {own})]
+
+    @cached_property
+    def _every_macro_id(self) -> frozenset[str]:
+        return frozenset(self.base.macros) | frozenset(self.head.macros)
+
+    def _every_macro(self) -> list[ManifestMacro]:
+        return [*self.base.macros.values(), *self.head.macros.values()]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Seen:
+    """The macros of both trees as the nodes of one package see them."""
+
+    before: Calls
+    after: Calls
+
+    @property
+    def trees(self) -> tuple[Calls, Calls]:
+        return self.before, self.after
+
+    def reached_from(self, start: Iterable[str]) -> set[str]:
+        """Return these and all that call them, directly or not: macros, and the package's nodes and hooks."""
         found, todo = set[str](), list(start)
         while todo:
             unique_id = todo.pop()
-            if unique_id in found:
-                continue
-            found.add(unique_id)
-            todo.extend(self._callers.get(unique_id, ()))
-            # A dispatched macro is called through the one that dispatches, by name.
-            stem = _stem(self._any(unique_id).name)
-            if stem != self._any(unique_id).name:
-                todo.extend(self._named.get(stem, ()))
-        return frozenset(found)
+            if unique_id not in found:
+                found.add(unique_id)
+                todo.extend(self._callers.get(unique_id, ()))
+        return found
+
+    @cached_property
+    def by_dbt(self) -> frozenset[str]:
+        """The macros that dbt itself calls for every node of the package."""
+        return frozenset(u for calls in self.trees for u in calls.by_dbt())
 
     @cached_property
     def _callers(self) -> Mapping[str, set[str]]:
         found: dict[str, set[str]] = {}
-        for manifest in (self.base, self.head):
-            for macro in manifest.macros.values():
-                for called in macro.macros:
-                    found.setdefault(called, set()).add(macro.unique_id)
-        return {k: {c for c in v if c in self.base.macros or c in self.head.macros} for k, v in found.items()}
-
-    @cached_property
-    def _named(self) -> Mapping[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        for macro in (*self.base.macros.values(), *self.head.macros.values()):
-            found.setdefault(macro.name, set()).add(macro.unique_id)
+        for calls in self.trees:
+            for one in calls.callers():
+                for called in calls.called_by(one):
+                    found.setdefault(called, set()).add(one.unique_id)
         return found
 
-    @cached_property
-    def _dispatched(self) -> Mapping[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        for macro in (*self.base.macros.values(), *self.head.macros.values()):
-            if _stem(macro.name) != macro.name:
-                found.setdefault(_stem(macro.name), set()).add(macro.unique_id)
-        return found
 
-    @cached_property
-    def _has_dynamic_calls(self) -> bool:
-        head = self.head
-        return any(m.dynamic for m in head.macros.values()) or any(n.dynamic for n in head.nodes.values())
-
-    def _any(self, unique_id: str) -> ManifestMacro:
-        return self.head.macros.get(unique_id) or self.base.macros[unique_id]
-
-    def _is_builtin(self, macro: ManifestMacro) -> bool:
-        return macro.package in builtin_packages(self.head.adapter)
-
-    def _is_own(self, name: str) -> bool:
-        return any(u in self.changed and not self._is_builtin(self._any(u)) for u in self._named.get(name, ()))
-
-
-def _stem(name: str) -> str:
-    """Give the name that dispatch knows a macro by: `create_table_as` for `duckdb__create_table_as`."""
-    prefix, found, rest = name.partition("__")
-    return rest if found and prefix and rest else name
-
-
-def _materializations(name: str) -> tuple[str, ...]:
-    """Give what `materialization_NAME_ADAPTER` materializes (NAME may hold underscores)."""
-    return (name.removeprefix("materialization_").rpartition("_")[0],)
+def _is_hook(unique_id: str) -> bool:
+    return unique_id.startswith("operation.")
 
 
 def _text(macro: ManifestMacro | None) -> str | None:

@@ -54,8 +54,11 @@ def reads(node: ManifestNode, manifest: Manifest) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*(tested.parents if tested else ()), *node.parents[1:])))
 
 
-def downstream_reason(unique_id: str, roots: frozenset[str], head: Manifest) -> Reason:
-    """Say through which nearest directly chosen node another one came into the selection."""
+def downstream_reason(unique_id: str, roots: Mapping[str, Reason], head: Manifest) -> Reason:
+    """Say through which nearest directly chosen node another one came into the selection.
+
+    A source is in no plan, so its own reason and files stand with what reads it.
+    """
     seen, level = {unique_id}, [unique_id]
     while level:
         parents = sorted({p for u in level for p in _upstream(head, u) if p not in seen})
@@ -64,7 +67,10 @@ def downstream_reason(unique_id: str, roots: frozenset[str], head: Manifest) -> 
                 name = _called(head.nodes[parent])
                 is_check = head.nodes[unique_id].resource_type in ("test", "unit_test")
                 near = parent in _upstream(head, unique_id)
-                return Reason(kind="downstream", text=f"tests {name}" if is_check and near else f"downstream of {name}")
+                text = f"tests {name}" if is_check and near else f"downstream of {name}"
+                if head.nodes[parent].resource_type != "source":
+                    return Reason(kind="downstream", text=text)
+                return Reason(kind="downstream", text=f"{text}, {roots[parent].text}", files=roots[parent].files)
         seen.update(parents)
         level = parents
     return Reason(kind="selected", text="selected")

@@ -70,7 +70,19 @@ class Reasons:
             p
             for p in _PARTS
             if now.get(p) != then.get(p) and (p != "persisted_descriptions" or (p in now and p in then))
+            if p != "body" or not self._is_renamed_only(unique_id)
         )
+
+    def has_other_content(self, seed: str) -> bool:
+        """Whether git saw the content of a seed change."""
+        node = self.head.nodes[seed]
+        return self.project.place(node.package, node.file) in self.changed_paths and not self._is_renamed_only(seed)
+
+    def _is_renamed_only(self, unique_id: str) -> bool:
+        """Whether this is a seed whose file was renamed byte for byte: of a large one dbt compares the path."""
+        node = self.head.nodes[unique_id]
+        place = self.project.place(node.package, node.file)
+        return node.resource_type == "seed" and any(c.exact and c.path == place for c in self.changes)
 
     def rendered(self, unique_id: str) -> list[str]:
         """Name what differs in a node only after rendering."""

@@ -13,7 +13,9 @@ from pytest_dbtci.errors import UsageError
 from pytest_dbtci.manifest import BUILDABLE, Manifest
 from pytest_dbtci.plan import PathChange, Reason
 from pytest_dbtci.selection import nodes as selection
-from pytest_dbtci.selection.safety_net import Evidence, Net, account, cast
+from pytest_dbtci.selection.evidence import Affected, Evidence
+from pytest_dbtci.selection.path_changes import explain_paths
+from pytest_dbtci.selection.safety_net import find_affected
 
 _MODIFIED = re.compile(r"\bstate:modified(?![\w.])")
 _UNMODIFIED = re.compile(r"\bstate:unmodified(?![\w.])")
@@ -45,18 +47,18 @@ class Chooser:
         """Choose from a base and a head; `evidence.modified` is replaced by what dbt says."""
         said = self._ask("state:modified", state=str(self.state), indirect="empty")
         evidence = _with(evidence, frozenset(said))
-        net = cast(evidence)
+        affected = find_affected(evidence)
         head = evidence.head
-        roots = frozenset(head.nodes) if net.everything else frozenset(net.reasons)
+        roots = frozenset(head.nodes) if affected.everything else frozenset(affected.reasons)
         try:
             chosen = self._chosen(select, exclude, roots, said, head)
         except UsageError as error:
             given = f"--dbt-ci-select {select!r}" + (f" --dbt-ci-exclude {exclude!r}" if exclude else "")
             raise UsageError(f"dbt refuses {given}: {error}\nWrite it as for `dbt ls --select`.") from None
-        reasons = {u: self._reason(u, net, head) for u in chosen if _is_built(u, head)}
+        reasons = {u: self._reason(u, affected, head) for u in chosen if _is_built(u, head)}
         read = {u for u in chosen if u in head.nodes and any(c in reasons for c in head.children.get(u, ()))}
-        changes = account(evidence, net, frozenset(reasons) | read)
-        return Choice(reasons=reasons, changes=changes, notes=_notes(net, head, str(self.state)))
+        changes = explain_paths(evidence, affected, frozenset(reasons) | read)
+        return Choice(reasons=reasons, changes=changes, notes=_notes(affected, head, str(self.state)))
 
     def choose_of_new(self, evidence: Evidence, select: str, exclude: str) -> Choice:
         """Choose where the base has no such project: every node is new."""
@@ -136,10 +138,10 @@ class Chooser:
             )
         )
 
-    def _reason(self, unique_id: str, net: Net, head: Manifest) -> Reason:
-        if unique_id in net.reasons:
-            return net.reasons[unique_id]
-        return net.everything or selection.downstream_reason(unique_id, frozenset(net.reasons), head)
+    def _reason(self, unique_id: str, affected: Affected, head: Manifest) -> Reason:
+        if unique_id in affected.reasons:
+            return affected.reasons[unique_id]
+        return affected.everything or selection.downstream_reason(unique_id, affected.reasons, head)
 
 
 def _marked(selector: str) -> str:
@@ -167,12 +169,11 @@ def _with(evidence: Evidence, modified: frozenset[str]) -> Evidence:
     return replace(evidence, modified=modified)
 
 
-def _notes(net: Net, head: Manifest, state: str) -> tuple[str, ...]:
-    notes = []
-    if net.everything:
-        files = f" ({', '.join(net.everything.files)})" if net.everything.files else ""
-        notes.append(f"every node {net.everything.text}{files}")
-    names = [head.nodes[u].name for u in net.unexplained if _is_built(u, head)]
+def _notes(affected: Affected, head: Manifest, state: str) -> tuple[str, ...]:
+    notes = list(affected.notes)
+    if affected.everything:
+        notes.insert(0, f"every node {affected.everything}")
+    names = [head.nodes[u].name for u in affected.unexplained if _is_built(u, head)]
     if names:
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         many = "nodes differ" if len(names) > 1 else "node differs"

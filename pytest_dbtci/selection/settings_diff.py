@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import yaml
 _EVERYTHING = {
     "on-run-start": "a hook of the whole run",
     "on-run-end": "a hook of the whole run",
-    "dispatch": "the order in which macros are looked up",
     "query-comment": "what goes with every statement",
     "quoting": "how names are quoted everywhere",
     "flags": "how dbt itself behaves",
@@ -46,17 +45,20 @@ class Difference:
     keys: tuple[str, ...] = ()
 
 
-def project_difference(before: str | None, after: str | None) -> Difference:
-    """Compare two texts of a dbt_project.yml; None for a file that is not there."""
+def project_difference(before: str | None, after: str | None, packages: Collection[str]) -> Difference:
+    """Compare two texts of a dbt_project.yml; None for a file that is not there.
+
+    `packages` are the names under which `vars` holds a scope, not a variable.
+    """
     old, new = _load(before), _load(after)
     if old is None or new is None:
         return Difference(everything="the project file can't be compared")
     keys = tuple(sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k)))
-    known = (*_EVERYTHING, *_PARSED, *_INERT, "vars")
+    known = (*_EVERYTHING, *_PARSED, *_INERT, "vars", "dispatch")
     wide = [f"{k} ({_EVERYTHING[k]})" if k in _EVERYTHING else k for k in keys if k in _EVERYTHING or k not in known]
     return Difference(
         everything=f"{', '.join(wide)} changed" if wide else "",
-        variables=_variables(old.get("vars"), new.get("vars")),
+        variables=_variables(old.get("vars"), new.get("vars"), packages),
         keys=keys,
     )
 
@@ -83,14 +85,16 @@ def _load(text: str | None) -> Mapping[str, Any] | None:
     return found if isinstance(found, Mapping) else None
 
 
-def _variables(before: Any, after: Any) -> frozenset[str]:
-    """Name the variables that differ; a mapping can be a package's scope or a variable, so it counts as both."""
+def _variables(before: Any, after: Any, packages: Collection[str]) -> frozenset[str]:
+    """Name the variables that differ; a mapping under a package's name is its scope, and may be a variable too."""
     old = before if isinstance(before, Mapping) else {}
     new = after if isinstance(after, Mapping) else {}
     found = set[str]()
     for name in old.keys() | new.keys():
         if old.get(name) != new.get(name):
             found.add(str(name))
-            if isinstance(old.get(name), Mapping) or isinstance(new.get(name), Mapping):
-                found |= _variables(old.get(name), new.get(name))
+            scopes = [v for v in (old.get(name), new.get(name)) if isinstance(v, Mapping)]
+            if name in packages and scopes:
+                found |= _variables(old.get(name), new.get(name), ()) - {name}
+                found.discard(str(name))
     return frozenset(found)

@@ -355,12 +355,13 @@ PROJECT_FILES = (
         'comment: "x"',
         "query-comment (what goes with every statement) changed",
     ),
-    _all(
+    _swap(
         "dispatch order",
         PROJECT,
         "[kennel, toolbox]",
         "[toolbox, kennel]",
-        "dispatch (the order in which macros are looked up) changed",
+        {},
+        "none: dispatch finds the same macros for all that is built",
     ),
     _all(
         "flags",
@@ -425,7 +426,7 @@ PROJECT_FILES = (
         "name: nightly",
         "name: nights",
         {},
-        "none: names selections; the nodes are the same",
+        "none: names selections only",
     ),
     _all(
         "target's output",

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol import Answer, Invocation, Parse, Request, Select
 from pytest_dbtci.manifest import Manifest
@@ -96,9 +98,9 @@ class Bench:
         self.count += 1
         place = self.folder / f"clone{self.count}"
         git(self.folder, "clone", "-q", str(self.origin), str(place))
-        self._install(place)
         git(place, "checkout", "-q", "-b", "change")
         commit(place, edits, message)
+        self._install(place)
         return place
 
     def plan(self, place: Path, *, cached: bool = True, **settings: Any) -> Planned:
@@ -142,11 +144,15 @@ class Bench:
         return self.host
 
     def _install(self, place: Path) -> None:
-        packages = place / self.inside / "packages.yml"
-        if packages.is_file():
-            link = place / self.inside / "dbt_packages" / "toolbox"
-            link.parent.mkdir()
-            link.symlink_to(place / "shared", target_is_directory=True)
+        """Link the local packages, as `dbt deps` does."""
+        project = place / self.inside
+        packages = project / "packages.yml"
+        found = yaml.safe_load(packages.read_text(encoding="utf-8"))["packages"] if packages.is_file() else ()
+        for folder in (project / package["local"] for package in found if "local" in package):
+            name = yaml.safe_load((folder / "dbt_project.yml").read_text(encoding="utf-8"))["name"]
+            link = project / "dbt_packages" / name
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to(folder.resolve(), target_is_directory=True)
 
 
 @contextmanager

@@ -1,0 +1,47 @@
+"""Ask dbt in which order it looks macros up, for the adapter and the dispatch settings of a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pytest_dbtci.manifest import Lookup
+
+
+def lookup_order(manifest: Any, namespaces: Iterable[str], *, configured: bool) -> Lookup:
+    """Return the order for the namespaces that the tree dispatches in.
+
+    `configured` says that the last invocation of dbt parsed this tree, so that its settings are at hand; without
+    them nothing is known.
+    """
+    from dbt.adapters.factory import get_adapter_by_type, get_adapter_package_names, get_adapter_type_names
+
+    if not configured:
+        return Lookup()
+    kind = manifest.metadata.adapter_type
+    config = get_adapter_by_type(kind).config
+    return Lookup(
+        prefixes=(*get_adapter_type_names(kind), "default"),
+        internal=tuple(get_adapter_package_names(kind)),
+        search={n: _search_order(config, n) for n in sorted(set(namespaces))},
+        materializations=_materializations(manifest, kind),
+    )
+
+
+def _search_order(config: Any, namespace: str) -> tuple[str, ...]:
+    """Return the packages that a dispatch in the namespace searches, in order; none where it looks names up plainly.
+
+    From `BaseDatabaseWrapper._get_search_packages`, which needs the context of a node.
+    """
+    found = config.get_macro_search_order(namespace)
+    known = namespace in config.load_dependencies()
+    return tuple(found or ([config.project_name, namespace] if known else []))
+
+
+def _materializations(manifest: Any, kind: str) -> dict[str, str]:
+    """Return the macro by which dbt builds each materialization that the tree uses."""
+    nodes = (n for n in manifest.nodes.values() if n.resource_type != "operation")
+    used = {str(getattr(n.config, "materialized", "") or "") for n in nodes} | {"unit", "function"}
+    project = manifest.metadata.project_name
+    found = {u: manifest.find_materialization_macro_by_name(project, u, kind) for u in sorted(used)}
+    return {u: macro.unique_id for u, macro in found.items() if macro is not None}

@@ -1,0 +1,70 @@
+"""What is known of a change, and what was found that it can affect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from pytest_dbtci.git.repository import Change
+from pytest_dbtci.manifest import BUILDABLE, Manifest
+from pytest_dbtci.plan import Reason
+from pytest_dbtci.project.project import Project
+from pytest_dbtci.selection.macro_reach import Macros
+
+PACKAGE_FILES = ("packages.yml", "dependencies.yml", "package-lock.yml")
+TELLING = (*BUILDABLE, "source")
+"""Resource types that are built, or whose change is one of what reads them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """All that is known of a change.
+
+    `modified` is dbt's own answer. `texts` holds, for the settings files among the changed paths, their text
+    at the base and now (None: not there). `profile_file` is where the used profile lies in the repository,
+    None if elsewhere. `foreign` tells that `base` is another machine's manifest: what rendering gave there
+    proves nothing, and what no changed file explains is thrown out.
+    """
+
+    project: Project
+    changes: tuple[Change, ...]
+    base: Manifest
+    head: Manifest
+    modified: frozenset[str]
+    texts: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    profile: str = ""
+    target: str = ""
+    profile_file: str | None = None
+    foreign: bool = False
+
+    @cached_property
+    def paths(self) -> frozenset[str]:
+        """Every changed path, the old one of a renamed file too."""
+        return frozenset(p for c in self.changes for p in (c.path, c.old_path) if p)
+
+    @cached_property
+    def macros(self) -> Macros:
+        """The macros of both trees; of another machine's only those in changed files are compared."""
+        every = {**self.base.macros, **self.head.macros} if self.foreign else {}
+        place = self.project.place
+        ignored = frozenset(u for u, m in every.items() if place(m.package, m.file) not in self.paths)
+        return Macros(self.base, self.head, ignored)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Affected:
+    """What a change can affect.
+
+    `reasons` holds all that changed by itself, dbt's own answer included; `unexplained` what was thrown out.
+    `everything` holds the reason that any node can be affected, None where there is none. `by_path` tells for
+    each path the nodes that it can affect, whatever reason they were given, `causes` what else is to be said of
+    it; `notes` what is to be said of the whole.
+    """
+
+    reasons: Mapping[str, Reason]
+    everything: Reason | None
+    unexplained: tuple[str, ...]
+    by_path: Mapping[str, frozenset[str]]
+    causes: Mapping[str, tuple[str, ...]]
+    notes: tuple[str, ...] = ()
