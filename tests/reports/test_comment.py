@@ -48,7 +48,7 @@ def forge(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
             body = json.loads(self.rfile.read(size)) if size else None
             headers = {k.lower(): v for k, v in self.headers.items()}
             found.requests.append(Request(method=self.command, path=self.path, headers=headers, body=body))
-            status, answer = found.answers.pop(0)
+            status, answer = found.answers.pop(0) if found.answers else (404, {"message": "nothing more to say"})
             content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
             self.send_response(status)
             for name, value in {"Content-Length": str(len(content)), **found.answer_headers}.items():
@@ -56,7 +56,7 @@ def forge(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PATCH = do_PUT = do_any  # noqa: N815
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = do_any  # noqa: N815
 
         def log_message(self, *args: object) -> None:
             """Stay quiet."""
@@ -107,11 +107,13 @@ NOTES = "/api/v4/projects/1/merge_requests/7/notes"
 
 
 def test_posts_a_first_comment_on_github(forge: Forge) -> None:
-    forge.answers = [(200, [{"id": 1, "body": "Nice!"}]), (201, {"id": 2, "html_url": "https://g/7#c2"})]
+    written = [{"id": 1, "body": "Nice!"}, {"id": 2, "body": f"{MARKER}\n## red"}]
+    forge.answers = [(200, written[:1]), (201, {"id": 2, "html_url": "https://g/7#c2"}), (200, written)]
     assert post(build("github"), github(forge), "## red", "dogs") == "https://g/7#c2"
     assert forge.asked() == [
         ("GET", f"{COMMENTS}?per_page=100&page=1", None),
         ("POST", COMMENTS, {"body": f"{MARKER}\n## red"}),
+        ("GET", f"{COMMENTS}?per_page=100&page=1", None),
     ]
     for request in forge.requests:
         assert request.headers["authorization"] == f"Bearer {SECRET}"
@@ -123,12 +125,15 @@ def test_updates_its_comment_on_github_wherever_it_stands(forge: Forge) -> None:
     others = [{"id": i, "body": f"> {MARKER}\n> quoted"} for i in range(100)]
     stranger = {"id": 100, "body": "<!-- dbt-ci project=cats pr=7 -->\nanother project's"}
     mine = {"id": 101, "body": f"{MARKER}\nold"}
-    forge.answers = [(200, others), (200, [stranger, mine]), (200, {"id": 101, "html_url": "https://g/7#c101"})]
+    new = {"id": 101, "body": f"{MARKER}\nnew ä"}
+    answer = {"id": 101, "html_url": "https://g/7#c101"}
+    forge.answers = [(200, others), (200, [stranger, mine]), (200, answer), (200, [stranger, new])]
     assert post(build("github"), github(forge), "new ä", "dogs") == "https://g/7#c101"
     assert forge.asked() == [
         ("GET", f"{COMMENTS}?per_page=100&page=1", None),
         ("GET", f"{COMMENTS}?per_page=100&page=2", None),
         ("PATCH", "/repos/o/dogs/issues/comments/101", {"body": f"{MARKER}\nnew ä"}),
+        ("GET", f"{COMMENTS}?per_page=100&page=1", None),
     ]
 
 
@@ -138,7 +143,8 @@ def test_opens_a_closed_thread_in_azure_repos(forge: Forge) -> None:
         {"id": 4, "comments": None},
         {"id": 5, "comments": [{"id": 1}]},
     ]
-    forge.answers = [(200, {"value": threads, "count": 3}), (200, {"id": 12})]
+    new = {"id": 12, "comments": [{"id": 1, "content": f"{MARKER}\ntext"}]}
+    forge.answers = [(200, {"value": threads, "count": 3}), (200, {"id": 12}), (200, {"value": [*threads, new]})]
     assert post(build("azure"), azure(forge), "text", "dogs") == (
         f"{forge.url}/org/My%20Dogs/_git/c0ffee/pullrequest/7?discussionId=12"
     )
@@ -152,29 +158,34 @@ def test_opens_a_closed_thread_in_azure_repos(forge: Forge) -> None:
                 "status": 4,
             },
         ),
+        ("GET", f"{THREADS}?api-version=7.1", None),
     ]
     assert {r.headers["authorization"] for r in forge.requests} == {f"Bearer {SECRET}"}
 
 
 def test_updates_its_comment_in_azure_repos(forge: Forge) -> None:
     threads = [{"id": 12, "comments": [{"id": 1, "content": f"{MARKER}\nold"}, {"id": 2, "content": "ok"}]}]
-    forge.answers = [(200, {"value": threads}), (200, {"id": 1})]
+    new = [{"id": 12, "comments": [{"id": 1, "content": f"{MARKER}\nnew"}]}]
+    forge.answers = [(200, {"value": threads}), (200, {"id": 1}), (200, {"value": new})]
     assert post(build("azure"), azure(forge), "new", "dogs").endswith("/pullrequest/7?discussionId=12")
-    assert forge.asked()[1:] == [("PATCH", f"{THREADS}/12/comments/1?api-version=7.1", {"content": f"{MARKER}\nnew"})]
+    assert forge.asked()[1:2] == [("PATCH", f"{THREADS}/12/comments/1?api-version=7.1", {"content": f"{MARKER}\nnew"})]
 
 
 def test_posts_and_updates_a_note_on_the_targets_project_in_gitlab(forge: Forge) -> None:
-    forge.answers = [(200, []), (201, {"id": 9})]
+    forge.answers = [(200, []), (201, {"id": 9}), (200, [{"id": 9, "body": f"{MARKER}\na"}])]
     link = "https://forge/o/dogs/-/merge_requests/7#note_9"
     assert post(build("gitlab"), gitlab(forge), "a", "dogs") == link
-    forge.answers = [(200, [{"id": 9, "body": f"{MARKER}\na"}]), (200, {"id": 9})]
+    new = {"id": 9, "body": f"{MARKER}\nb"}
+    forge.answers = [(200, [{"id": 9, "body": f"{MARKER}\na"}]), (200, {"id": 9}), (200, [new])]
     assert post(build("gitlab"), gitlab(forge), "b", "dogs") == link
     listing = f"{NOTES}?sort=asc&order_by=created_at&per_page=100&page=1"
     assert forge.asked() == [
         ("GET", listing, None),
         ("POST", NOTES, {"body": f"{MARKER}\na"}),
         ("GET", listing, None),
+        ("GET", listing, None),
         ("PUT", f"{NOTES}/9", {"body": f"{MARKER}\nb"}),
+        ("GET", listing, None),
     ]
     assert {r.headers["private-token"] for r in forge.requests} == {SECRET}
 
@@ -182,7 +193,7 @@ def test_posts_and_updates_a_note_on_the_targets_project_in_gitlab(forge: Forge)
 def test_uses_gitlabs_job_token_for_want_of_a_better_one(forge: Forge) -> None:
     environ = gitlab(forge)
     del environ["GITLAB_TOKEN"]
-    forge.answers = [(200, []), (201, {"id": 9})]
+    forge.answers = [(200, []), (201, {"id": 9}), (200, [{"id": 9, "body": f"{MARKER}\na"}])]
     post(build("gitlab"), environ, "a", "dogs")
     assert {r.headers["job-token"] for r in forge.requests} == {"job"}
     assert not any("private-token" in r.headers for r in forge.requests)
@@ -196,9 +207,9 @@ def test_comments_on_github_from_azure_pipelines(forge: Forge) -> None:
         "GITHUB_TOKEN": "ghs",
         "GITHUB_API_URL": forge.url,
     }
-    forge.answers = [(200, []), (201, {"html_url": "https://g"})]
+    forge.answers = [(200, []), (201, {"html_url": "https://g"}), (200, [{"id": 1, "body": f"{MARKER}\na"}])]
     assert post(build("azure"), environ, "a", "dogs") == "https://g"
-    assert [r.path for r in forge.requests] == [f"{COMMENTS}?per_page=100&page=1", COMMENTS]
+    assert [r.path for r in forge.requests][:2] == [f"{COMMENTS}?per_page=100&page=1", COMMENTS]
     assert {r.headers["authorization"] for r in forge.requests} == {"Bearer ghs"}
 
 
@@ -290,6 +301,41 @@ def test_refuses_where_there_is_no_pull_request_or_no_way(forge: Forge) -> None:
 
 
 def test_no_project_name_ends_the_marker(forge: Forge) -> None:
-    forge.answers = [(200, []), (201, {"html_url": "https://g"})]
+    written = {"id": 1, "body": "<!-- dbt-ci project=x_____b_ pr=7 -->\na"}
+    forge.answers = [(200, []), (201, {"html_url": "https://g"}), (200, [written])]
     post(build("github"), github(forge), "a", "x --><b>")
     assert forge.requests[1].body == {"body": "<!-- dbt-ci project=x_____b_ pr=7 -->\na"}
+
+
+def test_knows_its_own_comment_by_its_author_in_azure_repos(forge: Forge) -> None:
+    def thread(number: int, text: str, author: str) -> dict[str, Any]:
+        return {"id": number, "comments": [{"id": 1, "content": f"{MARKER}\n{text}", "author": {"id": author}}]}
+
+    theirs = thread(1, "forged", "anton")
+    me = (200, {"authenticatedUser": {"id": "build"}})
+    listed = (200, {"value": [theirs, thread(2, "old", "build"), thread(3, "old", "build")]})
+    after = (200, {"value": [theirs, thread(2, "new", "build")]})
+    forge.answers = [listed, me, (200, {"id": 1}), (200, {}), after]
+    post(build("azure"), azure(forge), "new", "dogs")
+    asked = [(method, path.partition("?")[0]) for method, path, _ in forge.asked()]
+    assert asked == [
+        ("GET", THREADS),
+        ("GET", "/org/_apis/connectionData"),
+        ("PATCH", f"{THREADS}/2/comments/1"),
+        ("DELETE", f"{THREADS}/3/comments/1"),
+        ("GET", THREADS),
+    ]
+
+
+def test_knows_its_own_note_by_its_author_in_gitlab(forge: Forge) -> None:
+    theirs = {"id": 8, "body": f"{MARKER}\nforged", "author": {"username": "anton"}}
+    mine = {"id": 9, "body": f"{MARKER}\nold", "author": {"username": "project_1_bot"}}
+    new = {**mine, "body": f"{MARKER}\nnew"}
+    forge.answers = [
+        (200, [theirs, mine]),
+        (200, {"username": "project_1_bot"}),
+        (200, {"id": 9}),
+        (200, [theirs, new]),
+    ]
+    post(build("gitlab"), gitlab(forge), "new", "dogs")
+    assert [r.path.partition("?")[0] for r in forge.requests] == [NOTES, "/api/v4/user", f"{NOTES}/9", NOTES]
