@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_dbtci.session.fixtures import SESSION, dbt_build, dbt_plan, dbt_query, dbt_relation, dbt_schema
-from pytest_dbtci.settings import OPTIONS, Settings, change, read_settings
+from pytest_dbtci.settings import OPTIONS, Settings, change, check_unused, read_settings
 
 __all__ = ["dbt_build", "dbt_plan", "dbt_query", "dbt_relation", "dbt_schema"]
 
@@ -67,10 +67,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; with `--dbt-ci`, the session that does the work."""
     for name, text in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
-    asked = config.getoption("--dbt-ci") or config.getoption("dbtci_release")
-    if not asked or config.getoption("help", False) or config.getoption("version", False):
+    if config.getoption("help", False) or config.getoption("version", False):
         return
     worker = getattr(config, "workerinput", None)
+    if not (config.getoption("--dbt-ci") or config.getoption("dbtci_release")):
+        if worker is None:
+            _check_unused(config)
+        return
     if worker is None:
         _check_dbt()
         settings = _settings(config)
@@ -108,6 +111,15 @@ def _misuse(error: Exception) -> pytest.UsageError:
     from pytest_dbtci.ci.stream import harmless
 
     return pytest.UsageError(harmless(str(error), os.environ))
+
+
+def _check_unused(config: pytest.Config) -> None:
+    from pytest_dbtci.errors import UsageError
+
+    try:
+        check_unused(config.getoption, map(str, config.invocation_params.args))
+    except UsageError as error:
+        raise _misuse(error) from None
 
 
 def _check_dbt() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,8 @@ class Option:
 
     `name` gives the flag `--dbt-ci-NAME` and the ini key `dbt_ci_NAME`; `kind` is how the value is written
     (`flag`: no value on the command line, a boolean in the ini file); `bare` is what the flag means without
-    its value, where it may stand without one. `in_ini` is False for what belongs to a single run.
+    its value, where it may stand without one; `least` is the smallest number. `in_ini` is False for what belongs
+    to a single run.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Option:
     choices: tuple[str, ...] = ()
     metavar: str = "VALUE"
     bare: str | None = None
+    least: int = 0
     in_ini: bool = True
 
     @property
@@ -56,7 +58,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(name="profile", metavar="NAME", help="as dbt's own", default_help="dbt's own"),
     Option(name="target", metavar="NAME", help="target to build in", default_help="dbt's own"),
     Option(name="vars", metavar="YAML", help="passed to dbt", default_help="none"),
-    Option(name="threads", metavar="N", kind="number", help="passed to dbt", default_help="dbt's own"),
+    Option(name="threads", metavar="N", kind="number", least=1, help="passed to dbt", default_help="dbt's own"),
     Option(name="full-refresh", kind="flag", help="build incremental models and seeds anew", default="false"),
     Option(
         name="base",
@@ -275,13 +277,37 @@ def read_settings(option: Callable[[str], Any], ini: Callable[[str], Any], **kno
             said = ini(declared.ini)
             said = None if said == "" else said
         values[declared.name.replace("-", "_")] = _value(declared, declared.default if said is None else said)
-    for name in ("docs", "release-behind"):
-        if values[name.replace("-", "_")] and not values["release"]:
-            raise UsageError(f"--dbt-ci-{name} is for a release: it goes with --dbt-ci-release TARGET.")
+    _check_together(values, rehearse=option("dbtci_rehearse") is not None)
     if values["release"]:
         # They are a pull request's, and may stand in the ini file.
         values |= {"base": "", "defer_target": "", "incremental": "build"}
     return Settings(**values)
+
+
+def _check_together(values: Mapping[str, Any], *, rehearse: bool) -> None:
+    """Raise UsageError where an option needs another one; `rehearse` tells that it is no mere default of the team."""
+    given = {name for name in ("docs", "release_behind", "sweep_age", "sweep_pr", "release") if values[name]}
+    given |= {"rehearse"} if rehearse else set()
+    for name in ("docs", "release_behind", "rehearse"):
+        if name in given and "release" not in given:
+            flag = name.replace("_", "-")
+            raise UsageError(f"--dbt-ci-{flag} is for a release: it goes with --dbt-ci-release TARGET.")
+    if values["sweep"] == "off":
+        for name in sorted(given & {"sweep_age", "sweep_pr"}):
+            raise UsageError(f"--dbt-ci-{name.replace('_', '-')} is for a sweep: it goes with --dbt-ci-sweep.")
+    elif "release" in given:
+        raise UsageError("--dbt-ci-sweep and --dbt-ci-release are two runs: leave one of them out.")
+
+
+def check_unused(option: Callable[[str], Any], arguments: Iterable[str]) -> None:
+    """Raise UsageError where an option was typed that nothing reads, because `--dbt-ci` is missing.
+
+    Options that the ini file's `addopts` holds are no mistake: they wait for the runs with `--dbt-ci`.
+    """
+    typed = {argument.partition("=")[0] for argument in arguments}
+    for declared in OPTIONS:
+        if declared.flag in typed and option(declared.dest) is not None:
+            raise UsageError(f"{declared.flag} means nothing without --dbt-ci: add it, or leave this out.")
 
 
 def change(settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -313,7 +339,9 @@ def _value(declared: Option, said: Any) -> Any:
         if not text:
             return None
         if not text.isascii() or not text.isdigit():
-            raise UsageError(f"{declared.flag} {text}: write a whole number, 0 or more")
+            raise UsageError(f"{declared.flag} {text}: write a whole number, {declared.least} or more")
+        if int(text) < declared.least:
+            raise UsageError(f"{declared.flag} {text}: write {declared.least} or more")
         return int(text)
     if declared.kind == "choice" and text not in declared.choices:
         raise UsageError(f"{declared.flag} {text}: choose one of {', '.join(declared.choices)}")

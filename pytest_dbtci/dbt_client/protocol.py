@@ -158,6 +158,12 @@ class Select(Request[tuple[str, ...]]):
     state: str = ""
     indirect: str = ""
     marks: Mapping[str, tuple[str, ...]] | None = None
+    own: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Narrowing(Request[tuple[str, ...]]):
+    """Ask for the variables, each with its value, by which the environment makes dbt build or test less."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import hashlib
 import json
 import re
 from typing import Any
 
 from pytest_dbtci.dbt_host.macro_lookup import lookup_order
+from pytest_dbtci.dbt_host.runner import build_settings
 from pytest_dbtci.manifest import Manifest, ManifestMacro, ManifestNode, Place, builtin_packages, fingerprint
 from pytest_dbtci.project import references as mentions
 
@@ -190,13 +192,17 @@ def _fixtures(node: Any) -> list[str]:
 def _writes(node: Any, config: Any) -> bool:
     """Tell whether building the node leaves a relation behind."""
     if node.resource_type == "test":
-        from dbt.flags import get_flags
-
         stored = getattr(config, "store_failures", None)
-        return bool(getattr(get_flags(), "STORE_FAILURES", False) if stored is None else stored)
+        return bool(_stores_failures() if stored is None else stored)
     if node.resource_type in ("seed", "snapshot", "function"):
         return True
     return node.resource_type == "model" and getattr(config, "materialized", "") != "ephemeral"
+
+
+@functools.cache
+def _stores_failures() -> bool:
+    """Whether tests store failures unless they say otherwise, which only the environment of a build decides."""
+    return bool(build_settings().get("store_failures", ("", False))[1])
 
 
 def _parts(node: Any, config: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from pytest_dbtci.dbt_client.protocol import Invocation
 from pytest_dbtci.dbt_host.manifest_view import functions, place
 from pytest_dbtci.dbt_host.manifest_view import view as view
-from pytest_dbtci.dbt_host.runner import DbtFailed, run_dbt
+from pytest_dbtci.dbt_host.runner import OWN, WARNINGS, DbtFailed, run_dbt
 from pytest_dbtci.dbt_host.saved_parse import SavedParse, adapt, record
 from pytest_dbtci.manifest import Place
 
@@ -104,12 +104,14 @@ def select(
     state: str = "",
     indirect: str = "",
     marks: Mapping[str, Iterable[str]] | None = None,
+    own: bool = False,
 ) -> tuple[str, ...]:
     """Ask dbt which nodes a selection means; give their unique_ids.
 
     `indirect` is dbt's indirect selection of tests, dbt's own where empty. `marks` maps names to unique_ids:
-    `tag:dbtci_NAME` then stands for these nodes in `select` and `exclude`. Raises DbtFailed when dbt refuses
-    the selection.
+    `tag:dbtci_NAME` then stands for these nodes in `select` and `exclude`. `own` tells a question of ours from the
+    user's selection, which the resource types in the environment narrow as they do a build, and which has to name
+    something that exists. Raises DbtFailed when dbt refuses the selection.
     """
     for name, unique_ids in (marks or {}).items():
         mark(manifest, name, unique_ids)
@@ -123,8 +125,26 @@ def select(
         args += [flag, value] if value else []
     if state:
         args += ["--state", state]
-    lines = run_dbt(invocation, "ls", *args, manifest=manifest)
+    unmatched: list[str] = []
+
+    def hear(event: Any) -> None:
+        if getattr(getattr(event, "info", None), "name", "") == "NoNodesForSelectionCriteria":
+            unmatched.append(event.data.spec_raw)
+
+    unset = OWN if own else WARNINGS
+    lines = run_dbt(invocation, "ls", *args, manifest=manifest, callbacks=[hear], unset=unset)
+    if not own:
+        _check_named(invocation, manifest, unmatched)
     return tuple(json.loads(line)["unique_id"] for line in lines or ())
+
+
+def _check_named(invocation: Invocation, manifest: Any, unmatched: Iterable[str]) -> None:
+    """Raise DbtFailed where a criterion that matched nothing names what does not exist, so that it never will."""
+    for part in (p for found in unmatched for p in found.split(",")):
+        # Compared with another state, or marked for it, nothing is an answer as good as any.
+        may_be_empty = any(method in part for method in ("state:", "result:", "source_status:", f"tag:{MARK}"))
+        if not may_be_empty and not select(invocation, manifest, select=part, own=True):
+            raise DbtFailed(f"{part!r} names nothing that there is in this project")
 
 
 def mark(manifest: Any, name: str, unique_ids: Iterable[str]) -> None:
@@ -158,6 +178,17 @@ def slim(manifest_file: str, unique_ids: Iterable[str], into: str) -> str:
     return into
 
 
+def deepcopy(manifest: Any) -> Any:
+    """Return a copy of the manifest; dbt's own method does not know how to copy the selectors of selectors.yml."""
+    selectors, manifest.selectors = manifest.selectors, {}
+    try:
+        copied = manifest.deepcopy()
+    finally:
+        manifest.selectors = selectors
+    copied.selectors = dict(selectors)
+    return copied
+
+
 def place_elsewhere(manifest: Any, places: Mapping[str, Place]) -> None:
     """Set where nodes live that this run does not build."""
     for unique_id, there in places.items():
@@ -170,7 +201,7 @@ def place_elsewhere(manifest: Any, places: Mapping[str, Place]) -> None:
 def compile_inline(invocation: Invocation, manifest: Any, sql: str) -> str:
     """Compile SQL that is no node of the project; give the SQL that the warehouse understands."""
     args = ["--inline", sql, "--no-defer", "--no-populate-cache", "--no-write-json"]
-    results = run_dbt(invocation, "compile", *args, manifest=manifest)
+    results = run_dbt(invocation, "compile", *args, manifest=manifest, unset=OWN)
     for unique_id in [u for u in manifest.nodes if u.startswith("sql_operation.")]:
         del manifest.nodes[unique_id]
     return str(results.results[0].node.compiled_code)

@@ -19,7 +19,7 @@ from pytest_dbtci.dbt_host import build, manifests, outside
 from pytest_dbtci.dbt_host import rehearsal as release
 from pytest_dbtci.dbt_host import target_names as deferral
 from pytest_dbtci.dbt_host.compare import comparisons
-from pytest_dbtci.dbt_host.runner import DbtFailed, run_dbt
+from pytest_dbtci.dbt_host.runner import OWN, DbtFailed, narrowing, run_dbt
 from pytest_dbtci.dbt_host.schema_ownership import Ownership, drop_leftover, leftovers
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
@@ -98,18 +98,23 @@ class Operations:
             state=request.state,
             indirect=request.indirect,
             marks=request.marks,
+            own=request.own,
         )
+
+    def narrowing(self, request: protocol.Narrowing) -> tuple[str, ...]:
+        """Ask what narrows a build: see `runner.narrowing`."""
+        return narrowing()
 
     def install_packages(self, request: protocol.InstallPackages) -> None:
         """Call `dbt deps`."""
-        run_dbt(Invocation(project_dir=request.project_dir), "deps")
+        run_dbt(Invocation(project_dir=request.project_dir), "deps", unset=OWN)
 
     def connect(self, request: protocol.Connect) -> str:
         """Let statements log in as the invocation does.
 
         Without it they would log in as the last parse did, which may have been the deferral target's.
         """
-        run_dbt(request.invocation, "parse", "--no-write-json", manifest=self._manifests[request.tree])
+        run_dbt(request.invocation, "parse", "--no-write-json", manifest=self._manifests[request.tree], unset=OWN)
         return str(self._warehouse(request.tree).database or "")
 
     def attach(self, request: protocol.Attach) -> None:
@@ -183,7 +188,7 @@ class Operations:
 
     def keep_for_queries(self, request: protocol.KeepForQueries) -> None:
         """Copy the manifest as it is now."""
-        self._manifests["queries"] = self._manifests[request.tree].deepcopy()
+        self._manifests["queries"] = manifests.deepcopy(self._manifests[request.tree])
 
     def query(self, request: protocol.Query) -> tuple[str, ...]:
         """Compile and run SQL of the user's tests."""
@@ -268,6 +273,7 @@ ANSWERS: Mapping[type[protocol.Request[Any]], Callable[[Operations, Any], Any]] 
     protocol.LeaveOut: Operations.leave_out,
     protocol.Slim: Operations.slim,
     protocol.Select: Operations.select,
+    protocol.Narrowing: Operations.narrowing,
     protocol.InstallPackages: Operations.install_packages,
     protocol.Connect: Operations.connect,
     protocol.Attach: Operations.attach,

@@ -6,6 +6,7 @@ from typing import Any
 
 from pytest_dbtci.dbt_client.protocol import Invocation
 from pytest_dbtci.dbt_host.manifest_view import functions
+from pytest_dbtci.dbt_host.manifests import deepcopy
 from pytest_dbtci.dbt_host.runner import DbtFailed, run_dbt
 
 
@@ -17,7 +18,7 @@ def copy_into(manifest: Any, own: str, schema: str) -> Any:
     """
     from dbt.adapters.factory import get_adapter_by_type
 
-    copy = manifest.deepcopy()
+    copy = deepcopy(manifest)
     adapter = get_adapter_by_type(copy.metadata.adapter_type)
     nodes = [n for part in (copy.nodes, functions(copy)) for n in part.values() if getattr(n, "schema", None)]
     names = _new_names({n.schema for n in nodes}, own, schema)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,11 @@ QUIET = (
 _UNTHREADED = ("parse", "ls", "deps")
 """Commands that know no `--threads`, or have no use for it."""
 
+WARNINGS = ("WARN_ERROR", "WARN_ERROR_OPTIONS")
+NARROWING = ("RESOURCE_TYPES", "EXCLUDE_RESOURCE_TYPES")
+OWN = (*WARNINGS, *NARROWING, "INDIRECT_SELECTION", "EMPTY", "SAMPLE")
+"""dbt's settings, as named in the environment, that a job has for its own builds and not for what is asked here."""
+
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -40,17 +47,20 @@ def run_dbt(
     *args: str,
     manifest: Any = None,
     callbacks: Sequence[Callable[[Any], None]] = (),
+    unset: Sequence[str] = NARROWING,
 ) -> Any:
     """Invoke one dbt command and return dbt's result object.
 
-    Raises DbtFailed with dbt's message for anything that ended in an exception, KeyboardInterrupt when
-    the invocation was cancelled.
+    `unset` names settings that the environment must not decide this time. Raises DbtFailed with dbt's message for
+    anything that ended in an exception, KeyboardInterrupt when the invocation was cancelled.
     """
     from dbt.cli.main import dbtRunner
 
-    answer = dbtRunner(manifest=manifest, callbacks=list(callbacks)).invoke(
-        [*QUIET, *command.split(), *_arguments(invocation, command), *args]
-    )
+    own = _warn_only(invocation.project_dir) if set(WARNINGS) <= set(unset) else {}
+    with _environment(unset, own):
+        answer = dbtRunner(manifest=manifest, callbacks=list(callbacks)).invoke(
+            [*QUIET, *command.split(), *_arguments(invocation, command), *args]
+        )
     if isinstance(answer.exception, KeyboardInterrupt):
         raise KeyboardInterrupt
     if answer.exception is not None:
@@ -71,6 +81,55 @@ def _arguments(invocation: Invocation, command: str) -> list[str]:
         "--threads": threads,
     }
     return [part for flag, value in given.items() if value for part in (flag, value)]
+
+
+def _warn_only(project_dir: str) -> dict[str, str]:
+    """Return the variable by which no warning is an error; dbt takes only one of the two."""
+    import yaml
+
+    project = yaml.safe_load(Path(project_dir, "dbt_project.yml").read_text(encoding="utf-8"))
+    flags = project.get("flags") or {}
+    return {"DBT_WARN_ERROR": "false"} if "warn_error" in flags else {"DBT_WARN_ERROR_OPTIONS": "{}"}
+
+
+@contextmanager
+def _environment(unset: Sequence[str], own: Mapping[str, str]) -> Iterator[None]:
+    """Replace these settings of dbt in the environment by our own for a while."""
+    names = [f"{prefix}{name}" for name in unset for prefix in ("DBT_", "DBT_ENGINE_")]
+    taken = {name: os.environ.pop(name) for name in names if name in os.environ}
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for name in own:
+            os.environ.pop(name, None)
+        os.environ.update(taken)
+
+
+def build_settings() -> dict[str, tuple[str, Any]]:
+    """Return what the environment sets of `dbt build`'s options: the option to the variable and its value."""
+    from click.core import ParameterSource
+    from dbt.cli.main import cli
+
+    command = cli.commands["build"]
+    with command.make_context("build", [], resilient_parsing=True) as context:
+        names = {p.name: [p.envvar] if isinstance(p.envvar, str) else p.envvar for p in command.params if p.envvar}
+        return {
+            name: (next((v for v in names[name] if v in os.environ), ""), value)
+            for name, value in context.params.items()
+            if context.get_parameter_source(name) is ParameterSource.ENVIRONMENT and name in names
+        }
+
+
+_NARROW = ("resource_types", "exclude_resource_types", "indirect_selection", "empty", "sample", "event_time_start")
+
+
+def narrowing() -> tuple[str, ...]:
+    """Return the variables, each with its value, by which the environment makes `dbt build` build or test less."""
+    found = build_settings().items()
+    return tuple(
+        f"{v}={os.environ[v]}" for name, (v, value) in found if name in _NARROW and value not in (False, "eager")
+    )
 
 
 def plain(text: str) -> str:

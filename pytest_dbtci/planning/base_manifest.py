@@ -24,7 +24,11 @@ from pytest_dbtci.manifest import Manifest, fingerprint
 from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.project.project import Project
 
-_PARSE_FLAGS = ("DBT_STATIC_PARSER", "DBT_STORE_FAILURES", "DBT_MAXIMUM_SEED_SIZE_MIB", "DBT_USE_EXPERIMENTAL_PARSER")
+_PARSE_FLAGS = tuple(
+    f"{prefix}{name}"
+    for prefix in ("DBT_", "DBT_ENGINE_")
+    for name in ("STATIC_PARSER", "STORE_FAILURES", "MAXIMUM_SEED_SIZE_MIB", "USE_EXPERIMENTAL_PARSER")
+)
 """dbt's own variables that change what a parse gives."""
 
 _FILES = ("manifest.json", "partial_parse.msgpack", "files.json", "view.json")

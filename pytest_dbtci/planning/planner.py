@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_dbtci.ci import detect as ci
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import Connect, Invocation, Redirect, Repoint, Slim
+from pytest_dbtci.dbt_client.protocol import Connect, Invocation, Narrowing, Redirect, Repoint, Slim
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Comparison, Repository
 from pytest_dbtci.manifest import BUILDABLE, Manifest
@@ -158,9 +158,13 @@ class Planner:
             base.forget()
         with self._step("head parse"):
             head = trees.parse_head(before)
+        narrowed = tuple(
+            f"{s} in the environment narrows what dbt builds and tests here" for s in host.ask(Narrowing())
+        )
         with self._step("selection"):
             choice = self.adjust(self._choose(repository, trees, head, before, comparison), head)
             reasons = choice.reasons
+        notes = (*narrowed, *choice.notes)
         ancestors, deferred = selection.add_ancestors(reasons, head, deferrable)
         with self._step("repoint"):
             head = head.moved(host.ask(Repoint(tree="head", placeholder=placeholder, schema=plan.schema)))
@@ -181,14 +185,14 @@ class Planner:
             status = (
                 f"dbt finds nothing to build in what changed against {comparison.base_ref} ({comparison.base[:10]})"
             )
-            return replace(plan, mode="nothing", changes=choice.changes, total=total, notes=choice.notes, status=status)
+            return replace(plan, mode="nothing", changes=choice.changes, total=total, notes=notes, status=status)
         return replace(
             plan,
             nodes=selection.with_hooks(nodes, head, project.packages_dir),
             schemas=tuple(sorted(schemas)),
             changes=choice.changes,
             exposures=selection.exposures(nodes, head),
-            notes=choice.notes,
+            notes=notes,
             total=total,
             deferred=deferred,
             defer_target=settings.defer_target or None,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_dbtci.ci import detect as ci
-from pytest_dbtci.dbt_client.protocol import Connect, CopyInto, Invocation, Parse, Redirect, TargetSchema
+from pytest_dbtci.dbt_client.protocol import Connect, CopyInto, Invocation, Narrowing, Parse, Redirect, TargetSchema
+from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import BUILDABLE
 from pytest_dbtci.plan import Plan, Reason
@@ -71,6 +72,11 @@ class ReleasePlanner(Planner):
 
     def _plan_all(self, plan: Plan, repository: Repository, project: Project, profile: Profile, origin: Origin) -> Plan:
         host = self.host = self.start_host(project.directory, "", profile)
+        if narrowing := [s for s in host.ask(Narrowing()) if "INDIRECT_SELECTION" not in s]:
+            raise UsageError(
+                f"nothing was released, because {', '.join(narrowing)} in the environment would let dbt build or test "
+                "less than the whole project. Unset it for the release."
+            )
         self.written = self.workspace.work / "head"
         self.invocation = self._invocation(project, profile, "run", None)
         with self._step("head parse"):

@@ -45,7 +45,7 @@ class Chooser:
 
     def choose(self, evidence: Evidence, select: str, exclude: str) -> Choice:
         """Choose from a base and a head; `evidence.modified` is replaced by what dbt says."""
-        said = self._ask("state:modified", state=str(self.state), indirect="empty")
+        said = self._ask("state:modified", state=str(self.state), indirect="empty", own=True)
         evidence = _with(evidence, frozenset(said))
         affected = find_affected(evidence)
         head = evidence.head
@@ -124,6 +124,7 @@ class Chooser:
         state: str = "",
         indirect: str = "",
         marks: Mapping[str, tuple[str, ...]] | None = None,
+        own: bool = False,
     ) -> tuple[str, ...]:
         return self.host.ask(
             Select(
@@ -135,6 +136,7 @@ class Chooser:
                 state=state,
                 indirect=indirect,
                 marks=marks,
+                own=own,
             )
         )
 

@@ -133,6 +133,18 @@ CASES = (
     Bad(name="a flag that is no flag", args=("-o", "dbt_ci_comment=maybe"), says=("dbt_ci_comment", "true or false")),
     Bad(name="a number that is none", args=("-o", "dbt_ci_threads=many"), says=("dbt_ci_threads", "whole number")),
     Bad(name="threads no number", args=("--dbt-ci-threads=many",), says=("many", "whole number")),
+    Bad(name="no threads", args=("--dbt-ci-threads=0",), says=("--dbt-ci-threads 0", "1 or more")),
+    Bad(name="selects nothing", args=("--dbt-ci-select=nonsuch+",), says=("'nonsuch+'", "names nothing")),
+    Bad(name="selects less", args=("--dbt-ci-select=one nonsuch",), says=("'nonsuch'", "names nothing")),
+    Bad(
+        name="intersects with nothing",
+        args=("--dbt-ci-select=state:modified+,tag:nonsuch",),
+        says=("'tag:nonsuch'", "names nothing"),
+    ),
+    Bad(name="age without sweep", args=("--dbt-ci-sweep-age=7d",), says=("--dbt-ci-sweep-age", "goes with")),
+    Bad(name="sweep's pr without sweep", args=("--dbt-ci-sweep-pr=7",), says=("--dbt-ci-sweep-pr", "goes with")),
+    Bad(name="rehearsal of no release", args=("--dbt-ci-rehearse",), says=("--dbt-ci-rehearse", "--dbt-ci-release")),
+    Bad(name="sweep and release", args=("--dbt-ci-sweep", "--dbt-ci-release=prod"), says=("leave one of them out",)),
 )
 
 
@@ -157,6 +169,20 @@ def test_bad_input_is_said_and_nothing_is_written(bad: Bad, tiny: Path, tmp_path
     assert "most recent call" not in run.output
     assert schemas(project) == before
     assert [c.outcome for c in run.cases.values()] in ([], ["error"])
+
+
+@pytest.mark.parametrize("typed", ["--dbt-ci-target=ci", "--dbt-ci-sweep", "--dbt-ci-threads=2"])
+def test_an_option_that_nothing_reads_without_dbt_ci_is_an_error(typed: str, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(): pass")
+    run = pytester.runpytest_subprocess(typed)
+    assert run.ret == pytest.ExitCode.USAGE_ERROR
+    run.stderr.fnmatch_lines([f"*{typed.split('=')[0]} means nothing without --dbt-ci*"])
+
+
+def test_options_that_wait_in_the_ini_file_are_none(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\naddopts = --dbt-ci-target=ci\ndbt_ci_threads = 2\n")
+    pytester.makepyfile("def test_it(): pass")
+    assert pytester.runpytest_subprocess().ret == pytest.ExitCode.OK
 
 
 @pytest.mark.parametrize("option", ["--dbt-ci-base=nope", "--dbt-ci-target=nope"])
