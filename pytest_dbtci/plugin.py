@@ -6,12 +6,15 @@ import os
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_dbtci.session.fixtures import SESSION, dbt_build, dbt_plan, dbt_query, dbt_relation, dbt_schema
 from pytest_dbtci.settings import OPTIONS, Settings, change, check_unused, read_settings
+
+if TYPE_CHECKING:
+    from pytest_dbtci.dbt_client.client import Host
 
 __all__ = ["dbt_build", "dbt_plan", "dbt_query", "dbt_relation", "dbt_schema"]
 
@@ -82,14 +85,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
             config.pluginmanager.register(Sweeping(config, settings), SESSION + "-sweep")
             return
-        from pytest_dbtci.dbt_client.client import begin
         from pytest_dbtci.execution.signals import Interrupts
 
         interrupts = Interrupts()
         interrupts.install()
         with interrupts.patiently():
             # It imports dbt while this process imports the rest.
-            host = begin(settings.invocation_dir, settings.environ)
+            host = _begin(settings)
             from pytest_dbtci.session.ci_reports import Reporting
             from pytest_dbtci.session.controller import Controller
 
@@ -105,6 +107,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
         ticket = worker["dbtci"]
         config.pluginmanager.register(Participant(config, RemoteOutcomes(ticket), ticket["unselected"]), SESSION)
+
+
+def _begin(settings: Settings) -> Host:
+    from pytest_dbtci.dbt_client.client import begin
+
+    try:
+        return begin(settings.invocation_dir, settings.environ)
+    except OSError as error:
+        raise pytest.UsageError(
+            f"there is no folder for temporary files that can be written to ({error}): set TMPDIR to one"
+        ) from None
 
 
 def _misuse(error: Exception) -> pytest.UsageError:
@@ -151,17 +164,25 @@ def _ini(config: pytest.Config, name: str) -> Any:
         raise UsageError(f"{name} = {value}: write {write} ({error})") from None
 
 
+def _cache_dir(config: pytest.Config) -> Path | None:
+    cache = getattr(config, "cache", None)
+    try:
+        return Path(cache.mkdir("dbtci")) if cache is not None else None
+    except OSError:
+        # It can't be written to: then nothing is kept, of which pytest warns.
+        return None
+
+
 def _settings(config: pytest.Config) -> Settings:
     from pytest_dbtci.errors import UsageError
 
-    cache = getattr(config, "cache", None)
     try:
         settings = read_settings(
             config.getoption,
             partial(_ini, config),
             rootdir=config.rootpath,
             invocation_dir=Path(config.invocation_params.dir),
-            cache_dir=Path(cache.mkdir("dbtci")) if cache is not None else None,
+            cache_dir=_cache_dir(config),
             environ=dict(os.environ),
         )
         changes: dict[str, Any] = {}

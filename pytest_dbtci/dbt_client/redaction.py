@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
+from pytest_dbtci.errors import DbtCiError
+
 STARS = "***"
 
 _VARIABLE = re.compile(
@@ -71,7 +73,10 @@ class Redaction:
             return
         for path in folder.rglob("*"):
             if path.is_file() and not path.is_symlink() and "external" not in path.relative_to(folder).parts[:1]:
-                self._clean(path)
+                try:
+                    self._clean(path)
+                except OSError as error:
+                    raise DbtCiError(f"{path} may hold a secret, and can't be looked through: {error}") from None
 
     def _clean(self, path: Path) -> None:
         content = path.read_bytes()

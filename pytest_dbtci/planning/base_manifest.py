@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -87,15 +88,23 @@ class Base:
         key = self._key(profile, target, invocation)
         for kept in sorted(self._cache.glob(f"base-{key}-*")) if self._cache else ():
             if (manifest := self._believable(kept)) is not None:
-                os.utime(kept)
+                with contextlib.suppress(OSError):
+                    os.utime(kept)
                 return ParsedBase(folder=kept, manifest=manifest, cached=True)
-        folder = Path(tempfile.mkdtemp(prefix=f"base-{key}-", dir=self._cache or self._work))
+        folder = self._new_folder(f"base-{key}-")
         found = self._resolve_into(folder, invocation) or self._parse_into(folder, tree, invocation)
         folder = self._complete(folder)
         self._parsed = self._parsed or folder
         if self._cache is not None:
             _forget_old(self._cache)
         return ParsedBase(folder=folder, manifest=found, cached=False)
+
+    def _new_folder(self, prefix: str) -> Path:
+        if self._cache is not None:
+            # A cache that can't be written to is none.
+            with contextlib.suppress(OSError):
+                return Path(tempfile.mkdtemp(prefix=prefix, dir=self._cache))
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=self._work))
 
     def forget(self) -> None:
         """Let the host forget what was parsed: all that is needed of it lies in the folders."""

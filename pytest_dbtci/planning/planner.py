@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -246,13 +246,32 @@ class Planner:
         return Invocation(
             project_dir=str(project.directory),
             profiles_dir=str(folder),
-            target_path=str(_output(project) if purpose == "run" else self.workspace.work / "head"),
+            target_path=str(self._output(project) if purpose == "run" else self.workspace.work / "head"),
             log_path=str(self.workspace.work / "logs"),
             profile=profile.name,
             target=profile.target,
             vars=self.settings.vars,
             threads=self.settings.threads,
         )
+
+    def _output(self, project: Project) -> Path:
+        """Return the folder where compiled SQL and dbt's artifacts stay for the user to read, ignored by git.
+
+        In a checkout that can't be written to they go with the run.
+        """
+        folder = project.directory / "target" / "dbt_ci"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+        except OSError as error:
+            self.tell(f"{folder} can't be written to ({error.strerror}): compiled SQL and artifacts go with this run")
+            folder = self.workspace.work / "output"
+            folder.mkdir(exist_ok=True)
+            return folder
+        # What the warehouse says, and rows of tests, end up in it. A folder of another user's stays as it is.
+        with suppress(PermissionError):
+            folder.chmod(0o700)
+        return folder
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
@@ -266,16 +285,6 @@ class Planner:
                 self.timings["dbt start"] = waited
                 seconds -= waited
             self.timings[name] = self.timings.get(name, 0.0) + seconds
-
-
-def _output(project: Project) -> Path:
-    """Give the folder where compiled SQL and dbt's artifacts stay for the user to read, ignored by git."""
-    folder = project.directory / "target" / "dbt_ci"
-    folder.mkdir(parents=True, exist_ok=True)
-    # What the warehouse says, and rows of tests, end up in it.
-    folder.chmod(0o700)
-    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-    return folder
 
 
 def _not_a_pull_request(plan: Plan, verdict: str, build: ci.Build) -> Plan:

@@ -107,9 +107,10 @@ def project_file(project_dir: Path) -> Mapping[str, Any]:
 
 def _find(project_dir: Path, environ: Mapping[str, str], profiles_dir: str) -> Path:
     if profiles_dir or environ.get("DBT_PROFILES_DIR"):
-        places = [Path(profiles_dir or environ["DBT_PROFILES_DIR"]).expanduser()]
+        places = [Path(os.path.expanduser(profiles_dir or environ["DBT_PROFILES_DIR"]))]  # noqa: PTH111
     else:
-        places = [project_dir, Path("~/.dbt").expanduser()]
+        # Path.expanduser raises where there is no home; this leaves the tilde as it is.
+        places = [project_dir, Path(os.path.expanduser("~/.dbt"))]  # noqa: PTH111
     for place in places:
         if (place / "profiles.yml").is_file():
             return place / "profiles.yml"

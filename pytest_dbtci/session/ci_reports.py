@@ -52,7 +52,7 @@ class Reporting:
                 self._guard.send(command)
             for line in self._pages(build):
                 terminalreporter.write_line(line)
-        except DbtCiError as error:
+        except (DbtCiError, OSError) as error:
             terminalreporter.write_line(f"dbt-ci: {error}")
 
     def _signal(self, build: ci.Build) -> Iterator[str]:

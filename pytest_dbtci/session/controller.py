@@ -77,6 +77,8 @@ class Controller(Participant):
             self._misuse = str(error)
         except DbtCiError as error:
             self._trouble = f"the plan could not be made: {error}"
+        except OSError as error:
+            self._trouble = f"the plan could not be made: {error}. May this user read and write there?"
         finally:
             self.progress.hide()
         if not self._failed:
@@ -208,7 +210,10 @@ class Controller(Participant):
         if self.run.settings.timings:
             steps = [{"step": step, "seconds": seconds} for step, seconds in self.run.timings.items()]
             file = self.run.settings.invocation_dir / self.run.settings.timings
-            file.write_text(json.dumps(steps, indent=1), encoding="utf-8")
+            try:
+                file.write_text(json.dumps(steps, indent=1), encoding="utf-8")
+            except OSError as error:
+                self._tell(f"--dbt-ci-timings: {file} could not be written: {error.strerror}")
 
     def pytest_unconfigure(self) -> None:
         """Tear down where the session never began or broke off."""

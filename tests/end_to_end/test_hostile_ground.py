@@ -1,0 +1,92 @@
+"""Places that can't be written to, and variables that point elsewhere: it works, or says in a line what is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.tiny_project import commit, git, make_tiny, write
+from tests.support.validation import command, environment, read_junit, validate
+
+# Root may write anywhere unless it gives that right up.
+PLAIN = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.getuid() == 0 else ()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A repository whose warehouse lies outside of it."""
+    if PLAIN and shutil.which("setpriv") is None:
+        pytest.skip("root can't give up its rights here")
+    project = make_tiny(tmp_path / "repo")
+    git(project, "switch", "--quiet", "master")
+    profiles = (project / "profiles.yml").read_text()
+    write(project, {"profiles.yml": profiles.replace("tiny.duckdb", str(tmp_path / "warehouse.duckdb"))})
+    commit(project, "move the warehouse")
+    git(project, "switch", "--quiet", "--create", "work")
+    write(project, {"models/one.sql": "select 3 as a\n"})
+    commit(project, "change")
+    return project
+
+
+def run(project: Path, *args: str, **environ: str) -> tuple[int, str, dict[str, str]]:
+    """Run as a user who has no rights but those of the files' modes; return code, output and outcomes."""
+    junit = project.parent / "junit.xml"
+    arguments = [*PLAIN, *command("--dbt-ci-pr=7", f"--junitxml={junit}", *args)]
+    done = subprocess.run(arguments, cwd=project, env=environ, capture_output=True, text=True)
+    output = done.stdout + done.stderr
+    assert "INTERNALERROR" not in output
+    assert "Traceback" not in output
+    return done.returncode, output, {name: case.outcome for name, case in read_junit(junit).items()}
+
+
+def seal(folder: Path) -> None:
+    """Take the right to write away from a folder and all that is in it."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode & 0o555)
+
+
+def test_validates_a_checkout_that_can_only_be_read(project: Path) -> None:
+    environ = environment()
+    environ.pop("HOME")
+    seal(project)
+    files = ("--dbt-ci-summary=summary.md", "--dbt-ci-timings=timings.json")
+    code, output, outcomes = run(project, *files, **environ)
+    assert code == 0, output
+    assert set(outcomes.values()) == {"passed"}
+    assert len(outcomes) == 2
+    assert "target/dbt_ci can't be written to (Permission denied)" in output
+    assert "The summary could not be written to" in output
+    assert "--dbt-ci-timings: " in output
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_keeps_nothing_in_a_cache_that_cannot_be_written_to(project: Path, there: bool) -> None:
+    cache = project.parent / "cache"
+    (cache / "d/dbtci" if there else cache).mkdir(parents=True)
+    seal(cache)
+    code, output, outcomes = run(project, f"--override-ini=cache_dir={cache}", **environment())
+    assert code == 0, output
+    assert set(outcomes.values()) == {"passed"}
+    assert not [p for p in cache.rglob("*") if p.is_file()]
+
+
+def test_an_unreadable_profile_is_one_clear_error(project: Path) -> None:
+    (project / "profiles.yml").chmod(0)
+    code, output, outcomes = run(project, **environment())
+    assert code in (1, 4), output
+    assert "profiles.yml" in output
+    assert "Permission denied" in output
+    assert list(outcomes.values()) == ["error"]
+
+
+def test_writes_to_no_place_that_dbts_own_variables_name(project: Path) -> None:
+    elsewhere = project.parent / "elsewhere"
+    places = {f"DBT_{kind}_PATH": str(elsewhere / kind.lower()) for kind in ("TARGET", "LOG")}
+    done = validate(project, "--dbt-ci-pr=7", **places)
+    assert done.code == 0, done.output
+    assert not elsewhere.exists()
+    assert (project / "target/dbt_ci/manifest.json").is_file()
