@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from pytest_dbtci.codec import Words
@@ -130,6 +131,16 @@ class Results:
                     break
                 self._changed.wait(left)
             return self._found.get(unique_id)
+
+    def wait_for_more(self, after: int, timeout: float) -> tuple[str, ...]:
+        """Return the unique_ids whose results came after the first `after` ones, in the order in which they came.
+
+        Without any it waits for one, `timeout` seconds at most, or until the build ends.
+        """
+        with self._changed:
+            if len(self._found) <= after and not self._closed:
+                self._changed.wait(timeout)
+            return tuple(islice(self._found, after, None))
 
     @property
     def closed(self) -> bool:

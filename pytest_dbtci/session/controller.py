@@ -25,6 +25,7 @@ from pytest_dbtci.results import Result, Teardown
 from pytest_dbtci.selection.hook_wishes import adjust
 from pytest_dbtci.selection.selector import Choice
 from pytest_dbtci.session.command_line import only_looks
+from pytest_dbtci.session.finishing_order import FinishingOrder
 from pytest_dbtci.session.last_failed import Rerun
 from pytest_dbtci.session.participant import Participant
 from pytest_dbtci.session.progress import Progress
@@ -44,6 +45,9 @@ class Controller(Participant):
         self.guard = TerminalGuard(config, settings.environ, self.run.redact_long)
         self.progress = Progress(config, self.run)
         config.pluginmanager.register(self.progress)
+        config.pluginmanager.register(
+            FinishingOrder(lambda: self.plan, self.run.results, self.progress.show, self.progress.hide)
+        )
         self._rerun = Rerun(config, self.run)
         self._observer: Observer | None = None
         self._failures = 0
