@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from pytest_dbtci.ci import detect as ci
-from pytest_dbtci.dbt_client.protocol import Connect, CopyInto, Invocation, Narrowing, Parse, Redirect, TargetSchema
+from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.protocol import (
+    Build,
+    Connect,
+    CopyInto,
+    Document,
+    Narrowing,
+    Parse,
+    Redirect,
+    TargetSchema,
+)
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import BUILDABLE
 from pytest_dbtci.plan import Plan, Reason
-from pytest_dbtci.planning.planner import Planner
-from pytest_dbtci.project.profile import Profile, read_profile
+from pytest_dbtci.planning.planned import Planned, Workspace
+from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.project.project import Project, find_project, read_project
 from pytest_dbtci.release.checks import Origin, check_clean, check_options, check_origin, check_sources
 from pytest_dbtci.release.docs_folder import check_place
@@ -24,35 +33,24 @@ from pytest_dbtci.schemas.names import check_isolation, schema_name
 from pytest_dbtci.selection import nodes as selection
 
 
-@dataclass(kw_only=True)
-class ReleasePlanner(Planner):
-    """Make the plan of a release.
+@dataclass(frozen=True, kw_only=True)
+class ReleasePlanner:
+    """Plan the release of a commit."""
 
-    After `make`, `rehearsal` is what dbt is called with for the rehearsal (empty without one), and `written` the
-    folder in which dbt has put manifest.json.
-    """
+    workspace: Workspace
 
-    rehearsal: Invocation = field(default_factory=lambda: Invocation(project_dir=""))
-    written: Path = Path()
-
-    def make(self) -> Plan:
+    def make(self) -> Planned:
         """Make the plan; UsageError with the reason where this commit may not be released there."""
-        settings = self.settings
+        settings = self.workspace.settings
         check_options(settings)
         directory = find_project(settings.project_dir, settings.rootdir, settings.invocation_dir)
         build = ci.detect(settings.environ)
         repository = Repository.of_changes(directory, settings.invocation_dir, build.head_sha)
         project = read_project(directory, repository.root.resolve())
-        profile = read_profile(
-            directory,
-            settings.environ,
-            profiles_dir=settings.profiles_dir and str(settings.invocation_dir / settings.profiles_dir),
-            profile=settings.profile,
-            target=settings.release,
-        )
+        profile = self.workspace.profile(directory, settings.release)
         if settings.docs:
             check_place(settings.invocation_dir / settings.docs)
-        with self._step("git"):
+        with self.workspace.step("git"):
             origin = check_origin(repository, build, behind=settings.release_behind)
             check_clean(repository, project, origin.commit)
         common = Plan(
@@ -70,44 +68,59 @@ class ReleasePlanner(Planner):
         )
         return self._plan_all(common, repository, project, profile, origin)
 
-    def _plan_all(self, plan: Plan, repository: Repository, project: Project, profile: Profile, origin: Origin) -> Plan:
-        host = self.host = self.start_host(project.directory, "", profile)
+    def _plan_all(
+        self, plan: Plan, repository: Repository, project: Project, profile: Profile, origin: Origin
+    ) -> Planned:
+        workspace = self.workspace
+        host = workspace.start(project, "", profile)
         if narrowing := [s for s in host.ask(Narrowing()) if "INDIRECT_SELECTION" not in s]:
             raise UsageError(
                 f"nothing was released, because {', '.join(narrowing)} in the environment would let dbt build or test "
                 "less than the whole project. Unset it for the release."
             )
-        self.written = self.workspace.work / "head"
-        self.invocation = self._invocation(project, profile, "run", None)
-        with self._step("head parse"):
-            self.tell("parsing the project")
-            parsing = replace(self.invocation, target_path=str(self.written))
-            self.head = head = host.ask(Parse(tree="head", invocation=parsing, write=True))
+        written = str(workspace.work / "head")
+        invocation = workspace.invocation(project, profile, "run", None)
+        with workspace.step("head parse"):
+            workspace.tell("parsing the project")
+            head = host.ask(Parse(tree="head", invocation=replace(invocation, target_path=written), write=True))
         check_sources(repository, project, head, origin.commit)
         released = Reason(kind="released", text="released")
         reasons = {u: released for u, n in head.nodes.items() if n.resource_type in BUILDABLE}
         nodes = selection.plan_nodes(reasons, head, project.packages_dir)
         plan = replace(plan, schema=host.ask(TargetSchema(tree="head")), total=len(nodes))
+        build = workspace.build("head", invocation, tuple(n.unique_id for n in nodes))
+        planned = Planned(
+            plan=replace(plan, nodes=selection.with_hooks(nodes, head, project.packages_dir)),
+            build=build,
+            document=Document(tree="head", invocation=replace(invocation, target_path=written)),
+            head=head,
+            packages_dir=project.packages_dir,
+        )
         if not nodes:
-            return replace(plan, mode="nothing", status="this project has nothing that dbt could build")
-        if self.settings.rehearse:
-            plan = self._plan_rehearsal(plan, project, profile)
-        return replace(plan, nodes=selection.with_hooks(nodes, head, project.packages_dir))
+            status = "this project has nothing that dbt could build"
+            return replace(planned, plan=replace(plan, mode="nothing", status=status))
+        return self._with_rehearsal(planned, build, host, project, profile) if workspace.settings.rehearse else planned
 
-    def _plan_rehearsal(self, plan: Plan, project: Project, profile: Profile) -> Plan:
+    def _with_rehearsal(
+        self, planned: Planned, build: Build, host: Host, project: Project, profile: Profile
+    ) -> Planned:
         """Move a copy of the project into schemas of its own, which are marked and dropped as a pull request's."""
-        assert self.host is not None
+        plan = planned.plan
         name = f"rehearsal_{re.sub('[^a-z0-9]+', '_', plan.target.lower())}_{plan.head[:8]}"
-        schema = schema_name(self.settings.schema, name, profile.adapter)
-        invocation = self._invocation(project, profile, "rehearsal", schema)
-        self.rehearsal = replace(invocation, target_path=self.invocation.target_path)
-        copied = self.host.ask(CopyInto(tree="head", copy="rehearsal", own=plan.schema, schema=schema))
-        database = self.host.ask(Connect(tree="rehearsal", invocation=self.rehearsal))
+        schema = schema_name(self.workspace.settings.schema, name, profile.adapter)
+        invocation = self.workspace.invocation(project, profile, "rehearsal", schema)
+        invocation = replace(invocation, target_path=build.invocation.target_path)
+        copied = host.ask(CopyInto(tree="head", copy="rehearsal", own=plan.schema, schema=schema))
+        database = host.ask(Connect(tree="rehearsal", invocation=invocation))
         check_isolation(copied, copied.nodes.values(), schema, database)
-        folder = external_folder(self.rehearsal, schema)
-        self.host.ask(Redirect(tree="rehearsal", unique_ids=tuple(copied.nodes), folder=folder, rehearsal=True))
+        folder = external_folder(invocation, schema)
+        host.ask(Redirect(tree="rehearsal", unique_ids=tuple(copied.nodes), folder=folder, rehearsal=True))
         schemas = {(n.database, n.schema) for n in copied.nodes.values() if n.writes} | {(database, schema)}
-        return replace(plan, pr=name, rehearsal=schema, schemas=tuple(sorted(schemas)))
+        return replace(
+            planned,
+            plan=replace(plan, pr=name, rehearsal=schema, schemas=tuple(sorted(schemas))),
+            rehearsal=replace(build, tree="rehearsal", invocation=invocation),
+        )
 
 
 def held_back(plan: Plan, rehearsed: Mapping[str, Result], wanted: Iterable[str]) -> Iterator[Result]:

@@ -109,7 +109,7 @@ class Controller(Participant):
             if not path.is_relative_to(self.project_dir) or path == self.status_path or not path.is_file():
                 continue
             planned = {n.item for n in self.files.get(path, ())}
-            known = self.run.names_in(path.relative_to(self.project_dir).as_posix())
+            known = self.run.planned.names_in(path.relative_to(self.project_dir).as_posix())
             if not known and self.plan.status and path.suffix in (".sql", ".csv", ".yml", ".yaml"):
                 known = (name or "dbt_ci",)
             vain = [n for n in known if n not in planned and (n == name if name else not planned)]

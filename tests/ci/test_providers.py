@@ -11,7 +11,8 @@ from pytest_dbtci.ci import detect as ci
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
-from pytest_dbtci.planning.planner import Planner, Workspace
+from pytest_dbtci.planning.planned import Workspace
+from pytest_dbtci.planning.planner import Planner
 from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.settings import Settings
 from tests.support.ci_environments import BASE, CASES, HEAD
@@ -66,7 +67,8 @@ def planner(path: Path, environ: dict[str, str], tmp_path: Path, base: str = "")
     def no_host(project_dir: Path, pr: str, profile: Profile) -> Host:
         raise AssertionError("dbt is not needed here")
 
-    return Planner(settings=settings, workspace=Workspace(work=tmp_path / "work", cache=None), start_host=no_host)
+    workspace = Workspace(settings=settings, work=tmp_path / "work", cache=None, start_host=no_host)
+    return Planner(workspace=workspace)
 
 
 @pytest.mark.parametrize(("case", "how"), [(c, h) for c, hows in PULL_REQUESTS.items() for h in hows])
@@ -98,7 +100,7 @@ def test_a_build_that_is_no_pull_request_runs_no_dbt(name: str, origin: Remote, 
     checkout = CHECKOUTS["azure_full"](origin, tmp_path / "clone")
     git(checkout.path, "checkout", "-q", "origin/master")
     build, environ = build_of(name, checkout, tmp_path)
-    plan = planner(checkout.path, environ, tmp_path).make()
+    plan = planner(checkout.path, environ, tmp_path).make().plan
     assert plan.nodes == ()
     assert plan.status
     # Where the provider names no default branch it is this clone's, master, not the table's main.

@@ -18,7 +18,8 @@ from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol import Answer, Invocation, Parse, Request, Select
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Plan, Reason
-from pytest_dbtci.planning.planner import Planner, Workspace
+from pytest_dbtci.planning.planned import Workspace
+from pytest_dbtci.planning.planner import Planner
 from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.settings import Settings
 from tests.support.repositories import Files, commit, git, repository
@@ -110,15 +111,16 @@ class Bench:
         work = Path(tempfile.mkdtemp(prefix="work", dir=self.folder))
         project = place / self.inside
         given = Settings(rootdir=project, invocation_dir=project, pr="1", target="ci", environ=self.environ)
-        planner = Planner(
+        workspace = Workspace(
             settings=replace(given, **settings),
-            workspace=Workspace(work=work, cache=self.cache if cached else None),
+            work=work,
+            cache=self.cache if cached else None,
             start_host=self._host,
             tell=told.append,
         )
-        plan = planner.make()
+        made = Planner(workspace=workspace).make()
         asked = tuple(self.host.asked)
-        return Planned(plan=plan, own=self.host.own, told=tuple(told), asked=asked, head=planner.head)
+        return Planned(plan=made.plan, own=self.host.own, told=tuple(told), asked=asked, head=made.head)
 
     def change(self, edits: Files, **settings: Any) -> Planned:
         """Plan a change."""

@@ -1,0 +1,144 @@
+"""The build of a run, in a thread of its own: copies, rehearsal, build, and the cause of what was skipped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pytest_dbtci.dbt_client.client import Cancelled
+from pytest_dbtci.dbt_client.protocol import Build, CopyTables, Event, NodeFinished, NodeStarted
+from pytest_dbtci.errors import DbtCiError
+from pytest_dbtci.execution.run_host import NOT_STARTED, RunHost
+from pytest_dbtci.planning import incremental
+from pytest_dbtci.planning.planned import Planned
+from pytest_dbtci.release.planner import held_back
+from pytest_dbtci.results import Result, Results
+from pytest_dbtci.settings import Settings
+
+
+@dataclass(kw_only=True)
+class Builder:
+    """Build nodes of the plan; results arrive in `results` and are told to `on_result`.
+
+    `is_cancelled` tells that no more results are to be taken, `released` that the rehearsal was green, `trouble` why dbt
+    stopped before it had all of them.
+    """
+
+    planned: Planned
+    settings: Settings
+    host: RunHost
+    results: Results
+    timings: dict[str, float]
+    tell: Callable[[str], None]
+    on_result: Callable[[Result], None]
+    is_cancelled: Callable[[], bool]
+    released: bool = False
+    trouble: DbtCiError | None = None
+    _thread: threading.Thread = field(init=False)
+
+    def start(self, unique_ids: Iterable[str]) -> None:
+        """Begin with the build."""
+        self._thread = threading.Thread(target=self._work, args=(sorted(unique_ids),), daemon=True)
+        self._thread.start()
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the end of the build; whether it has ended."""
+        self._thread.join(timeout=seconds)
+        return not self._thread.is_alive()
+
+    def _work(self, unique_ids: list[str]) -> None:
+        began = time.perf_counter()
+        try:
+            if self.settings.incremental == "clone":
+                unique_ids = self._copy_deferred(unique_ids)
+            if self.planned.rehearsal is None or self._rehearse(self.planned.rehearsal, unique_ids):
+                self.released = self.planned.plan.mode == "release"
+                self._build(self.planned.build, unique_ids, self._hear)
+        except Cancelled:
+            self.trouble = DbtCiError("the build was cancelled before dbt came to it.")
+        except DbtCiError as error:
+            self.trouble = DbtCiError(f"dbt stopped before it had a result: {error}")
+        finally:
+            self.timings["build"] = time.perf_counter() - began
+            self.results.close()
+
+    def _copy_deferred(self, unique_ids: list[str]) -> list[str]:
+        """Copy what incremental models go on from; return the nodes that can be built then."""
+        plan, head, deferral = self.planned.plan, self.planned.head, self.planned.deferral
+        copies = incremental.copies(plan, head, deferral, unique_ids) if head and deferral else {}
+        if not copies:
+            return unique_ids
+        began = time.perf_counter()
+        told = self.host.ask(CopyTables(tree="head", copies=copies))
+        self.timings["copies"] = time.perf_counter() - began
+        for unique_id in (u for u, why in told.items() if why is None):
+            self.tell(f"{'.'.join(copies[unique_id].source)} is no table, so {unique_id} is built anew")
+        failed = {u: why for u, why in told.items() if why}
+        held = incremental.held_up(plan, failed, unique_ids)
+        for result in held:
+            self._keep(result)
+        stopped = {r.unique_id for r in held}
+        return [u for u in unique_ids if u not in stopped]
+
+    def _rehearse(self, rehearsal: Build, unique_ids: list[str]) -> bool:
+        """Build in the rehearsal's schemas; whether all was green, else keep what is to be shown instead."""
+        heard: dict[str, Result] = {}
+        began = time.perf_counter()
+
+        def hear(event: Event) -> None:
+            if isinstance(event, NodeFinished):
+                heard.setdefault(event.result.unique_id, event.result)
+
+        try:
+            self._build(rehearsal, unique_ids, hear)
+        except DbtCiError:
+            for result in heard.values():
+                if result.is_bad:
+                    self.results.add(result)
+            raise
+        finally:
+            self.timings["rehearsal"] = time.perf_counter() - began
+        if self.is_cancelled():
+            # The rehearsal had just ended, so dbt could not tell; a release must not begin now.
+            raise Cancelled("the run was cancelled between rehearsal and release.")
+        held = list(held_back(self.planned.plan, heard, unique_ids))
+        for result in held:
+            self._keep(result)
+        return not held
+
+    def _build(self, request: Build | None, unique_ids: list[str], hear: Callable[[Event], None]) -> None:
+        if request is None:
+            raise DbtCiError(NOT_STARTED)
+        try:
+            self.host.ask(replace(request, unique_ids=tuple(unique_ids)), hear)
+        finally:
+            # dbt writes down what the warehouse said, word for word.
+            self.host.redaction.clean(Path(request.invocation.target_path))
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, NodeStarted):
+            self.results.start(event.unique_id)
+        elif isinstance(event, NodeFinished) and not self.is_cancelled():
+            self._keep(event.result)
+
+    def _keep(self, result: Result) -> None:
+        if result.outcome == "skipped":
+            result = replace(result, cause=self._cause(result.unique_id))
+        self.results.add(result)
+        self.on_result(result)
+
+    def _cause(self, unique_id: str) -> str | None:
+        """Return the nearest node upstream that went wrong."""
+        seen, level = {unique_id}, [unique_id]
+        while level:
+            above = [b for u in level for b in self.planned.plan.blockers(u) if b not in seen]
+            for blocker in above:
+                found = self.results.get(blocker)
+                if found is not None and found.is_bad:
+                    return blocker
+            seen.update(above)
+            level = list(dict.fromkeys(above))
+        return None
