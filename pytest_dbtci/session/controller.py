@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,15 +16,16 @@ from pytest_dbtci.execution.result_listener import Observer
 from pytest_dbtci.execution.run import Run
 from pytest_dbtci.execution.signals import Interrupts
 from pytest_dbtci.manifest import Manifest
-from pytest_dbtci.plan import Node, Plan
-from pytest_dbtci.reports import failures
+from pytest_dbtci.plan import Plan
 from pytest_dbtci.reports.terminal import header_lines, ignored_line, passed, summary_lines, unasked_line
 from pytest_dbtci.results import Result, Teardown
 from pytest_dbtci.selection.hook_wishes import adjust
 from pytest_dbtci.selection.selector import Choice
+from pytest_dbtci.session.arguments import Arguments, take_arguments
 from pytest_dbtci.session.command_line import only_looks
 from pytest_dbtci.session.finishing_order import FinishingOrder
 from pytest_dbtci.session.last_failed import Rerun
+from pytest_dbtci.session.late_reports import LateReports
 from pytest_dbtci.session.participant import Participant
 from pytest_dbtci.session.progress import Progress
 from pytest_dbtci.session.terminal_guard import TerminalGuard
@@ -53,7 +52,7 @@ class Controller(Participant):
         self._failures = 0
         self._misuse: str | None = None
         self._trouble: str | None = None
-        self._reported = set[str]()
+        self._late = LateReports(config, self.run, self.harmless)
         self._documented = self._undocumented = ""
         self._teardown = Teardown()
         self._server: Server | None = None
@@ -61,7 +60,7 @@ class Controller(Participant):
         self._interrupts.note = self._be_patient
         self._interrupted = False
         self._cut_off = False
-        self._ignored: list[Node] = []
+        self._arguments = Arguments()
 
     @property
     def plan(self) -> Plan:
@@ -86,39 +85,10 @@ class Controller(Participant):
         finally:
             self.progress.hide()
         if not self._failed:
-            self._take_arguments()
+            self._arguments = take_arguments(self._config, self, self.run.planned)
+            self.unselected = self._arguments.unselected
             self.run.kept = self._rerun.recall()
         return (yield)
-
-    def _take_arguments(self) -> None:
-        """Without paths on the command line collect every planned file; else see which ones are named in vain."""
-        given = [(self._absolute(path), name) for path, _, name in (a.partition("::") for a in self._config.args)]
-        if self._config.args_source is not pytest.Config.ArgsSource.ARGS:
-            here = self.files or (self.status_path,)
-            apart = [f for f in here if not any(f.is_relative_to(root) for root, _ in given)]
-            self._config.args += [str(f) for f in apart if not self.ignored(f)]
-            self._ignored = [n for f in here if self.ignored(f) for n in self.files.get(f, ())]
-            return
-        paths = {path for path, _ in given}
-        folders = [path for path in paths if not self.ignored(path)]
-        below = [f for f in self.files if f not in paths and any(folder in f.parents for folder in folders)]
-        self._ignored = [n for f in below if self.ignored(f) for n in self.files[f]]
-        named: dict[str, dict[str, str]] = {}
-        self.unselected = named
-        for path, name in given:
-            if not path.is_relative_to(self.project_dir) or path == self.status_path or not path.is_file():
-                continue
-            planned = {n.item for n in self.files.get(path, ())}
-            known = self.run.planned.names_in(path.relative_to(self.project_dir).as_posix())
-            if not known and self.plan.status and path.suffix in (".sql", ".csv", ".yml", ".yaml"):
-                known = (name or "dbt_ci",)
-            vain = [n for n in known if n not in planned and (n == name if name else not planned)]
-            why = self.plan.status or "dbt knows it, but this pull request does not select it"
-            if vain:
-                named.setdefault(str(path), {}).update(dict.fromkeys(vain, why))
-
-    def _absolute(self, path: str) -> Path:
-        return Path(os.path.abspath(self._config.invocation_params.dir / path))  # noqa: PTH100 - pytest follows no link
 
     def wait(self, unique_id: str) -> None:
         """Wait for a node's result, showing what dbt does meanwhile."""
@@ -138,7 +108,7 @@ class Controller(Participant):
     def pytest_collection(self, session: pytest.Session) -> None:
         """Stop here when there is no plan."""
         if self._failed:
-            self._stop(session, "dbt_project.yml::dbt_ci_plan")
+            self._stop(session, "dbt_ci_plan")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Begin the build; schemas that are not ours are misuse, and nothing was written."""
@@ -146,7 +116,7 @@ class Controller(Participant):
             super().pytest_collection_finish(session)
         except UsageError as error:
             self._misuse = str(error)
-            self._stop(session, "dbt_project.yml::dbt_ci_schemas")
+            self._stop(session, "dbt_ci_schemas")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -164,9 +134,7 @@ class Controller(Participant):
         self._failures += report.failed
         if report.failed and 0 < (self._config.getoption("maxfail") or 0) <= self._failures:
             self.run.cancel()
-        unique_id = dict(report.user_properties).get("dbt_unique_id")
-        if unique_id:
-            self._reported.add(str(unique_id))
+        self._late.note(report)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
         """Show the reason of a dbt item behind its outcome in verbose output."""
@@ -195,16 +163,13 @@ class Controller(Participant):
             self._document()
         self.progress.stop()
         self._close(red=bool(session.testsfailed) or session.exitstatus not in (0, 5), stopped=stopped)
-        unseen = [r for r in self.run.results if r.is_bad and r.unique_id not in self._reported]
-        if stopped and not self._cut_off and session.exitstatus != pytest.ExitCode.INTERNAL_ERROR:
-            # pytest shows nothing of the items that it stopped before, and the run is red.
-            unseen = [r for r in unseen if r.unique_id not in self.run.asked]
-        for node_id, text, unique_id in self._late_errors(unseen):
-            self._config.hook.pytest_runtest_logreport(report=_error(node_id, text, "teardown", unique_id))
-            if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        # pytest shows nothing of the items that it stopped before, and the run is red.
+        but_asked = stopped and not self._cut_off and session.exitstatus != pytest.ExitCode.INTERNAL_ERROR
+        unseen, errors = self._late.report_unseen(but_asked=but_asked), self._late.report_errors(self._late_errors())
+        if (unseen or errors) and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._cut_off:
-            self._report_the_rest()
+            self._late.report_the_rest(self)
         if self._interrupted and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
         if self.run.misuse is not None:
@@ -230,8 +195,8 @@ class Controller(Participant):
             terminalreporter.write_line(line)
         if self.plan.nodes and not self.run.asked and not self._failed and not only_looks(self._config):
             terminalreporter.write_line(unasked_line(self.plan, self.run.begun))
-        if self._ignored:
-            terminalreporter.write_line(ignored_line(self._ignored))
+        if self._arguments.ignored:
+            terminalreporter.write_line(ignored_line(self._arguments.ignored))
         if self.plan.rehearsal and self.run.begun and not self.run.released:
             terminalreporter.write_line(f"dbt-ci: the rehearsal failed, so nothing was released to {self.plan.target}")
         if self._documented:
@@ -265,38 +230,22 @@ class Controller(Participant):
             # The signal may have come in the middle of another line's output.
             self._tell("dropping the schemas, please wait")
 
-    def _stop(self, session: pytest.Session, node_id: str) -> None:
+    def _stop(self, session: pytest.Session, name: str) -> None:
         """End the session with the error, so that a JUnit file holds it too."""
         text = self._misuse or self._trouble or ""
-        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-        others = self._config.pluginmanager.subset_hook_caller(
-            "pytest_runtest_logreport", [p for p in (terminal, session) if p is not None]
-        )
-        others(report=_error(node_id, text, "setup"))
+        self._late.report_stop(session, name, text)
         if self._misuse:
             raise pytest.UsageError(self.harmless(text))
         session.shouldfail = text
         raise session.Failed(text)
 
-    def _late_errors(self, unseen: list[Result]) -> list[tuple[str, str, str]]:
-        found = []
-        for result in unseen:
-            node = self.plan.node(result.unique_id)
-            if node is not None:
-                text = failures.describe(node, result, self.plan, self.run.known())
-                note = "(no item of this run shows it, but something that was selected needs it)"
-                if node.unique_id in self.run.asked:
-                    note = "(the session ended before its item's turn)"
-                found.append((node.label, self.harmless(f"{text}\n\n{note}"), node.unique_id))
-        if self.run.misuse is not None and self._misuse is None:
-            found.append(("dbt_project.yml::dbt_ci_schemas", str(self.run.misuse), ""))
-        if self._undocumented:
-            found.append(("dbt_project.yml::dbt_ci_docs", self._undocumented, ""))
-        if self._observer is not None and self._observer.trouble:
-            found.append(("dbt_project.yml::dbt_ci_result_hook", self._observer.trouble, ""))
-        if self._teardown.trouble:
-            found.append(("dbt_project.yml::dbt_ci_teardown", self._teardown.trouble, ""))
-        return found
+    def _late_errors(self) -> dict[str, str]:
+        return {
+            "dbt_ci_schemas": str(self.run.misuse) if self.run.misuse is not None and self._misuse is None else "",
+            "dbt_ci_docs": self._undocumented,
+            "dbt_ci_result_hook": self._observer.trouble if self._observer is not None else "",
+            "dbt_ci_teardown": self._teardown.trouble,
+        }
 
     def _adjust(self, choice: Choice, head: Manifest) -> Choice:
         hook = self._config.hook.pytest_dbtci_select
@@ -308,15 +257,6 @@ class Controller(Participant):
         if node is not None and node.is_item:
             self._config.hook.pytest_dbtci_result(config=self._config, node=node, result=result)
 
-    def _report_the_rest(self) -> None:
-        """Give every node that was begun an outcome where Ctrl-C ended the session before its item's turn."""
-        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-        others = self._config.pluginmanager.subset_hook_caller("pytest_runtest_logreport", [terminal, self])
-        for node in self.plan.items:
-            if node.unique_id in self.run.begun and node.unique_id not in self._reported:
-                why = "the session was interrupted before this was shown"
-                others(report=_error(node.label, why, "teardown", node.unique_id))
-
     def _tell(self, text: str) -> None:
         if not self.plan.nodes:
             self.progress.step(text)
@@ -326,16 +266,3 @@ class Controller(Participant):
             reporter.write_line(f"dbt-ci: {text}")
             # A log that is a file or a pipe shows it only when a block is full.
             reporter.flush()
-
-
-def _error(node_id: str, text: str, when: Any, unique_id: str = "") -> pytest.TestReport:
-    # Only a report of the teardown carries its properties into a JUnit file.
-    return pytest.TestReport(
-        nodeid=node_id,
-        location=(node_id, None, node_id),
-        keywords={},
-        outcome="failed",
-        longrepr=text,
-        when=when,
-        user_properties=[("dbt_unique_id", unique_id)] if unique_id else [],
-    )

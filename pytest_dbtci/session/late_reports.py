@@ -1,0 +1,80 @@
+"""Reports of what no item shows: errors of the run itself, and nodes whose item's turn never came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pytest_dbtci.execution.run import Run
+from pytest_dbtci.reports import failures
+
+
+class LateReports:
+    """Know which nodes were shown, and report the rest; `harmless` makes a text fit for a terminal."""
+
+    def __init__(self, config: pytest.Config, run: Run, harmless: Callable[[str], str]) -> None:
+        self._config = config
+        self._run = run
+        self._harmless = harmless
+        self._shown = set[str]()
+
+    def note(self, report: pytest.TestReport) -> None:
+        """Note the node that the report shows."""
+        unique_id = dict(report.user_properties).get("dbt_unique_id")
+        if unique_id:
+            self._shown.add(str(unique_id))
+
+    def report_unseen(self, *, but_asked: bool) -> bool:
+        """Report every bad result that no item showed, but for items' own with `but_asked`; whether there were any."""
+        bad = [r for r in self._run.results if r.is_bad and r.unique_id not in self._shown]
+        unseen = [r for r in bad if not (but_asked and r.unique_id in self._run.asked)]
+        nodes = [(node, r) for r in unseen if (node := self._run.plan.node(r.unique_id)) is not None]
+        for node, result in nodes:
+            text = failures.describe(node, result, self._run.plan, self._run.known())
+            note = "(no item of this run shows it, but something that was selected needs it)"
+            if node.unique_id in self._run.asked:
+                note = "(the session ended before its item's turn)"
+            self._send(error_report(node.label, self._harmless(f"{text}\n\n{note}"), "teardown", node.unique_id))
+        return bool(nodes)
+
+    def report_errors(self, errors: dict[str, str]) -> bool:
+        """Report the errors that are not empty, by the name of what failed; whether there were any."""
+        found = {name: text for name, text in errors.items() if text}
+        for name, text in found.items():
+            self._send(error_report(f"dbt_project.yml::{name}", text, "teardown"))
+        return bool(found)
+
+    def report_the_rest(self, controller: object) -> None:
+        """Give every node that was begun an outcome where Ctrl-C ended the session before its item's turn."""
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        for node in self._run.plan.items:
+            if node.unique_id in self._run.begun and node.unique_id not in self._shown:
+                why = "the session was interrupted before this was shown"
+                self._send(error_report(node.label, why, "teardown", node.unique_id), terminal, controller)
+
+    def report_stop(self, session: pytest.Session, name: str, text: str) -> None:
+        """Report the error that ends the session where a JUnit file holds it, too; pytest itself shows it."""
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        self._send(error_report(f"dbt_project.yml::{name}", text, "setup"), terminal, session)
+
+    def _send(self, report: pytest.TestReport, *but: object) -> None:
+        others = self._config.pluginmanager.subset_hook_caller(
+            "pytest_runtest_logreport", [plugin for plugin in but if plugin is not None]
+        )
+        others(report=report)
+
+
+def error_report(node_id: str, text: str, when: Any, unique_id: str = "") -> pytest.TestReport:
+    """Return the report of an error."""
+    # Only a report of the teardown carries its properties into a JUnit file.
+    return pytest.TestReport(
+        nodeid=node_id,
+        location=(node_id, None, node_id),
+        keywords={},
+        outcome="failed",
+        longrepr=text,
+        when=when,
+        user_properties=[("dbt_unique_id", unique_id)] if unique_id else [],
+    )
