@@ -23,8 +23,8 @@ from pytest_dbtci.settings import Settings
 class Builder:
     """Build nodes of the plan; results arrive in `results` and are told to `on_result`.
 
-    `is_cancelled` tells that no more results are to be taken, `released` that the rehearsal was green, `trouble` why dbt
-    stopped before it had all of them.
+    `is_cancelled` tells that no more results are to be taken, `released` that the rehearsal was green, `trouble` why
+    dbt stopped before it had all of them.
     """
 
     planned: Planned

@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from pytest_dbtci.plan import Node, Plan
+from pytest_dbtci.plan import Node, Plan, ReasonKind
 from pytest_dbtci.reports.table import cut
 from pytest_dbtci.results import Teardown
+
+KINDS: dict[ReasonKind, str] = {
+    "modified": "modified",
+    "new": "modified",
+    "affected": "modified",
+    "downstream": "downstream",
+    "selected": "selected",
+    "ancestor": "ancestors",
+    "hook": "hooks",
+    "released": "released",
+}
+"""The word under which nodes are counted, for every kind of reason."""
+
+_COUNTED = ("modified", "downstream", "selected", "ancestors")
 
 
 def header_lines(plan: Plan, verbosity: int = 0) -> list[str]:
@@ -23,10 +37,10 @@ def _header_lines(plan: Plan, verbosity: int) -> list[str]:
     compared = f"base {plan.base_ref} @ {plan.base[:7]} ({plan.how})"
     lines = [f"dbt-ci: PR {plan.pr} → schema {plan.schema} (target {plan.target}) · {compared}"]
     kinds = Counter(_kind(n.resource_type, n.reason.kind) for n in plan.items)
-    counts = ", ".join(f"{kinds[k]} {k}" for k in ("modified", "downstream", "ancestors") if kinds[k])
+    counts = ", ".join(f"{kinds[k]} {k}" for k in _COUNTED if kinds[k])
     tests = kinds["tests"]
     changed = len(plan.changes)
-    untouched = plan.total - sum(kinds[k] for k in ("modified", "downstream", "ancestors", "tests"))
+    untouched = plan.total - sum(kinds[k] for k in (*_COUNTED, "tests"))
     where = f"deferred to {plan.defer_target}" if plan.defer_target else "not needed"
     built = f"{counts or 'no nodes'}, {tests} test{'s' * (tests != 1)}"
     lines.append(
@@ -83,11 +97,9 @@ def ignored_line(nodes: Sequence[Node]) -> str:
     return f"dbt-ci: not collected, because of --ignore: {nodes[0].label}{more}"
 
 
-def _kind(resource_type: str, reason: str) -> str:
+def _kind(resource_type: str, reason: ReasonKind) -> str:
     if resource_type in ("test", "unit_test"):
         return "tests"
     if resource_type == "operation":
         return "hooks"
-    return {"modified": "modified", "new": "modified", "affected": "modified", "ancestor": "ancestors"}.get(
-        reason, "downstream"
-    )
+    return KINDS[reason]

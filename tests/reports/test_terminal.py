@@ -1,0 +1,35 @@
+"""The header counts every node under the word of its reason."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from pytest_dbtci.plan import Plan, ReasonKind
+from pytest_dbtci.reports.terminal import KINDS, header_lines
+from tests.support.finished_run import node
+
+
+def test_every_kind_of_reason_has_its_word() -> None:
+    assert set(KINDS) == set(get_args(ReasonKind))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "counts"),
+    [
+        (("modified", "new", "affected", "downstream"), "3 modified, 1 downstream"),
+        (("selected", "downstream"), "1 downstream, 1 selected"),
+        (("ancestor", "modified"), "1 modified, 1 ancestors"),
+    ],
+)
+def test_nodes_are_counted_by_reason(kinds: tuple[ReasonKind, ...], counts: str) -> None:
+    nodes = tuple(node(f"model.dogs.m{i}", kind=kind) for i, kind in enumerate(kinds))
+    [_, built] = header_lines(Plan(mode="pull_request", nodes=nodes, total=10))
+    assert f"→ {counts}, 0 tests · {10 - len(kinds)} of 10 nodes untouched" in built
+
+
+def test_a_kind_that_nobody_knows_is_no_silent_count() -> None:
+    stranger = node("model.dogs.m", kind="rumour")  # type: ignore[arg-type]
+    with pytest.raises(KeyError, match="rumour"):
+        header_lines(Plan(mode="pull_request", nodes=(stranger,), total=1))
