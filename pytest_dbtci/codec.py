@@ -18,13 +18,16 @@ _Decode = Callable[[Any, Callable[[str], str]], Any]
 
 def encode(value: Any) -> Any:
     """Return JSON-ready values; a field that holds its default is left out."""
+    # Texts are most of what there is in the largest values, manifests: a call for each would take the longest.
     if is_dataclass(value):
         kind: Any = type(value)
-        shown = ((name, getattr(value, name), default) for name, default in _defaults(kind))
-        return {name: encode(part) for name, part, default in shown if default is MISSING or part != default}
+        shown = ((name, getattr(value, name)) for name, default in _defaults(kind) if getattr(value, name) != default)
+        return {name: part if type(part) is str else encode(part) for name, part in shown}
     if isinstance(value, Mapping):
-        return {key: encode(part) for key, part in value.items()}
-    return [encode(part) for part in value] if isinstance(value, tuple | list) else value
+        return {key: part if type(part) is str else encode(part) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        return [part if type(part) is str else encode(part) for part in value]
+    return value
 
 
 def decode(kind: type[T], data: Any, words: Callable[[str], str] = str) -> T:
@@ -71,7 +74,6 @@ def _class_decoder(kind: Any) -> _Decode:
     def decode_class(data: Any, words: Callable[[str], str]) -> Any:
         if not isinstance(data, dict) or data.keys() - decoders.keys():
             _refuse(kind, data)
-        # Most fields of the largest values, manifests, are texts as they stand.
         return kind(**{k: v if (part := decoders[k]) is _as_it_is else part(v, words) for k, v in data.items()})
 
     return decode_class
