@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pytest_dbtci import __version__
 from tests.deploy import DEPLOY, ROOT
 from tests.deploy.cloudformation import stack
 
@@ -42,6 +43,20 @@ def steps() -> list[dict[str, Any]]:
     return found
 
 
+def variables() -> dict[str, str]:
+    """Return the pipeline's variables."""
+    return {v["name"]: v["value"] for v in yaml.safe_load(PIPELINE.read_text())["variables"]}
+
+
+def collected() -> str:
+    """Return the script that collects what the artifact `dbt` holds, of which the stages take it."""
+    (job,) = next(s for s in yaml.safe_load(PIPELINE.read_text())["stages"] if s.get("stage") == "image")["jobs"]
+    published = [step.get("artifact") for step in job["steps"] if "publish" in step]
+    taken = [step["artifact"] for step in steps() if "download" in step]
+    assert published == taken == ["image", "dbt"]
+    return str(next(step["bash"] for step in job["steps"] if step.get("displayName") == "Collect the project"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Agent:
     """Run a stage's shell steps as the agent does: macros replaced, variables exported, stop at a failure."""
@@ -60,6 +75,7 @@ class Agent:
             "CALLS": str(calls),
             "FAIL_ON": fail_on,
             "PROJECT_DIR": "examples/dogs",
+            "DBT_CI_INSTALL": variables()["DBT_CI_INSTALL"],
             "FULL_REFRESH": str(full_refresh),
             "REHEARSE": str(rehearse),
             "RELEASED": "/released",
@@ -84,6 +100,9 @@ class Agent:
         (self.root / "image").mkdir(exist_ok=True)
         (self.root / "image" / "dbt.tar.gz").write_bytes(gzip.compress(b"an image"))
         (self.root / "profile").write_text("secure")
+        if not (self.root / "dbt").exists():
+            collect = collected().replace("$(Build.ArtifactStagingDirectory)/project", str(self.root / "dbt"))
+            subprocess.run(["bash", "-c", collect], cwd=ROOT, check=True)
         macros = {
             "Agent.TempDirectory": str(self.root / "temp"),
             "Pipeline.Workspace": str(self.root),
@@ -134,7 +153,7 @@ def test_a_release_runs_publishes_and_uploads_in_this_order(agent: Agent) -> Non
     temp = agent.root / "temp"
     repository = GROUP["REPOSITORY_URI"]
     assert agent.run() == [
-        "python -m pip install --requirement deploy/requirements.txt pytest-dbtci",
+        f"python -m pip install --requirement deploy/requirements.txt pytest-dbtci=={__version__}",
         f"dbt deps --project-dir examples/dogs --log-path {temp}/logs",
         "python -m pytest --dbt-ci-release prod --dbt-ci-docs /released --dbt-ci-project-dir examples/dogs"
         f" --junitxml={temp}/release.xml --dbt-ci-full-refresh --dbt-ci-release-behind",
@@ -145,6 +164,7 @@ def test_a_release_runs_publishes_and_uploads_in_this_order(agent: Agent) -> Non
         f"docker push {repository}:3f2c1aa",
         f"docker tag dbt:3f2c1aa {repository}:released",
         f"docker push {repository}:released",
+        f"dbt deps --project-dir {agent.root}/dbt/examples/dogs --log-path {temp}/logs",
         f"aws s3 cp {temp}/project.tar.gz s3://docs-bucket/projects/project.tar.gz",
         "python deploy/upload_docs.py /released docs-bucket",
     ]
@@ -186,7 +206,10 @@ def test_pushes_the_tag_that_the_schedule_runs(agent: Agent) -> None:
 
 
 def test_the_archive_holds_the_project_and_not_what_dbt_wrote(agent: Agent) -> None:
+    (written := ROOT / "examples/dogs/target").mkdir(exist_ok=True)
     agent.run()
+    if not any(written.iterdir()):
+        written.rmdir()
     archive = agent.root / "temp" / "project.tar.gz"
     listed = subprocess.run(["tar", "-tzf", archive], capture_output=True, text=True, check=True).stdout.split()
     assert "./dbt_project.yml" in listed

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pytest_dbtci import __version__
 from pytest_dbtci.settings import OPTIONS
 
 PIPELINES = Path(__file__).parents[2] / "examples" / "pipelines"
@@ -102,6 +103,23 @@ def test_names_only_options_that_exist(name: str) -> None:
     named = {flag for script in scripts(name) for flag in re.findall(r"--dbt-ci[a-z-]*", script)}
     assert named >= {"--dbt-ci", "--dbt-ci-target", "--dbt-ci-defer-target", "--dbt-ci-sweep"}
     assert named <= {"--dbt-ci", *(option.flag for option in OPTIONS)}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_says_in_one_place_which_version_is_installed(name: str) -> None:
+    text = (PIPELINES / name).read_text("utf-8")
+    what = r"pytest-dbtci==(\S+) dbt-core==[\d.]+ dbt-redshift==[\d.]+"
+    assert re.findall(rf'(?m)^ *DBT_CI_INSTALL(?:: |="){what}"?$', text) == [__version__]
+    installs = re.findall(r"pip install (.+)", text)
+    assert installs
+    assert set(installs) == {"$DBT_CI_INSTALL"}
+
+
+def test_names_actions_by_commit_with_the_tag_beside_it() -> None:
+    used = re.findall(r"uses: (.+)", (PIPELINES / "github-actions.yml").read_text("utf-8"))
+    assert len(used) == 7
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
