@@ -13,11 +13,13 @@ _NAMING = ("generate_schema_name", "generate_alias_name", "generate_database_nam
 
 _BY_ADAPTER = (
     *("alter_column_type", "check_schema_exists", "create_schema", "drop_relation", "drop_schema"),
-    *("get_catalog", "get_catalog_relations", "get_columns_in_relation", "get_relations"),
-    *("list_relations_without_caching", "list_schemas", "rename_relation", "truncate_relation"),
-    *("show_tables_from_schema", "list_function_relations_without_caching", "run_hooks", "statement"),
+    *("get_catalog", "get_catalog_relations", "get_columns_in_relation", "list_schemas", "rename_relation"),
+    *("list_relations_without_caching", "list_function_relations_without_caching", "truncate_relation"),
 )
 """Macros that dbt's adapters call from Python, for whatever node (the MACRO_NAME constants of dbt-adapters)."""
+
+_BY_ONE_ADAPTER = ("get_relations", "show_tables_from_schema")
+"""Such macros that an adapter calls by its own name, as `redshift__get_relations`."""
 
 _CONTEXT = (
     *("ref", "source", "config", "var", "env_var", "this", "target", "builtins", "log", "return", "adapter"),
@@ -93,7 +95,8 @@ class Calls:
         """Yield the macros that dbt itself calls for every node of the package."""
         for name in _NAMING:
             yield self.find(name)
-        for name in _BY_ADAPTER:
+        own = (f"{prefix}__{name}" for prefix in self.lookup.prefixes[:1] for name in _BY_ONE_ADAPTER)
+        for name in (*_BY_ADAPTER, *own):
             yield from self._called_from_python(name)
         for name in _CONTEXT:
             if (found := self.find(name)) and not self.is_internal(found):

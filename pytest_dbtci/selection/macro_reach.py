@@ -15,11 +15,13 @@ class Reach:
     """What one changed macro can affect: these nodes, or every node where `everything` says why.
 
     `observers` are the hooks of the whole run that call it and only observe what is built: see `Macros.observers`.
+    `computed` are further nodes: they call macros by computed names, so perhaps this one.
     """
 
     unique_ids: frozenset[str] = frozenset()
     everything: str = ""
     observers: frozenset[str] = frozenset()
+    computed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -80,21 +82,20 @@ class Macros:
         observers = hooks & self.observers if macro.package != self.head.project else set()
         if hooks - observers:
             return Reach(everything=f"macro {macro.name} changed, which a hook of the whole run calls")
-        return self._unless_replaced(macro, frozenset(found - hooks), observers)
-
-    def _unless_replaced(self, macro: ManifestMacro, nodes: frozenset[str], observers: set[str]) -> Reach:
-        """Widen the reach of a macro that nothing seems to call to what may call it all the same."""
-        if not nodes and not observers and not macro.name.startswith("materialization_"):
+        computed = self._calling_by_computed_names
+        if macro.name.startswith("materialization_"):
+            computed = frozenset()
+        elif not found:
             if any(c.replaces_internal(macro) for c in self._seen(self.head.project).trees if c.has(macro)):
                 return Reach(everything=f"macro {macro.name} changed, and it replaces one of dbt's own")
-            nodes = self._calling_by_computed_names
-            if set(filter(_is_hook, nodes)) - self.observers:
-                return Reach(
-                    everything=f"macro {macro.name} changed, and a hook of the whole run calls macros by computed names"
-                )
+            observers = set(filter(_is_hook, computed))
+            if observers - self.observers:
+                why = "a hook of the whole run calls macros by computed names"
+                return Reach(everything=f"macro {macro.name} changed, and {why}")
         return Reach(
-            unique_ids=frozenset(u for u in nodes if u in self.head.nodes and not _is_hook(u)),
-            observers=frozenset(observers | set(filter(_is_hook, nodes))),
+            unique_ids=frozenset((found - hooks) & self.head.nodes.keys()),
+            observers=frozenset(observers),
+            computed=frozenset(u for u in computed - found if u in self.head.nodes and not _is_hook(u)),
         )
 
     def redirected(self) -> Mapping[str, frozenset[str]]:

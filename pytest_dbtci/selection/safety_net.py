@@ -80,8 +80,9 @@ class _Net:
         reach = self.macros.reach(macro)
         if reach.everything:
             self._add_everything(text, (path,))
-        self._add(sorted(reach.unique_ids), text, (path,))
-        return bool(reach.everything or reach.unique_ids)
+        reached = reach.unique_ids or reach.computed
+        self._add(sorted(reached), text, (path,))
+        return bool(reach.everything or reached)
 
     def _add_everything(self, text: str, paths: tuple[str, ...]) -> None:
         self.everything.append((text, paths))
@@ -134,8 +135,10 @@ class _Net:
             reach = self.macros.reach(unique_id)
             if reach.everything:
                 self._add_everything(reach.everything, paths)
-            elif reach.unique_ids:
+            elif reach.unique_ids or reach.computed:
                 self._add(sorted(reach.unique_ids), f"macro {macro.name}", paths)
+                computed = f"macro {macro.name}, as it calls macros by computed names"
+                self._add(sorted(reach.computed), computed, paths)
             elif reach.observers:
                 self._say(f"only hooks that observe what is built call macro {macro.name}", paths)
             else:

@@ -352,15 +352,23 @@ VARIABLES = Small(
 )
 
 COMPUTED = Small(
-    name="variables read by computed names",
+    name="computed names",
     files={
         "dbt_project.yml": _VARS,
         "macros/computed.sql": "{% macro computed(name) %}{{ var(name ~ '_own', 1) }}{% endmacro %}\n",
+        "macros/called.sql": "{% macro called(name) %}{{ context[name]() }}{% endmacro %}\n",
+        "macros/one.sql": "{% macro one() %}1{% endmacro %}\n",
         "models/b.sql": "select {{ computed('x') }} as id\n",
+        "models/c.sql": "select {{ called('one') }} as id\n",
     },
     changes=(
         Change(
-            name="value",
+            name="of a macro",
+            files={"macros/one.sql": "{% macro one() %}2{% endmacro %}\n"},
+            roots={"c": "affected: macro one, as it calls macros by computed names"},
+        ),
+        Change(
+            name="of a variable",
             files={"dbt_project.yml": _VARS.replace("idle: 1", "idle: 2")},
             roots={"b": "affected: variable idle, by macro computed, which reads variables by computed names"},
         ),
@@ -408,6 +416,11 @@ STATEMENTS = Small(
             name="a test's configuration that renders the same",
             files={"models/models.yml": CHECKED.replace("name: one,", "name: one, config: {severity: error},")},
             roots={"one": "modified: config"},
+        ),
+        Change(
+            name="a test's configuration that changes nothing in what it does",
+            files={"models/models.yml": CHECKED.replace("name: one,", "name: one, config: {tags: [x]},")},
+            effects={"models/models.yml": "none: what is built of a, one is the same"},
         ),
         Change(
             name="YAML of a disabled model",
