@@ -12,6 +12,9 @@ from pytest_dbtci.errors import UsageError
 
 KeepSchema = Literal["never", "failed", "always"]
 
+DEFAULT_SELECT = "state:modified+"
+"""What changed and all that reads it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
@@ -70,7 +73,7 @@ OPTIONS: tuple[Option, ...] = (
         name="select",
         metavar="SELECTOR",
         help="dbt's node selection",
-        default="state:modified+",
+        default=DEFAULT_SELECT,
     ),
     Option(name="exclude", metavar="SELECTOR", help="dbt's node exclusion", default_help="none"),
     Option(
@@ -227,7 +230,7 @@ class Settings:
     threads: int | None = None
     full_refresh: bool = False
     base: str = ""
-    select: str = "state:modified+"
+    select: str = DEFAULT_SELECT
     exclude: str = ""
     state: str = ""
     defer_target: str = ""

@@ -23,7 +23,7 @@ from pytest_dbtci.schemas.names import PLACEHOLDER, check_isolation, local_name,
 from pytest_dbtci.selection import nodes as selection
 from pytest_dbtci.selection.evidence import Evidence
 from pytest_dbtci.selection.selector import Choice, Chooser
-from pytest_dbtci.settings import Settings
+from pytest_dbtci.settings import DEFAULT_SELECT, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class Planner:
         return self._plan_nodes(compared, repository, project, profile, comparison)
 
     def _is_default(self) -> bool:
-        return self.settings.select == "state:modified+" and not self.settings.state
+        return self.settings.select == DEFAULT_SELECT and not self.settings.state
 
     def _compare(self, repository: Repository, build: ci.Build) -> Comparison:
         if build.pr and build.head_sha and not repository.holds(build.head_sha):
@@ -109,7 +109,7 @@ class Planner:
         """Parse both trees and select."""
         settings, workspace = self.settings, self.workspace
         if settings.defer_target:
-            known_target(profile.outputs, settings.defer_target, profile.name, profile.file)
+            known_target(profile.outputs, settings.defer_target, profile.name, profile.file, settings.environ)
         placeholder = schema_name(settings.schema, PLACEHOLDER, "")
         host = workspace.start(project, plan.pr, profile)
         parsing = workspace.invocation(project, profile, "parse", placeholder)

@@ -79,12 +79,12 @@ def read_profile(
             f"profile {name!r} in {file} has no outputs. Add one: see dbt's documentation of profiles.yml."
         )
     said = target or environ.get("DBT_TARGET") or str(found.get("target") or "default")
-    return Profile(name=name, target=known_target(outputs, said, name, file), file=file, outputs=outputs)
+    return Profile(name=name, target=known_target(outputs, said, name, file, environ), file=file, outputs=outputs)
 
 
-def known_target(outputs: Mapping[str, Any], target: str, name: str, file: Path) -> str:
+def known_target(outputs: Mapping[str, Any], target: str, name: str, file: Path, environ: Mapping[str, str]) -> str:
     """Give the target if the profile has it (its Jinja rendered where it is `env_var`); UsageError otherwise."""
-    rendered = _render(target)
+    rendered = _render(target, environ)
     if rendered not in outputs:
         known = ", ".join(str(o) for o in outputs)
         raise UsageError(
@@ -137,13 +137,13 @@ def _load(path: Path) -> Mapping[str, Any]:
     return data
 
 
-def _render(text: str) -> str:
+def _render(text: str, environ: Mapping[str, str]) -> str:
     if "{{" not in text:
         return text
     from jinja2 import Environment
 
     def env_var(name: str, default: str | None = None) -> str:
-        value = os.environ.get(name, default)
+        value = environ.get(name, default)
         if value is None:
             raise UsageError(f"the profile's target needs the environment variable {name}, which is not set.")
         return value

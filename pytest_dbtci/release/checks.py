@@ -12,7 +12,7 @@ from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.project.project import Project
-from pytest_dbtci.settings import Settings
+from pytest_dbtci.settings import DEFAULT_SELECT, Settings
 
 # Caches that pytest itself makes; and what comes with the environment and belongs into no repository.
 _NOT_REVIEWED = frozenset({"__pycache__", ".pytest_cache", "profiles.yml", ".env"})
@@ -30,12 +30,12 @@ class Origin:
 def check_options(settings: Settings) -> None:
     """Refuse what would release only a part, or what belongs to a pull request."""
     given = {
-        "select": settings.select if settings.select != "state:modified+" else "",
+        "select": settings.select if settings.select != DEFAULT_SELECT else "",
         "exclude": settings.exclude,
         "state": settings.state,
         "pr": settings.pr,
     }
-    default = {"select": "state:modified+"}
+    default = {"select": DEFAULT_SELECT}
     for name, value in given.items():
         if value:
             raise UsageError(

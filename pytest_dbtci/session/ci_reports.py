@@ -17,7 +17,7 @@ from pytest_dbtci.plan import Plan
 from pytest_dbtci.reports import summary
 from pytest_dbtci.reports.annotations import annotate
 from pytest_dbtci.session.terminal_guard import TerminalGuard
-from pytest_dbtci.settings import Settings
+from pytest_dbtci.settings import DEFAULT_SELECT, Settings
 
 
 class Reporting:
@@ -104,7 +104,7 @@ class Reporting:
     def _page(self, build: ci.Build, limit: int) -> str:
         chosen = {"--dbt-ci-vars": self._settings.vars, "--dbt-ci-exclude": self._settings.exclude}
         arguments = [f"{flag}={value}" for flag, value in chosen.items() if value]
-        if self._settings.select != "state:modified+":
+        if self._settings.select != DEFAULT_SELECT:
             arguments.append(f"--dbt-ci-select={self._settings.select}")
         seconds = time.monotonic() - self._began
         return summary.markdown(
