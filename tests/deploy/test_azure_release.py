@@ -156,7 +156,8 @@ def test_a_release_runs_publishes_and_uploads_in_this_order(agent: Agent) -> Non
         f"python -m pip install --requirement deploy/requirements.txt pytest-dbtci=={__version__}",
         f"dbt deps --project-dir examples/dogs --log-path {temp}/logs",
         "python -m pytest --dbt-ci-release prod --dbt-ci-docs /released --dbt-ci-project-dir examples/dogs"
-        f" --junitxml={temp}/release.xml --dbt-ci-full-refresh --dbt-ci-release-behind",
+        f" --junitxml={temp}/release.xml --dbt-ci-summary {temp}/release.md"
+        " --dbt-ci-full-refresh --dbt-ci-release-behind",
         "docker load",
         "aws ecr get-login-password",
         "docker login --username AWS --password-stdin 1.dkr.ecr.eu-west-1.amazonaws.com",
@@ -173,12 +174,12 @@ def test_a_release_runs_publishes_and_uploads_in_this_order(agent: Agent) -> Non
 
 def test_rehearses_and_keeps_increments_when_told_to(agent: Agent) -> None:
     (call,) = [call for call in agent.run(full_refresh=False, rehearse=True) if "-m pytest" in call]
-    assert call.endswith("release.xml --dbt-ci-rehearse --dbt-ci-release-behind")
+    assert call.endswith("release.md --dbt-ci-rehearse --dbt-ci-release-behind")
 
 
 def test_only_the_tip_enters_the_first_stage(agent: Agent) -> None:
     (call,) = [call for call in agent.run(stage="sandbox") if "-m pytest" in call]
-    assert call.endswith("release.xml --dbt-ci-full-refresh")
+    assert call.endswith("release.md --dbt-ci-full-refresh")
 
 
 @pytest.mark.parametrize("failing", ["-m pip", "dbt deps", "-m pytest"])
@@ -195,9 +196,14 @@ def test_documents_no_release_whose_image_was_not_pushed(agent: Agent) -> None:
 
 
 def test_only_the_results_are_published_after_a_failure() -> None:
-    anyway = [step["task"] for step in steps() if "condition" in step]
-    assert anyway == ["PublishTestResults@2"]
+    anyway = [step["displayName"] for step in steps() if "condition" in step]
+    assert anyway == ["Upload the summary", "Publish the results"]
     assert not [step for step in steps() if "continueOnError" in step]
+
+
+def test_no_text_of_the_warehouse_commands_the_agent() -> None:
+    (run,) = [step for step in steps() if "-m pytest" in step.get("bash", "")]
+    assert run["target"] == {"commands": "restricted", "settableVariables": "none"}
 
 
 def test_pushes_the_tag_that_the_schedule_runs(agent: Agent) -> None:
