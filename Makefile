@@ -42,7 +42,7 @@ wheel-test: ## build the wheel, install it in an empty environment, validate the
 matrix: $(READY) ## run the quick tests at the corners of the supported versions (of Python too, as far as they are here)
 	JOBS=$(JOBS) $(PY) -m nox --session matrix
 
-versions: $(READY) ## run the tests of planning and selection on the oldest dbt and on dbt 1.12, with this Python
+versions: $(READY) ## run the core and selection tests on the oldest dbt and on dbt 1.12, with this Python
 	JOBS=$(JOBS) $(PY) -m nox --session versions
 
 docs: $(READY) ## build the documentation site in build/docs; a broken link is an error
