@@ -11,6 +11,9 @@ from pytest_dbtci.codec import Words
 Place = tuple[str, str, str]
 """Database, schema and identifier of a relation."""
 
+PREFIX = "compare."
+"""What the result of a comparison is called: this, then the node's unique_id."""
+
 SchemaKind = Literal["added", "removed", "renamed", "retyped", "reordered"]
 
 
@@ -31,6 +34,46 @@ class Pair:
     tolerance: Mapping[str, float] = field(default_factory=dict)
     where: str = ""
     examples: int = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """What a project declares of a node that matters for its comparison.
+
+    `rules` is the text of its `dbt_ci` in `meta`, as JSON, and `file` where the node stands. `key` names columns that
+    identify a row, `key_from` where that is said, `unique_tests` the data tests that show it. `exclude` are columns of
+    dbt's own, `volatile` is what in its text makes every build differ.
+    """
+
+    rules: str = "{}"
+    file: str = ""
+    key: tuple[str, ...] = ()
+    key_from: str = ""
+    unique_tests: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    volatile: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counterpart:
+    """A node whose relation is compared, decided before anything is built.
+
+    `base` is what with: a base `twin`, production's relation (`prod`), or nothing, and `why` says why. `pair` names the
+    relations, `stand_in` production's where a twin may turn out too dear. `drift` says why production's may hold other
+    data than the base would build now, `volatile` what in the node's text makes every build differ. `unique_tests`
+    are the data tests that make the key unique. `fail_if` is the condition under which the comparison fails.
+    """
+
+    unique_id: str
+    base: Literal["twin", "prod", ""]
+    why: str
+    pair: Pair | None = None
+    stand_in: Place | None = None
+    drift: str = ""
+    volatile: str = ""
+    key_from: str = ""
+    unique_tests: tuple[str, ...] = ()
+    fail_if: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,3 +150,20 @@ class Differences:
     def identical(self) -> bool:
         """Whether nothing differs: neither rows nor columns."""
         return self.same_rows and not self.schema
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What became of comparing one node: `differences`, or why there are none in `why`.
+
+    `base` is what it was compared with in the end (`twin`, `prod`, or nothing), `drift` why that may differ for other
+    reasons than this pull request, `volatile` what makes every build of the node differ.
+    """
+
+    unique_id: str
+    base: Literal["twin", "prod", ""] = ""
+    drift: str = ""
+    volatile: str = ""
+    key_from: str = ""
+    differences: Differences | None = None
+    why: str = ""

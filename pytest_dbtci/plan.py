@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Literal
 
 from pytest_dbtci.codec import decode, encode
+from pytest_dbtci.differences import Counterpart
 
 ReasonKind = Literal["modified", "new", "affected", "downstream", "selected", "ancestor", "hook", "released"]
 Mode = Literal["pull_request", "release", "nothing"]
@@ -108,8 +109,9 @@ class Plan:
 
     `nodes` stand in the order in which dbt builds them. `schemas` are all that the run creates, marks and
     drops, as (database, schema): of a release only its rehearsal's, whose names begin with `rehearsal`.
-    `status` is set, and `nodes` empty, when there is nothing to build: the sentence that the one status item
-    shows. `warning` is what the CI provider shows beside a green run.
+    `compared` are the nodes whose contents are compared with the base's, `twins` the nodes of the base that are
+    built for that. `status` is set, and `nodes` empty, when there is nothing to build: the sentence that the one
+    status item shows. `warning` is what the CI provider shows beside a green run.
     """
 
     mode: Mode
@@ -134,6 +136,8 @@ class Plan:
     exposures: tuple[Exposure, ...] = ()
     total: int = 0
     deferred: tuple[str, ...] = ()
+    compared: tuple[Counterpart, ...] = ()
+    twins: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     status: str = ""
     warning: str = ""

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_dbtci.session.fixtures import SESSION, dbt_build, dbt_plan, dbt_query, dbt_relation, dbt_schema
+from pytest_dbtci.session.fixtures import SESSION, dbt_build, dbt_compare, dbt_plan, dbt_query, dbt_relation, dbt_schema
 from pytest_dbtci.settings import OPTIONS, Settings, change, check_unused, read_settings
 
 if TYPE_CHECKING:
     from pytest_dbtci.dbt_client.client import Host
 
-__all__ = ["dbt_build", "dbt_plan", "dbt_query", "dbt_relation", "dbt_schema"]
+__all__ = ["dbt_build", "dbt_compare", "dbt_plan", "dbt_query", "dbt_relation", "dbt_schema"]
 
 MARKERS = {
     "dbt": "every dbt node that `--dbt-ci` reports",
@@ -27,6 +27,7 @@ MARKERS = {
     "dbt_unit_test": "dbt unit tests",
     "dbt_function": "dbt functions",
     "dbt_operation": "dbt on-run-start and on-run-end hooks",
+    "dbt_compare": "comparisons of what was built with the base",
     "dbt_needs(*names, deferred=False)": "the dbt nodes that a Python test needs",
 }
 

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Literal
 
 from pytest_dbtci.codec import Words
+from pytest_dbtci.differences import Comparison
 
 Outcome = Literal["passed", "warned", "failed", "skipped", "error"]
 
@@ -60,6 +61,7 @@ class Result:
     trouble: bool = False
     started: float | None = None
     thread: str = ""
+    comparison: Comparison | None = None
 
     @property
     def outcome(self) -> Outcome:

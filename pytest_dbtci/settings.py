@@ -118,6 +118,28 @@ OPTIONS: tuple[Option, ...] = (
         default="build",
     ),
     Option(
+        name="compare",
+        kind="choice",
+        choices=("none", "auto", "base", "prod"),
+        metavar="WITH",
+        help="compare the contents of what is built with production's relation (`prod`), with the base's version built "
+        "beside it (`base`), or with production's where its inputs are the same (`auto`)",
+        default="none",
+    ),
+    Option(
+        name="compare-budget",
+        kind="number",
+        metavar="SECONDS",
+        help="what the base's versions may take to build, by the time that the pull request's own took",
+        default_help="as long as the pull request's own build",
+    ),
+    Option(
+        name="compare-values",
+        kind="flag",
+        help="show values from the data in the summary and the comment, too, not in the terminal alone",
+        default="false",
+    ),
+    Option(
         name="release",
         metavar="TARGET",
         help="build and test the whole project in this target's own schemas, from the default branch only",
@@ -238,6 +260,9 @@ class Settings:
     schema: str = "dbt_build_{pr}"
     keep_schema: KeepSchema = "never"
     incremental: Literal["build", "clone"] = "build"
+    compare: Literal["none", "auto", "base", "prod"] = "none"
+    compare_budget: int | None = None
+    compare_values: bool = False
     release: str = ""
     release_behind: bool = False
     rehearse: bool = False
@@ -283,7 +308,7 @@ def read_settings(option: Callable[[str], Any], ini: Callable[[str], Any], **kno
     _check_together(values, rehearse=option("dbtci_rehearse") is not None)
     if values["release"]:
         # They are a pull request's, and may stand in the ini file.
-        values |= {"base": "", "defer_target": "", "incremental": "build"}
+        values |= {"base": "", "defer_target": "", "incremental": "build", "compare": "none"}
     return Settings(**values)
 
 

@@ -18,7 +18,7 @@ FLOORS = (
     {"execution"},
     {"release"},
     {"planning"},
-    {"reports", "schemas", "selection"},
+    {"compare", "reports", "schemas", "selection"},
     {"ci", "dbt_client", "git", "project"},
     {"codec", "differences", "errors", "manifest", "plan", "results", "settings"},
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from pytest_dbtci.codec import Words, decode, encode
-from pytest_dbtci.differences import Differences, Pair
+from pytest_dbtci.differences import Declaration, Differences, Pair
 from pytest_dbtci.manifest import Manifest, Place
 from pytest_dbtci.results import Result
 
@@ -262,6 +262,25 @@ class Build(Request[None]):
     full_refresh: bool = False
     show_rows: int = 5
     batch_tests: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared(Request[Mapping[str, Declaration]]):
+    """Ask what the project declares of these nodes that matters for their comparison."""
+
+    tree: str
+    unique_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildTwins(Request[None]):
+    """Build the base's version of these nodes; what is not built stands `elsewhere`. Events are those of a build."""
+
+    tree: str
+    invocation: Invocation
+    unique_ids: tuple[str, ...]
+    elsewhere: Mapping[str, Place]
+    full_refresh: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

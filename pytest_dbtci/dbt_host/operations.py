@@ -19,10 +19,12 @@ from pytest_dbtci.dbt_host import build, manifests, outside
 from pytest_dbtci.dbt_host import rehearsal as release
 from pytest_dbtci.dbt_host import target_names as deferral
 from pytest_dbtci.dbt_host.compare import comparisons
+from pytest_dbtci.dbt_host.compare.declared import declared
 from pytest_dbtci.dbt_host.runner import OWN, DbtFailed, narrowing, run_dbt
 from pytest_dbtci.dbt_host.schema_ownership import Ownership, drop_leftover, leftovers
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
+from pytest_dbtci.differences import Declaration
 from pytest_dbtci.manifest import Manifest, Place
 
 WATCH_SECONDS = float(os.environ.get("DBT_CI_WATCH_SECONDS", "10"))
@@ -136,7 +138,7 @@ class Operations:
     def redirect(self, request: protocol.Redirect) -> None:
         """Let nodes write to the run's own folder: see `outside.redirect`."""
         manifest = self._manifests[request.tree]
-        self._external = outside.redirect(manifest, request.unique_ids, request.folder, rehearsal=request.rehearsal)
+        self._external += outside.redirect(manifest, request.unique_ids, request.folder, rehearsal=request.rehearsal)
 
     def target_schema(self, request: protocol.TargetSchema) -> str:
         """Return the target's schema."""
@@ -181,6 +183,23 @@ class Operations:
                 show_rows=request.show_rows,
                 batch_tests=request.batch_tests,
             )
+
+    def declared(self, request: protocol.Declared) -> Mapping[str, Declaration]:
+        """Read what is declared: see `declared.declared`."""
+        return declared(self._manifests[request.tree], request.unique_ids)
+
+    def build_twins(self, request: protocol.BuildTwins) -> None:
+        """Build the base's version of nodes."""
+        manifests.place_elsewhere(self._manifests[request.tree], request.elsewhere)
+        self.build(
+            protocol.Build(
+                tree=request.tree,
+                invocation=request.invocation,
+                unique_ids=request.unique_ids,
+                full_refresh=request.full_refresh,
+                show_rows=0,
+            )
+        )
 
     def compare(self, request: protocol.Compare) -> None:
         """Compare relations: see `comparisons.run`."""
@@ -284,6 +303,8 @@ ANSWERS: Mapping[type[protocol.Request[Any]], Callable[[Operations, Any], Any]] 
     protocol.OpenSchemas: Operations.open_schemas,
     protocol.CopyTables: Operations.copy_tables,
     protocol.Build: Operations.build,
+    protocol.Declared: Operations.declared,
+    protocol.BuildTwins: Operations.build_twins,
     protocol.Compare: Operations.compare,
     protocol.KeepForQueries: Operations.keep_for_queries,
     protocol.Query: Operations.query,

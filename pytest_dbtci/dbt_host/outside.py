@@ -38,6 +38,10 @@ class ExternalFiles:
     folder: str = ""
     places: tuple[Path, ...] = ()
 
+    def __add__(self, others: ExternalFiles) -> ExternalFiles:
+        """Return both, of which the others lie in this one's folder if it has any."""
+        return ExternalFiles(folder=self.folder or others.folder, places=(*self.places, *others.places))
+
     def make(self) -> None:
         """Make the folders anew: what an earlier run left in them goes."""
         self.remove()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Cancelled
 from pytest_dbtci.dbt_client.protocol import Build, CopyTables, Event, NodeFinished, NodeStarted
 from pytest_dbtci.errors import DbtCiError
+from pytest_dbtci.execution.comparing import Comparing
 from pytest_dbtci.execution.run_host import NOT_STARTED, RunHost
 from pytest_dbtci.planning import incremental
 from pytest_dbtci.planning.planned import Planned
@@ -23,6 +25,7 @@ from pytest_dbtci.settings import Settings
 class Builder:
     """Build nodes of the plan; results arrive in `results` and are told to `on_result`.
 
+    Once all is built, the nodes `to_compare` are compared with the base's, with results in `compared`.
     `is_cancelled` tells that no more results are to be taken, `released` that the rehearsal was green, `trouble` why
     dbt stopped before it had all of them.
     """
@@ -35,19 +38,45 @@ class Builder:
     tell: Callable[[str], None]
     on_result: Callable[[Result], None]
     is_cancelled: Callable[[], bool]
+    compared: Results = field(default_factory=Results)
+    to_compare: frozenset[str] = frozenset()
     released: bool = False
     trouble: DbtCiError | None = None
     _thread: threading.Thread = field(init=False)
 
     def start(self, unique_ids: Iterable[str]) -> None:
         """Begin with the build."""
-        self._thread = threading.Thread(target=self._work, args=(sorted(unique_ids),), daemon=True)
+        self._thread = threading.Thread(target=self._build_and_compare, args=(sorted(unique_ids),), daemon=True)
         self._thread.start()
 
     def join(self, seconds: float) -> bool:
         """Wait for the end of the build; whether it has ended."""
         self._thread.join(timeout=seconds)
         return not self._thread.is_alive()
+
+    def _build_and_compare(self, unique_ids: list[str]) -> None:
+        try:
+            self._work(unique_ids)
+            if self.to_compare and not (self.is_cancelled() or self.trouble):
+                self._compare()
+        finally:
+            self.compared.close()
+
+    def _compare(self) -> None:
+        began = time.perf_counter()
+        comparing = Comparing(
+            plan=self.planned.plan,
+            settings=self.settings,
+            twins=self.planned.twins,
+            host=self.host,
+            built=self.results,
+            found=self.compared,
+            asked=self.to_compare,
+        )
+        # What is cut off has no result, which `Run.wait` explains.
+        with suppress(Cancelled):
+            comparing.run()
+        self.timings["compare"] = time.perf_counter() - began
 
     def _work(self, unique_ids: list[str]) -> None:
         began = time.perf_counter()

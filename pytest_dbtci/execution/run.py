@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol import KeepForQueries
+from pytest_dbtci.differences import PREFIX, Comparison
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.execution.builder import Builder
 from pytest_dbtci.execution.outcomes import Answer, Relation, find_relation
@@ -50,6 +51,7 @@ class Run:
         self.asked = frozenset[str]()
         self.planned = Planned(plan=Plan(mode="nothing"))
         self.results = Results()
+        self.compared = Results()
         self.begun = frozenset[str]()
         self.identity = secrets.token_hex(4)
         self.timings: dict[str, float] = {}
@@ -109,7 +111,9 @@ class Run:
                 return
             try:
                 self._check_whole(unique_ids := frozenset(unique_ids))
-                needed = self.plan.needed_by((*unique_ids, *needs))
+                needs = tuple(needs)
+                compared = frozenset(u.removeprefix(PREFIX) for u in needs if u.startswith(PREFIX))
+                needed = self.plan.needed_by((*unique_ids, *needs, *compared))
                 reused = self._reusable(unique_ids, needed)
                 done = self._open(self.kept.run if self.kept and reused else "") if self.plan.schemas and needed else ()
                 if not all(f"{schema} reused" in done for _, schema in self.plan.schemas):
@@ -118,15 +122,15 @@ class Run:
                     self._host.ask(KeepForQueries(tree="head"))
             except UsageError as error:
                 self.misuse = self._trouble = error
-                self.results.close()
+                self._close_results()
                 raise
             except DbtCiError as error:
                 self._trouble = DbtCiError(f"the schemas could not be made ready: {error}")
-                self.results.close()
+                self._close_results()
                 return
             except BaseException:
                 # Nobody may wait for what will not be built.
-                self.results.close()
+                self._close_results()
                 raise
             for unique_id in reused:
                 self.results.add(Result(unique_id=unique_id, status="reused", message="kept from the run before"))
@@ -140,9 +144,15 @@ class Run:
                 tell=self._tell,
                 on_result=self.on_result,
                 is_cancelled=lambda: self._cancelled,
+                compared=self.compared,
+                to_compare=compared,
             )
             builder.start(self.begun)
             self._builder = builder
+
+    def _close_results(self) -> None:
+        self.results.close()
+        self.compared.close()
 
     def _open(self, reuse: str) -> tuple[str, ...]:
         assert self.planned.build is not None
@@ -196,6 +206,16 @@ class Run:
         """Give the results that are there by now."""
         return {r.unique_id: r for r in self.results}
 
+    def results_of(self, unique_id: str) -> Results:
+        """Return where the result of a node, or of a comparison, arrives."""
+        return self.compared if unique_id.startswith(PREFIX) else self.results
+
+    @property
+    def comparisons(self) -> Mapping[str, Comparison]:
+        """Return the comparisons that there are by now, by the node's unique_id, in the order of the plan."""
+        results = ((c.unique_id, self.compared.get(PREFIX + c.unique_id)) for c in self.plan.compared)
+        return {u: r.comparison for u, r in results if r is not None and r.comparison is not None}
+
     def relation(self, name: str, deferred: bool = False) -> Relation | None:
         """Return the relation that this run builds, or the deferral target's: see `outcomes.find_relation`."""
         return find_relation(name, self.plan, self.planned.head, self.planned.deferral, deferred=deferred)
@@ -209,14 +229,17 @@ class Run:
 
         Where the session stopped the build, as `-x` asks, it has the outcome `skipped`: the run is red already.
         """
-        result = self.results.wait(unique_id)
+        result = self.results_of(unique_id).wait(unique_id)
         if result is not None:
             return result
+        trouble = self._trouble or (self._builder and self._builder.trouble)
+        if unique_id.startswith(PREFIX):
+            why = str(trouble) if trouble else "the session stopped before it was compared"
+            return Result(unique_id=unique_id, status="skipped", message=why)
         if self._cancelled:
             return Result(
                 unique_id=unique_id, status="skipped", message="the session stopped before dbt had a result for it"
             )
-        trouble = self._trouble or (self._builder and self._builder.trouble)
         why = str(trouble) if trouble else "dbt ended without a result for it."
         return Result(unique_id=unique_id, status="no result", message=why, trouble=True)
 

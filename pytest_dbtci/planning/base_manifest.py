@@ -73,6 +73,11 @@ class Base:
         self._parsed: Path | None = None
         self._trees: list[str] = []
 
+    @property
+    def packages_dir(self) -> str:
+        """Return where the project's packages are installed, relative to it."""
+        return self._project.packages_dir
+
     def exists(self) -> bool:
         """Tell whether the base has this dbt project at all."""
         inside = "" if self._project.inside == "." else self._project.inside
@@ -113,7 +118,7 @@ class Base:
             self._trees, self._parsed = [], None
 
     def _parse_into(self, folder: Path, tree: str, invocation: Invocation) -> Manifest:
-        project_dir = self._checkout()
+        project_dir = self.checkout()
         self._trees.append(tree)
         try:
             manifest = self._host.ask(
@@ -137,7 +142,7 @@ class Base:
         """Take the names of another target from the parse that the host just made, where that is sound."""
         if self._parsed is None:
             return None
-        project_dir = self._checkout()
+        project_dir = self.checkout()
         target_path = str(self._work / "resolve")
         return self._host.ask(
             Resolve(
@@ -158,7 +163,7 @@ class Base:
                 shutil.rmtree(other) if other.is_dir() else other.unlink()
         if any(self._host.redaction.found_in(path.read_bytes()) for path in folder.iterdir()):
             return Path(shutil.move(folder, self._work)) if folder.parent != self._work else folder
-        project_dir = self._checkout()
+        project_dir = self.checkout()
         used = _env_vars_of(project_dir, self._project.packages_dir)
         complete = {
             "files": {path.name: _digest(path) for path in folder.iterdir()},
@@ -170,7 +175,7 @@ class Base:
         (folder / "complete.new").replace(folder / "complete.json")
         return folder
 
-    def _checkout(self) -> Path:
+    def checkout(self) -> Path:
         """Check the base out aside, once, with the packages it needs."""
         if self._tree is None:
             tree = self._work / "base"

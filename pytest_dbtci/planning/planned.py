@@ -12,6 +12,7 @@ from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol import Build, Document, Invocation
 from pytest_dbtci.manifest import BUILDABLE, Manifest
 from pytest_dbtci.plan import Plan
+from pytest_dbtci.planning.twins import Twins
 from pytest_dbtci.project.profile import Profile, read_profile
 from pytest_dbtci.project.project import Project
 from pytest_dbtci.selection.nodes import home
@@ -24,7 +25,8 @@ class Planned:
 
     `build` is the request that builds all of it, None where dbt was not needed; `rehearsal` the one that comes before
     a release, `document` the one after it. `head` and `deferral` are the manifests behind the plan, None where dbt was
-    not needed or nothing is deferred. `packages_dir` is where the project's packages are installed.
+    not needed or nothing is deferred; `twins` the base's versions of nodes that are built to compare with, if any.
+    `packages_dir` is where the project's packages are installed.
     """
 
     plan: Plan
@@ -33,6 +35,7 @@ class Planned:
     document: Document | None = None
     head: Manifest | None = None
     deferral: Manifest | None = None
+    twins: Twins | None = None
     packages_dir: str = ""
 
     def names_in(self, file: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_dbtci.ci import detect as ci
-from pytest_dbtci.dbt_client.protocol import Connect, Invocation, Narrowing, Redirect, Repoint, Slim
+from pytest_dbtci.dbt_client.protocol import Build, Connect, Invocation, Narrowing, Redirect, Repoint, Slim
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Comparison, Repository
 from pytest_dbtci.manifest import BUILDABLE, Manifest
@@ -16,6 +16,7 @@ from pytest_dbtci.plan import PathChange, Plan, Reason
 from pytest_dbtci.planning.base_manifest import Base, ParsedBase
 from pytest_dbtci.planning.parse import Trees, settings_texts
 from pytest_dbtci.planning.planned import Planned, Workspace
+from pytest_dbtci.planning.twins import Comparisons
 from pytest_dbtci.project.profile import Profile, known_target, project_file
 from pytest_dbtci.project.project import Project, find_project, read_project
 from pytest_dbtci.schemas.lifecycle import external_folder
@@ -137,7 +138,36 @@ class Planner:
         with workspace.step("repoint"):
             head = head.moved(host.ask(Repoint(tree="head", placeholder=placeholder, schema=plan.schema)))
         plan = replace(plan, changes=choice.changes, notes=(*narrowed, *choice.notes))
-        return self._place_nodes(plan, choice.reasons, head, deferral, trees)
+        planned = self._place_nodes(plan, choice.reasons, head, deferral, trees)
+        if settings.compare == "none" or planned.build is None or not planned.plan.nodes:
+            return planned
+        return self._add_comparisons(planned, planned.build, base, before, trees)
+
+    def _add_comparisons(
+        self, planned: Planned, build: Build, base: Base, before: ParsedBase | None, trees: Trees
+    ) -> Planned:
+        """Say what each relation is compared with, and get what has to be built for that ready."""
+        plan, host = planned.plan, trees.host
+        if before is None:
+            note = "nothing is compared with the base, which has no such dbt project"
+            return replace(planned, plan=replace(plan, notes=(*plan.notes, note)))
+        comparisons = Comparisons(
+            settings=self.settings,
+            host=host,
+            profile=trees.profile,
+            base=base,
+            folder=before.folder,
+            invocation=trees.invocation,
+            placeholder=schema_name(self.settings.schema, PLACEHOLDER, ""),
+            work=self.workspace.work,
+        )
+        with self.workspace.step("comparisons"):
+            external = external_folder(build.invocation, plan.schema)
+            assert planned.head is not None
+            plan, twins = comparisons.add(plan, planned.head, before.manifest, planned.deferral, external)
+            # Statements log in as the last parse did.
+            host.ask(Connect(tree="head", invocation=build.invocation))
+        return replace(planned, plan=plan, twins=twins)
 
     def _place_nodes(
         self,

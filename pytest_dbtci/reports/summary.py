@@ -39,18 +39,20 @@ def markdown(
     red: bool = False,
     arguments: Sequence[str] = (),
     limit: int = SUMMARY_LIMIT,
+    compared: Sequence[str] = (),
 ) -> str:
     """Give the page; what matters most stands first, so that a cut at `limit` bytes costs the least.
 
     `red` tells that something besides dbt's nodes failed. `seconds` is the wall time of the run, `arguments`
-    what else the command that reproduces it needs. Text from dbt, the warehouse and the repository can neither
-    break the page nor notify anybody.
+    what else the command that reproduces it needs, `compared` the sections on what was compared. Text from dbt, the
+    warehouse and the repository can neither break the page nor notify anybody.
     """
     lineage = Lineage(plan, results)
     sections = [_head(plan, results, build, seconds, red=red), *_notes(plan)]
     if plan.nodes:
         sections += [
             *_failures(plan, results),
+            *compared,
             *_changes(plan),
             *_picture(lineage, build),
             *_built(lineage, results),

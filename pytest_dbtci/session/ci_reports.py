@@ -16,6 +16,7 @@ from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.reports import summary
 from pytest_dbtci.reports.annotations import annotate
+from pytest_dbtci.reports.comparison import table
 from pytest_dbtci.session.terminal_guard import TerminalGuard
 from pytest_dbtci.settings import DEFAULT_SELECT, Settings
 
@@ -107,14 +108,16 @@ class Reporting:
         if self._settings.select != DEFAULT_SELECT:
             arguments.append(f"--dbt-ci-select={self._settings.select}")
         seconds = time.monotonic() - self._began
+        plan = self._begun()
         return summary.markdown(
-            self._begun(),
+            plan,
             self._run.known(),
             build,
             seconds,
             red=bool(self._python_failures),
             arguments=arguments,
             limit=limit,
+            compared=tuple(table(plan, self._run.comparisons, values=self._settings.compare_values)),
         )
 
     def _begun(self) -> Plan:

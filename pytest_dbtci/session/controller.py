@@ -17,6 +17,7 @@ from pytest_dbtci.execution.run import Run
 from pytest_dbtci.execution.signals import Interrupts
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Plan
+from pytest_dbtci.reports.comparison import terminal_lines
 from pytest_dbtci.reports.terminal import header_lines, ignored_line, passed, summary_lines, unasked_line
 from pytest_dbtci.results import Result, Teardown
 from pytest_dbtci.selection.hook_wishes import adjust
@@ -141,6 +142,9 @@ class Controller(Participant):
         node = self.plan.node(str(dict(getattr(report, "user_properties", ())).get("dbt_unique_id")))
         if node is not None and report.when == "call" and report.passed:
             return "passed", ".", passed(node.why, self._room(report))
+        found = dict(getattr(report, "user_properties", ())).get("dbt_compare")
+        if found and report.when == "call" and report.passed:
+            return "passed", ".", passed(str(found), self._room(report))
         return None
 
     def _room(self, report: pytest.TestReport) -> int | None:
@@ -191,9 +195,12 @@ class Controller(Participant):
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what became of the schemas, and what the plan wants a reader to know."""
+        for line in terminal_lines(self.plan, self.run.comparisons):
+            terminalreporter.write_line(self.harmless(line))
         for line in summary_lines(self.plan, self._teardown):
             terminalreporter.write_line(line)
-        if self.plan.nodes and not self.run.asked and not self._failed and not only_looks(self._config):
+        nothing_asked = not self.run.asked and not self.run.comparisons
+        if self.plan.nodes and nothing_asked and not self._failed and not only_looks(self._config):
             terminalreporter.write_line(unasked_line(self.plan, self.run.begun))
         if self._arguments.ignored:
             terminalreporter.write_line(ignored_line(self._arguments.ignored))

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
+from pytest_dbtci.differences import PREFIX, Comparison
 from pytest_dbtci.errors import DbtCiError, HeldUp
 from pytest_dbtci.execution.outcomes import Answer, Outcomes, Relation
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Result
 
 SESSION = "dbtci-session"
-BUILDING = frozenset({"dbt_schema", "dbt_build", "dbt_relation", "dbt_query"})
+BUILDING = frozenset({"dbt_schema", "dbt_build", "dbt_relation", "dbt_query", "dbt_compare"})
 """The fixtures that need the build."""
 
 
@@ -125,3 +126,28 @@ def dbt_query(request: pytest.FixtureRequest) -> Callable[[str], Answer]:
             raise error.with_traceback(None) from None
 
     return query
+
+
+@pytest.fixture(scope="session")
+def dbt_compare(request: pytest.FixtureRequest) -> Callable[[str], Comparison]:
+    """Return a function from a node's name to its comparison with the base.
+
+    LookupError for a node that this run does not compare; a skip where it could not be compared.
+    """
+    outcomes = _run(request)
+    if not outcomes.plan.compared:
+        pytest.skip("needs --dbt-ci-compare, and something to compare")
+
+    def compare(name: str) -> Comparison:
+        __tracebackhide__ = True
+        check_announced(request)
+        known = {c.unique_id for c in outcomes.plan.compared}
+        nodes = [n for n in outcomes.plan.find(name) if n.unique_id in known]
+        if len(nodes) != 1:
+            raise LookupError(f"{name} stands for {len(nodes)} nodes that this run compares, not for one")
+        result = outcomes.wait(PREFIX + nodes[0].unique_id)
+        if result.comparison is None or result.comparison.differences is None:
+            pytest.skip(f"{name} was not compared: {result.message}")
+        return result.comparison
+
+    return compare

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from pytest_dbtci.differences import PREFIX
 from pytest_dbtci.errors import DbtCiError, HeldUp
 from pytest_dbtci.execution.outcomes import Outcomes
 from pytest_dbtci.plan import Node
-from pytest_dbtci.reports import failures
+from pytest_dbtci.reports import comparison, failures
 from pytest_dbtci.reports import locations as locate
 from pytest_dbtci.results import Result
 from pytest_dbtci.session.command_line import only_looks
@@ -37,9 +38,12 @@ class DbtFile(pytest.File):
     unselected: tuple[tuple[str, str], ...] = ()
     outcomes: Outcomes
 
-    def collect(self) -> Iterator[DbtItem | StatusItem]:
+    def collect(self) -> Iterator[DbtItem | StatusItem | ComparedNode]:
+        compared = {c.unique_id for c in self.outcomes.plan.compared} if self.nodes else ()
         for node in self.nodes:
             yield DbtItem.from_parent(self, name=node.item, node=node, outcomes=self.outcomes)
+            if node.unique_id in compared:
+                yield ComparedNode.from_parent(self, name=node.item, node=node, outcomes=self.outcomes)
         for name, why in self.unselected:
             yield StatusItem.from_parent(self, name=name, status=why)
 
@@ -91,6 +95,57 @@ class DbtItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, None, f"{self.name} ({self.node.resource_type.replace('_', ' ')})"
+
+
+class ComparedNode(pytest.Collector):
+    """A node, as the place under which its comparison stands."""
+
+    def __init__(self, *, node: Node, outcomes: Outcomes, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._node, self._outcomes = node, outcomes
+
+    def collect(self) -> Iterator[CompareItem]:
+        yield CompareItem.from_parent(self, name="compare", node=self._node, outcomes=self._outcomes)
+
+
+class CompareItem(pytest.Item):
+    """The comparison of a node's contents with the base's: red only where the project asks for it."""
+
+    def __init__(self, *, node: Node, outcomes: Outcomes, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.node = node
+        self.result: Result | None = None
+        self._outcomes = outcomes
+        self.add_marker("dbt")
+        self.add_marker("dbt_compare")
+        if self.config.pluginmanager.has_plugin("rerunfailures"):
+            self.add_marker(pytest.mark.flaky(reruns=0))
+
+    @property
+    def awaited(self) -> str:
+        """Return the name of the result that it waits for."""
+        return PREFIX + self.node.unique_id
+
+    def setup(self) -> None:
+        """Take the result; a comparison that could not be made is an error where the answer decides."""
+        self.result = self._outcomes.wait(self.awaited)
+        if self.result.comparison is not None:
+            self.user_properties.append(("dbt_compare", comparison.headline(self.result.comparison)))
+            self.user_properties += comparison.properties(self.result.comparison)
+        if self.result.outcome == "error":
+            raise DbtCiError(f"{self.node.name} could not be compared, as its fail_if asks: {self.result.message}")
+
+    def runtest(self) -> None:
+        result = self.result
+        assert result is not None
+        if result.outcome == "skipped":
+            pytest.skip(result.message)
+        if result.outcome == "failed" and result.comparison is not None:
+            lines = comparison.describe(result.comparison, self._outcomes.plan, values=False)
+            raise NodeFailed("\n".join((result.message, *lines)))
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        return self.path, None, f"{self.node.item} (comparison)"
 
 
 class StatusItem(pytest.Item):

@@ -19,7 +19,15 @@ from pytest_dbtci.execution.outcomes import Outcomes
 from pytest_dbtci.plan import Node
 from pytest_dbtci.session.command_line import only_looks
 from pytest_dbtci.session.fixtures import BUILDING, check_announced
-from pytest_dbtci.session.items import DbtFile, DbtItem, DbtWarning, NodeFailed, StatusFile, StatusItem
+from pytest_dbtci.session.items import (
+    CompareItem,
+    DbtFile,
+    DbtItem,
+    DbtWarning,
+    NodeFailed,
+    StatusFile,
+    StatusItem,
+)
 from pytest_dbtci.session.required_nodes import awaited, check_needs, nodes_asked, nodes_needed, uses_queries
 
 HELD_UP = "dbt_held_up"
@@ -112,7 +120,14 @@ class Participant:
         """Put dbt's items first, in dbt's build order."""
         order = {n.unique_id: i for i, n in enumerate(self.outcomes.plan.nodes)}
         last = len(order)
-        items.sort(key=lambda i: order[i.node.unique_id] if isinstance(i, DbtItem) else last)
+
+        def place(item: pytest.Item) -> tuple[int, int]:
+            if isinstance(item, DbtItem):
+                return 0, order[item.node.unique_id]
+            # What was built is compared when all is built, and Python tests may ask for it.
+            return (1, order[item.node.unique_id]) if isinstance(item, CompareItem) else (2, last)
+
+        items.sort(key=place)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Begin to build what is left after deselection."""
@@ -178,10 +193,10 @@ class Participant:
             # Only this report has it: an item's own properties would stand in the JUnit file.
             report.user_properties.append((HELD_UP, True))
         report.sections = [(name, self.harmless(text)) for name, text in report.sections]
-        if isinstance(item, DbtItem | StatusItem) and isinstance(report.longrepr, tuple):
+        if isinstance(item, DbtItem | CompareItem | StatusItem) and isinstance(report.longrepr, tuple):
             # A skip is said of the project's file, not of the line here that makes it.
             report.longrepr = (str(item.path), 1, report.longrepr[2])
-        if isinstance(item, DbtItem):
+        if isinstance(item, DbtItem | CompareItem):
             if call.excinfo is not None and isinstance(call.excinfo.value, NodeFailed | DbtCiError | DbtWarning):
                 report.longrepr = self.harmless(str(call.excinfo.value))
             report.duration = item.result.seconds if item.result is not None and call.when == "call" else 0.0

@@ -46,7 +46,7 @@ class Progress:
 
     def wait(self, unique_id: str) -> None:
         """Wait until the node has a result or there will be none, showing what runs meanwhile."""
-        results = self._run.results
+        results = self._run.results_of(unique_id)
         try:
             while results.wait(unique_id, timeout=0.25) is None and not results.closed:
                 self.show()

@@ -6,17 +6,31 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
+from pytest_dbtci.differences import PREFIX
 from pytest_dbtci.errors import HeldUp
 from pytest_dbtci.execution.outcomes import Outcomes
 from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.session.fixtures import BUILDING, outcomes_of
-from pytest_dbtci.session.items import DbtItem
+from pytest_dbtci.session.items import CompareItem, DbtItem
 
 
 def awaited(item: pytest.Item, plan: Plan) -> tuple[str, ...]:
     """Give the nodes that an item waits for: a dbt item's own; what a Python test names or, naming none, all."""
     if isinstance(item, DbtItem):
         return (item.node.unique_id,)
+    if isinstance(item, CompareItem):
+        return (item.awaited,)
+    if "dbt_compare" in getattr(item, "fixturenames", ()):
+        return (*_built(item, plan), *_compared(item, plan))
+    return _built(item, plan)
+
+
+def _compared(item: pytest.Item, plan: Plan) -> tuple[str, ...]:
+    named = {n.unique_id for name in _named(item) for n in plan.find(name)}
+    return tuple(PREFIX + c.unique_id for c in plan.compared if c.unique_id in named or not named)
+
+
+def _built(item: pytest.Item, plan: Plan) -> tuple[str, ...]:
     if names := _named(item):
         return tuple(n.unique_id for name in names for n in plan.find(name) if n.is_item)
     if BUILDING.intersection(getattr(item, "fixturenames", ())):

@@ -1,0 +1,154 @@
+"""Compare what was built: build the base's version of it within the budget, ask what differs, judge by the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from pytest_dbtci.compare.bases import needed, within
+from pytest_dbtci.compare.rules import holds
+from pytest_dbtci.dbt_client.client import Cancelled
+from pytest_dbtci.dbt_client.protocol import BuildTwins, Compare, Compared, Event, NodeFinished
+from pytest_dbtci.differences import PREFIX, Comparison, Counterpart, Differences, Pair
+from pytest_dbtci.errors import DbtCiError
+from pytest_dbtci.execution.run_host import RunHost
+from pytest_dbtci.plan import Plan
+from pytest_dbtci.planning.twins import Twins
+from pytest_dbtci.results import Result, Results
+from pytest_dbtci.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparing:
+    """Compare the `asked` nodes once all is built; each result goes to `found`, under its own name.
+
+    `built` holds the results of the build.
+    """
+
+    plan: Plan
+    settings: Settings
+    twins: Twins | None
+    host: RunHost
+    built: Results
+    found: Results
+    asked: frozenset[str]
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Compare; what can't be compared says why. Raises Cancelled."""
+        left = list[Counterpart]()
+        for compared in self.plan.compared:
+            if compared.unique_id not in self.asked:
+                continue
+            result = self.built.get(compared.unique_id)
+            if not compared.base:
+                self._skip(compared, compared.why)
+            elif result is None or result.outcome not in ("passed", "warned"):
+                self._skip(compared, "it was not built")
+            else:
+                left.append(compared)
+        try:
+            self._build_twins(left)
+            self._compare(left)
+        except Cancelled:
+            raise
+        except DbtCiError as error:
+            for compared in left:
+                self._trouble(compared, str(error))
+
+    def _build_twins(self, wanted: Iterable[Counterpart]) -> None:
+        """Build the twins that the budget pays for; `failed` says of each of the others why it is not there."""
+        if self.twins is None:
+            return
+        twins = needed(self.plan.twins, [c.unique_id for c in wanted if c.base == "twin"], self.twins.base)
+        seconds = {r.unique_id: r.seconds for r in self.built}
+        given = self.settings.compare_budget
+        budget = sum(seconds.values()) if given is None else float(given)
+        order = [n.unique_id for n in self.plan.nodes]
+        paid, left = within(budget, twins, seconds, self.twins.base, order)
+        self.failed.update(dict.fromkeys(left, f"the base's version would exceed the budget of {budget:g} s"))
+        if not paid:
+            return
+        told = dict[str, Result]()
+
+        def hear(event: Event) -> None:
+            if isinstance(event, NodeFinished):
+                told[event.result.unique_id] = event.result
+
+        self.host.ask(
+            BuildTwins(
+                tree="twin",
+                invocation=self.twins.invocation,
+                unique_ids=paid,
+                elsewhere=self.twins.elsewhere,
+                full_refresh=self.settings.full_refresh,
+            ),
+            hear,
+        )
+        for unique_id in paid:
+            result = told.get(unique_id)
+            if result is None or result.outcome not in ("passed", "warned"):
+                why = result.message if result and result.message else "dbt skipped it"
+                self.failed[unique_id] = f"the base's version could not be built: {why}"
+
+    def _compare(self, wanted: Iterable[Counterpart]) -> None:
+        by_id, pairs = dict[str, Counterpart](), dict[str, Pair]()
+        for compared in wanted:
+            used = self._used(compared)
+            if used.pair is None:
+                self._trouble(used, used.why)
+                continue
+            tests = [self.built.get(test) for test in used.unique_tests]
+            unique = bool(tests) and all(t is not None and t.status in ("pass", "success") for t in tests)
+            by_id[used.unique_id] = used
+            pairs[used.unique_id] = replace(used.pair, unique=unique)
+
+        def hear(event: Event) -> None:
+            if isinstance(event, Compared):
+                compared = by_id[event.name]
+                if event.differences is None:
+                    self._trouble(compared, event.trouble)
+                else:
+                    self._tell(compared, event.differences, event.seconds)
+
+        if pairs:
+            self.host.ask(Compare(tree="head", pairs=pairs), hear)
+
+    def _used(self, compared: Counterpart) -> Counterpart:
+        """Return what is compared in the end: production's relation where the twin is not there."""
+        why = self.failed.get(compared.unique_id, "") if compared.base == "twin" else ""
+        if not why or compared.pair is None:
+            return compared
+        if compared.stand_in is None:
+            return replace(compared, base="", pair=None, why=why)
+        drift = compared.drift or "other builds of it may differ"
+        pair = replace(compared.pair, base=compared.stand_in)
+        return replace(compared, base="prod", pair=pair, drift=f"{drift} ({why})")
+
+    def _tell(self, compared: Counterpart, differences: Differences, seconds: float) -> None:
+        comparison = Comparison(
+            unique_id=compared.unique_id,
+            base=compared.base,
+            drift=compared.drift if compared.base == "prod" else "",
+            volatile=compared.volatile,
+            key_from=compared.key_from if differences.key else "",
+            differences=differences,
+        )
+        sure = not comparison.drift and not comparison.volatile
+        bad = bool(compared.fail_if) and sure and holds(compared.fail_if, differences)
+        message = f"dbt_ci.fail_if: {compared.fail_if}" if bad else ""
+        self._add(compared, "fail" if bad else "success", message, comparison, seconds)
+
+    def _skip(self, compared: Counterpart, why: str) -> None:
+        self._add(compared, "skipped", why, Comparison(unique_id=compared.unique_id, why=why))
+
+    def _trouble(self, compared: Counterpart, why: str) -> None:
+        """Tell that it could not be compared: an error where a condition asks for the answer."""
+        status = "no result" if compared.fail_if else "skipped"
+        self._add(compared, status, why, Comparison(unique_id=compared.unique_id, why=why))
+
+    def _add(
+        self, compared: Counterpart, status: str, message: str, comparison: Comparison, seconds: float = 0.0
+    ) -> None:
+        name = PREFIX + compared.unique_id
+        self.found.add(Result(unique_id=name, status=status, message=message, seconds=seconds, comparison=comparison))

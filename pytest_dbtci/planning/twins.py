@@ -1,0 +1,149 @@
+"""Plan what is compared with what: read the rules, choose the bases, and get the base's version ready to be built."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_dbtci.compare.bases import Chosen, Graph
+from pytest_dbtci.compare.rules import Rules, read_rules
+from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.protocol import Declared, Invocation, Parse, Redirect, Repoint
+from pytest_dbtci.differences import Counterpart, Declaration, Pair
+from pytest_dbtci.errors import UsageError
+from pytest_dbtci.manifest import Manifest, ManifestNode, Place
+from pytest_dbtci.plan import Plan
+from pytest_dbtci.planning.base_manifest import Base
+from pytest_dbtci.project.profile import Profile
+from pytest_dbtci.schemas.names import check_isolation
+from pytest_dbtci.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Twins:
+    """The base's version of some nodes, ready to be built.
+
+    `invocation` is what dbt is called with, `base` the manifest with the relations in the twins' schemas, `elsewhere`
+    says where the nodes stand that are not built: unique_id to database, schema, identifier and relation.
+    """
+
+    invocation: Invocation
+    base: Manifest
+    elsewhere: Mapping[str, Place]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparisons:
+    """Add to a plan what its relations are compared with; `invocation` is what trees are parsed with."""
+
+    settings: Settings
+    host: Host
+    profile: Profile
+    base: Base
+    folder: Path | None
+    invocation: Invocation
+    placeholder: str
+    work: Path
+
+    def add(
+        self, plan: Plan, head: Manifest, before: Manifest, deferral: Manifest | None, external: str
+    ) -> tuple[Plan, Twins | None]:
+        """Return the plan with its comparisons, and the twins if any are needed; UsageError for a rule that is none.
+
+        `external` is where the files go that twins write besides their relations.
+        """
+        graph = Graph(plan=plan, head=head, base=before, deferral=deferral)
+        chosen = graph.choose(self.settings.compare if self.settings.compare != "none" else "auto")
+        declared = self.host.ask(Declared(tree="head", unique_ids=tuple(c.unique_id for c in chosen)))
+        rules = {u: read_rules(json.loads(d.rules), f"{u} ({d.file})") for u, d in declared.items()}
+        twins = graph.twins(chosen)
+        ready = self._prepare(plan, graph, twins, external) if twins else None
+        compared = [self._compared(c, graph, declared[c.unique_id], rules[c.unique_id], ready) for c in chosen]
+        schemas = {(n.database, n.schema) for u in twins if ready and (n := ready.base.nodes[u]).writes}
+        plan = dataclasses.replace(
+            plan, compared=tuple(compared), twins=twins, schemas=tuple(sorted({*plan.schemas, *schemas}))
+        )
+        return plan, ready
+
+    def _prepare(self, plan: Plan, graph: Graph, twins: tuple[str, ...], external: str) -> Twins:
+        """Parse the base once more, as dbt builds from it, and move its relations into schemas of the run's own."""
+        schema = f"{plan.schema}__base"
+        project_dir, target_path = str(self.base.checkout()), str(self.work / "twin")
+        partial = self.folder / "partial_parse.msgpack" if self.folder else None
+        invocation = dataclasses.replace(self.invocation, project_dir=project_dir, target_path=target_path)
+        parsed = self.host.ask(
+            Parse(
+                tree="twin",
+                invocation=invocation,
+                partial_parse=str(partial) if partial and partial.is_file() else "",
+                packages_dir=self.base.packages_dir,
+                write=False,
+            )
+        )
+        moved = parsed.moved(self.host.ask(Repoint(tree="twin", placeholder=self.placeholder, schema=schema)))
+        database = next((d for d, s in plan.schemas if s == plan.schema), "")
+        writing = [moved.nodes[u] for u in twins]
+        check_isolation(moved, writing, plan.schema, database)
+        own = {(d.lower(), s.lower()) for d, s in plan.schemas}
+        if clash := [n for n in writing if n.writes and (n.database.lower(), n.schema.lower()) in own]:
+            raise UsageError(
+                f"nothing was written, because the base's version of {clash[0].unique_id} would be built in schema "
+                f"{clash[0].schema}, where the pull request's own relations go. Let generate_schema_name begin with "
+                "target.schema, or leave out --dbt-ci-compare."
+            )
+        self.host.ask(Redirect(tree="twin", unique_ids=twins, folder=f"{external}/base"))
+        folder = self.profile.write(self.work / "profiles" / "twin", self.profile.target, schema)
+        return Twins(
+            invocation=dataclasses.replace(invocation, profiles_dir=str(folder)),
+            base=moved,
+            elsewhere=_elsewhere(graph, moved, frozenset(twins)),
+        )
+
+    def _compared(
+        self, chosen: Chosen, graph: Graph, declared: Declaration, rules: Rules, ready: Twins | None
+    ) -> Counterpart:
+        ours, production = graph.head.nodes[chosen.unique_id], graph.production(chosen.unique_id)
+        theirs = ready.base.nodes[chosen.unique_id] if chosen.base == "twin" and ready else production
+        key = rules.key or declared.key
+        pair = None
+        if chosen.base and theirs:
+            pair = Pair(
+                head=_place(ours),
+                base=_place(theirs),
+                key=key,
+                exclude=(*rules.exclude, *declared.exclude),
+                tolerance=rules.tolerance,
+                where=rules.where,
+            )
+        return Counterpart(
+            unique_id=chosen.unique_id,
+            base=chosen.base,
+            why=chosen.why,
+            pair=pair,
+            stand_in=_place(production) if production and chosen.base == "twin" else None,
+            drift=chosen.drift,
+            volatile=declared.volatile,
+            key_from="meta" if rules.key else declared.key_from,
+            unique_tests=() if rules.key else declared.unique_tests,
+            fail_if=rules.fail_if,
+        )
+
+
+def _place(node: ManifestNode) -> tuple[str, str, str]:
+    return node.database, node.schema, node.identifier
+
+
+def _elsewhere(graph: Graph, base: Manifest, twins: frozenset[str]) -> dict[str, Place]:
+    found = dict[str, Place]()
+    for unique_id in base.nodes.keys() - twins:
+        if there := graph.place(unique_id):
+            found[unique_id] = Place(
+                database=there.database,
+                schema=there.schema,
+                identifier=there.identifier,
+                relation=there.relation,
+            )
+    return found

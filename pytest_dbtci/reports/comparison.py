@@ -1,0 +1,183 @@
+"""Show what comparisons found: a word beside an item, lines in the terminal, a table on the summary's page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from pytest_dbtci.differences import Comparison, Differences, Example, Profile, SchemaChange
+from pytest_dbtci.plan import Plan
+from pytest_dbtci.reports.markdown import code, grid, prose
+
+_COLUMNS = 8
+_ROWS = 50
+_ORDER = ("removed", "renamed", "retyped", "reordered", "added")
+
+
+def headline(comparison: Comparison) -> str:
+    """Return what was found in a few words: `identical`, `+300 −300 ~4,500 (1.5 %)`."""
+    found = comparison.differences
+    if found is None:
+        return f"not compared: {comparison.why}"
+    if found.identical:
+        return f"identical, {_rows(found)}"
+    columns = f"{len(found.schema)} column{'s' * (len(found.schema) != 1)} {_kinds(found)}" if found.schema else ""
+    rows = "the same rows" if found.same_rows else _counts(found)
+    return ", ".join(filter(None, (rows, columns)))
+
+
+def describe(comparison: Comparison, plan: Plan, *, values: bool) -> list[str]:
+    """Return all that was found, a line each; values from the data only with `values`."""
+    found = comparison.differences
+    if found is None:
+        return [headline(comparison)]
+    with_what = {"twin": "base twin", "prod": plan.defer_target or "production"}.get(comparison.base, "")
+    key = f"key {', '.join(found.key)} ({comparison.key_from})" if found.key else f"as a bag of rows: {found.note}"
+    lines = [f"compared with {with_what} · {key} · {_rows(found)}"]
+    if comparison.drift:
+        lines.append(f"may contain drift: {comparison.drift}")
+    if comparison.volatile:
+        lines.append(f"every build of it differs: its text reads {comparison.volatile}")
+    if not found.same_rows:
+        columns = [f"{c.column} {c.rows:,}" for c in found.columns if c.rows is not None]
+        lines.append("   ".join(filter(None, (_counts(found), " · ".join(columns)))))
+    elif found.identical:
+        lines.append("identical")
+    if found.keyless:
+        lines.append(f"{found.keyless:,} rows have no key: they are compared as a bag")
+    lines += [schema_text(c) for c in sorted(found.schema, key=lambda c: _ORDER.index(c.kind))]
+    lines += [f"left out: {name} ({why})" for name, why in found.left_out]
+    if values:
+        lines += [example for e in found.examples if (example := _example(e))]
+    lines += [line for c in found.columns for line in _profile(c.column, c.before, c.after, values=values)]
+    return lines
+
+
+def schema_text(change: SchemaChange) -> str:
+    """Return a difference between the columns in words."""
+    if change.kind == "renamed":
+        return f"column {change.before} is now {change.after}: all its values are equal"
+    if change.kind == "reordered":
+        return f"column {change.column} moved from place {change.before} to {change.after}"
+    types = {"removed": change.before, "added": change.after}.get(change.kind, f"{change.before} → {change.after}")
+    return f"column {change.column} {change.kind} ({types})"
+
+
+def terminal_lines(plan: Plan, comparisons: Mapping[str, Comparison]) -> Iterator[str]:
+    """Yield the terminal's block: what differs or could not be compared in full, the identical in one line."""
+    names = {n.unique_id: n.name for n in plan.nodes}
+    same = [names[u] for u, c in comparisons.items() if c.differences is not None and c.differences.identical]
+    for unique_id, comparison in comparisons.items():
+        if comparison.differences is not None and comparison.differences.identical:
+            continue
+        first, *rest = describe(comparison, plan, values=True)
+        yield f"dbt-ci: {names[unique_id]}: {first}"
+        yield from (f"  {line}" for line in rest)
+    if same:
+        yield f"dbt-ci: identical to the base: {', '.join(same)}"
+
+
+def table(plan: Plan, comparisons: Mapping[str, Comparison], *, values: bool) -> Iterator[str]:
+    """Yield the section of the summary: breaking changes first, one table, identical nodes in one line."""
+    if not comparisons:
+        return
+    names = {n.unique_id: n.name for n in plan.nodes}
+    differing = [c for c in comparisons.values() if c.differences is not None and not c.differences.identical]
+    yield from _breaking(names, differing)
+    yield "### Compared with the base"
+    if differing:
+        header = ("node", "with", "rows", "added", "removed", "changed", "columns")
+        yield grid(header, [_cells(names[c.unique_id], c, plan) for c in differing[:_ROWS]])
+        if len(differing) > _ROWS:
+            yield f"… and {len(differing) - _ROWS} more."
+    if values and (examples := list(_examples(names, differing))):
+        yield "\n".join(examples[:_ROWS])
+    same = [c for c in comparisons.values() if c.differences is not None and c.differences.identical]
+    if same:
+        yield f"Identical: {', '.join(code(names[c.unique_id]) for c in same[:_ROWS])}" + _more(len(same) - _ROWS)
+    unknown = [c for c in comparisons.values() if c.differences is None]
+    if unknown:
+        yield "\n".join(f"- {code(names[c.unique_id])}: {prose(headline(c))}" for c in unknown[:_ROWS])
+
+
+def properties(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Yield the JUnit properties of a comparison; none holds a value from the data."""
+    found = comparison.differences
+    if found is None:
+        return
+    yield "dbt_compare_mode", comparison.base
+    yield "dbt_compare_key", ", ".join(found.key)
+    for name in ("added", "removed", "changed"):
+        yield f"dbt_compare_{name}", str(getattr(found, name))
+    changed = [f"{c.column}: {c.rows}" for c in found.columns if c.rows is not None]
+    yield "dbt_compare_columns", ", ".join([*changed, *(f"{c.column}: {c.kind}" for c in found.schema)])
+
+
+def _breaking(names: Mapping[str, str], differing: Iterable[Comparison]) -> Iterator[str]:
+    lines = [
+        f"- {code(names[c.unique_id])}: {prose(schema_text(change))}"
+        for c in differing
+        for change in (c.differences.schema if c.differences else ())
+        if change.kind != "added"
+    ]
+    if lines:
+        yield "### Breaking changes"
+        yield "\n".join(lines[:_ROWS]) + _more(len(lines) - _ROWS)
+
+
+def _cells(name: str, comparison: Comparison, plan: Plan) -> Sequence[str]:
+    found = comparison.differences
+    assert found is not None
+    labels = ["base twin" if comparison.base == "twin" else prose(plan.defer_target or "production")]
+    labels += ["may contain drift"] if comparison.drift else []
+    labels += ["differs in every build"] if comparison.volatile else []
+    columns = [f"{code(c.column)} {c.rows:,}" for c in found.columns if c.rows]
+    columns += [f"{code(c.column)} {c.kind}" for c in found.schema]
+    shown = ", ".join(columns[:_COLUMNS]) + _more(len(columns) - _COLUMNS)
+    rows = " → ".join(dict.fromkeys((f"{found.base_rows:,}", f"{found.head_rows:,}")))
+    changed = f"{found.changed:,}{_percent(found)}" if found.key else "no key"
+    return (code(name), ", ".join(labels), rows, f"{found.added:,}", f"{found.removed:,}", changed, shown)
+
+
+def _examples(names: Mapping[str, str], differing: Iterable[Comparison]) -> Iterator[str]:
+    for comparison in differing:
+        for example in comparison.differences.examples if comparison.differences else ():
+            yield f"- {code(names[comparison.unique_id])}: {prose(_example(example))}"
+
+
+def _example(example: Example) -> str:
+    key = ", ".join(f"{name}={value}" for name, value in example.key)
+    if example.kind == "changed":
+        return f"{key}  " + " · ".join(f"{name} {before} → {after}" for name, before, after in example.values)
+    values = ", ".join(f"{name}={before if after is None else after}" for name, before, after in example.values)
+    return f"{key or values}  {example.kind}"
+
+
+def _profile(column: str, before: Profile | None, after: Profile | None, *, values: bool) -> Iterator[str]:
+    if before is None or after is None or before == after:
+        return
+    shown = ("nulls", "distinct", *(("least", "greatest", "mean") if values else ()))
+    told = [(name, getattr(before, name), getattr(after, name)) for name in shown]
+    changes = [f"{name} {old} → {new}" for name, old, new in told if old != new]
+    if changes:
+        yield f"{column}: {' · '.join(changes)}"
+
+
+def _counts(found: Differences) -> str:
+    changed = [f"~{found.changed:,}{_percent(found)}"] if found.changed else []
+    return " ".join([f"+{found.added:,}", f"−{found.removed:,}", *changed])
+
+
+def _percent(found: Differences) -> str:
+    return f" ({100 * found.changed / found.base_rows:.2g} %)" if found.changed and found.base_rows else ""
+
+
+def _kinds(found: Differences) -> str:
+    return ", ".join(dict.fromkeys(c.kind for c in sorted(found.schema, key=lambda c: _ORDER.index(c.kind))))
+
+
+def _rows(found: Differences) -> str:
+    return f"{found.head_rows:,} row{'s' * (found.head_rows != 1)}"
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count > 0 else ""
