@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -132,6 +134,18 @@ def test_all_kinds_at_once(spaces: Bench) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.path.rpartition('/')[2]}: {kind.new!r}")
 def test_each_kind(spaces: Bench, kind: Kind) -> None:
     _plan_and_compare(spaces, kind)
+
+
+def test_a_saved_parse_that_another_run_left_beside_its_manifest_is_not_believed(spaces: Bench, tmp_path: Path) -> None:
+    place = spaces.clone({})
+    write(place, {"dbt/models/literal.sql": "select 'a  b' as name\n"})
+    spaces.plan(place)
+    kept = next(spaces.cache.glob("base-*"))
+    for name in ("manifest.json", "partial_parse.msgpack"):
+        shutil.copy(kept / name, tmp_path)
+    planned = spaces.plan(place, state=str(tmp_path))
+    assert planned.told[-1] == "head: parsed as a whole"
+    assert planned.roots.keys() == {"literal"}
 
 
 def _plan_and_compare(spaces: Bench, *kinds: Kind) -> None:
