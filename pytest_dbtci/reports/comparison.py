@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pytest_dbtci.differences import Comparison, Differences, Example, Profile, SchemaChange
-from pytest_dbtci.plan import Plan
+from pytest_dbtci.plan import Exposure, Plan
 from pytest_dbtci.reports.markdown import code, grid, prose
 
 _COLUMNS = 8
@@ -82,7 +83,7 @@ def table(plan: Plan, comparisons: Mapping[str, Comparison], *, values: bool) ->
         return
     names = {n.unique_id: n.name for n in plan.nodes}
     differing = [c for c in comparisons.values() if c.differences is not None and not c.differences.identical]
-    yield from _breaking(names, differing)
+    yield from _breaking(plan, names, differing)
     yield "### Compared with the base"
     if differing:
         header = ("node", "with", "rows", "added", "removed", "changed", "columns")
@@ -112,16 +113,23 @@ def properties(comparison: Comparison) -> Iterator[tuple[str, str]]:
     yield "dbt_compare_columns", ", ".join([*changed, *(f"{c.column}: {c.kind}" for c in found.schema)])
 
 
-def _breaking(names: Mapping[str, str], differing: Iterable[Comparison]) -> Iterator[str]:
-    lines = [
-        f"- {code(names[c.unique_id])}: {prose(schema_text(change))}"
-        for c in differing
-        for change in (c.differences.schema if c.differences else ())
-        if change.kind != "added"
-    ]
+def _breaking(plan: Plan, names: Mapping[str, str], differing: Iterable[Comparison]) -> Iterator[str]:
+    """Yield what changed in a way that a reader may not bear, with the exposures that read it directly."""
+    lines = list[str]()
+    for comparison in differing:
+        changes = comparison.differences.schema if comparison.differences else ()
+        told = [c for c in changes if c.kind != "added"]
+        lines += [f"- {code(names[comparison.unique_id])}: {prose(schema_text(change))}" for change in told]
+        lines += [f"  - read by {_reader(e)}" for e in plan.exposures if told and comparison.unique_id in e.parents]
     if lines:
         yield "### Breaking changes"
         yield "\n".join(lines[:_ROWS]) + _more(len(lines) - _ROWS)
+
+
+def _reader(exposure: Exposure) -> str:
+    url = exposure.url if re.fullmatch(r"https?://[^\s<>]+", exposure.url) else ""
+    name = f"[{prose(exposure.label)}](<{url}>)" if url else prose(exposure.label)
+    return f"{name}, {prose(exposure.owner)}" if exposure.owner else name
 
 
 def _cells(name: str, comparison: Comparison, plan: Plan) -> Sequence[str]:

@@ -72,6 +72,7 @@ def test_says_what_the_pull_request_changed_with_no_values_but_in_the_terminal(s
     shown = page + run.junit.read_text()
     assert "1.51" not in shown, "no value leaves the terminal"
     assert "### Breaking changes" in page
+    assert "  - read by [Anatomy](<https://bi.example/7>), Ada" in page
     assert "| `stays` | base twin | 101 | 0 | 0 | 2 (2 %) | `price` 2 |" in page
     again = shop.validate(
         directory, "--dbt-ci-compare=auto", "--dbt-ci-compare-values", f"--dbt-ci-summary={summary}", "-k", "stays"

@@ -31,6 +31,13 @@ models:
   columns: [{name: id, data_tests: [unique, not_null]}]
 - name: dogs
   columns: [{name: dog, data_tests: [unique]}]
+exposures:
+- name: anatomy
+  label: Anatomy
+  type: dashboard
+  url: https://bi.example/7
+  owner: {name: Ada, email: ada@example.com}
+  depends_on: [ref('paws')]
 """,
     "models/stays.sql": "{{ config(materialized='table') }}\n" + STAYS + "\n",
     "models/dogs.sql": "{{ config(materialized='table') }}\n"

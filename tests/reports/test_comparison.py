@@ -1,0 +1,111 @@
+"""What comparisons look like: breaking changes first, values only on request, nothing that breaks the page."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pytest_dbtci.differences import ColumnChange, Comparison, Differences, Example, Profile, SchemaChange
+from pytest_dbtci.plan import Exposure, Node, Plan, Reason
+from pytest_dbtci.reports.comparison import describe, headline, properties, table, terminal_lines
+
+PLAN = Plan(
+    mode="pull_request",
+    defer_target="prod",
+    nodes=tuple(
+        Node(
+            unique_id=f"model.p.{name}",
+            resource_type="model",
+            name=name,
+            item=name,
+            file=f"{name}.sql",
+            defined_in=f"{name}.sql",
+            reason=Reason(kind="modified", text="modified"),
+        )
+        for name in ("stays", "dogs", "cats")
+    ),
+    exposures=(
+        Exposure(unique_id="e", label="Board | @all", owner="Ada", url="https://bi/7", parents=("model.p.stays",)),
+        Exposure(unique_id="f", label="Odd", url="javascript:alert(1)", parents=("model.p.stays",)),
+    ),
+)
+CHANGED = Comparison(
+    unique_id="model.p.stays",
+    base="twin",
+    key_from="unique test",
+    differences=Differences(
+        key=("id",),
+        head_rows=1200,
+        base_rows=1000,
+        added=201,
+        removed=1,
+        changed=15,
+        columns=(
+            ColumnChange(
+                column="price",
+                rows=15,
+                before=Profile(nulls=0, distinct=9, least="SECRET1", greatest="SECRET2", mean="3"),
+                after=Profile(nulls=2, distinct=9, least="SECRET3", greatest="SECRET2", mean="4"),
+            ),
+        ),
+        schema=(
+            SchemaChange(kind="added", column="new", after="text"),
+            SchemaChange(kind="removed", column="old|", before="integer"),
+        ),
+        examples=(Example(kind="changed", key=(("id", "SECRET4"),), values=(("price", "SECRET5", "SECRET6"),)),),
+    ),
+)
+SAME = Comparison(unique_id="model.p.dogs", base="prod", differences=Differences(head_rows=1, base_rows=1))
+UNKNOWN = Comparison(unique_id="model.p.cats", why="new: the base builds no such relation")
+ALL = {c.unique_id: c for c in (CHANGED, SAME, UNKNOWN)}
+
+
+def test_a_headline_says_what_differs_in_a_few_words() -> None:
+    assert headline(CHANGED) == "+201 −1 ~15 (1.5 %), 2 columns removed, added"
+    assert headline(SAME) == "identical, 1 row"
+    assert headline(UNKNOWN) == "not compared: new: the base builds no such relation"
+
+
+def test_the_page_begins_with_what_breaks_and_who_reads_it() -> None:
+    page = "\n\n".join(table(PLAN, ALL, values=False))
+    assert page.index("### Breaking changes") < page.index("### Compared with the base")
+    assert "column old\\| removed (integer)" in page
+    assert "column new" not in page[: page.index("### Compared")], "an added column breaks nobody"
+    assert "  - read by [Board \\| @\u200ball](<https://bi/7>), Ada" in page
+    assert "  - read by Odd" in page
+    assert "javascript" not in page
+    assert "| `stays` | base twin | 1,000 → 1,200 | 201 | 1 | 15 (1.5 %) | `price` 15, `new` added" in page
+    assert "Identical: `dogs`" in page
+    assert "- `cats`: not compared" in page
+    assert not list(table(PLAN, {}, values=True))
+
+
+def test_values_from_the_data_are_shown_only_where_they_are_asked_for() -> None:
+    hidden = ["\n".join(table(PLAN, ALL, values=False)), "\n".join(describe(CHANGED, PLAN, values=False))]
+    hidden += [headline(CHANGED), str(list(properties(CHANGED)))]
+    assert not [text for text in hidden if "SECRET" in text]
+    assert "SECRET5 → SECRET6" in "\n".join(table(PLAN, ALL, values=True))
+    lines = list(terminal_lines(PLAN, ALL))
+    assert "  id=SECRET4  price SECRET5 → SECRET6" in lines
+    assert "  price: nulls 0 → 2 · least SECRET1 → SECRET3 · mean 3 → 4" in lines
+    assert lines[-1] == "dbt-ci: identical to the base: dogs"
+
+
+def test_what_is_not_the_pull_requests_doing_is_labelled() -> None:
+    drifting = dataclasses.replace(CHANGED, base="prod", drift="it reads raw", volatile="random")
+    lines = describe(drifting, PLAN, values=False)
+    assert lines[:3] == [
+        "compared with prod · key id (unique test) · 1,200 rows",
+        "may contain drift: it reads raw",
+        "every build of it differs: its text reads random",
+    ]
+    assert "| prod, may contain drift, differs in every build |" in "\n".join(
+        table(PLAN, {drifting.unique_id: drifting}, values=False)
+    )
+    assert dict(properties(drifting)) == {
+        "dbt_compare_mode": "prod",
+        "dbt_compare_key": "id",
+        "dbt_compare_added": "201",
+        "dbt_compare_removed": "1",
+        "dbt_compare_changed": "15",
+        "dbt_compare_columns": "price: 15, new: added, old|: removed",
+    }
