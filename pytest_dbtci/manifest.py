@@ -115,6 +115,7 @@ class Manifest:
 
     `env_vars` maps the environment variables that dbt used to their fingerprints, None where a default was used.
     `parsed` tells how: `partly` from an earlier parse, or `wholly`; empty where it was read from a file.
+    `schema_uses` names the code that looked into the target's schema meanwhile: see `dbt_host.schema_uses`.
     """
 
     project: str
@@ -127,6 +128,7 @@ class Manifest:
     env_vars: Mapping[str, str | None]
     lookup: Lookup = field(default_factory=Lookup)
     parsed: str = ""
+    schema_uses: tuple[str, ...] = ()
 
     def moved(self, places: Mapping[str, Place]) -> Manifest:
         """Return the manifest with these nodes' relations elsewhere."""

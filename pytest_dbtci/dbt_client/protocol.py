@@ -93,7 +93,8 @@ class Parse(Request[Manifest]):
     With `view`, what is answered is also written to that file, and the parse is kept in the target path to start from.
 
     `partial_parse` is a `partial_parse.msgpack` to start from, `packages_dir` where packages are installed, relative
-    to the project. `write` says whether `manifest.json` is written to the target path.
+    to the project. `write` says whether `manifest.json` is written to the target path. `shared` tells that the target's
+    schema stands for that of any pull request: what looks into it is named in the answer.
     """
 
     tree: str
@@ -102,6 +103,7 @@ class Parse(Request[Manifest]):
     packages_dir: str = ""
     view: str = ""
     write: bool
+    shared: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_dbtci.dbt_client.protocol import Invocation
-from pytest_dbtci.dbt_host.manifest_view import functions, place
+from pytest_dbtci.dbt_host.manifest_view import functions
 from pytest_dbtci.dbt_host.manifest_view import view as view
 from pytest_dbtci.dbt_host.runner import OWN, WARNINGS, DbtFailed, run_dbt
 from pytest_dbtci.dbt_host.saved_parse import SavedParse, adapt, record
@@ -205,37 +205,3 @@ def compile_inline(invocation: Invocation, manifest: Any, sql: str) -> str:
     for unique_id in [u for u in manifest.nodes if u.startswith("sql_operation.")]:
         del manifest.nodes[unique_id]
     return str(results.results[0].node.compiled_code)
-
-
-def repoint(manifest: Any, placeholder: str, schema: str) -> dict[str, Place]:
-    """Move every relation of the manifest from the schema it was parsed with to the pull request's own.
-
-    One constant schema at parse time lets all pull requests share dbt's parse cache, which is keyed by it.
-    Gives the new places of the nodes that were moved, as in the manifest's view. Raises DbtFailed when a name
-    holds the placeholder in a form that can't be replaced with certainty.
-    """
-    moved = {}
-    for part in (manifest.nodes, manifest.sources, functions(manifest)):
-        for unique_id, node in part.items():
-            before = place(node)
-            _repoint(node, placeholder, schema)
-            if (now := place(node)) != before:
-                moved[unique_id] = now
-    return moved
-
-
-def _repoint(node: Any, placeholder: str, schema: str) -> None:
-    for name in ("schema", "alias", "database", "identifier", "relation_name"):
-        value = getattr(node, name, None)
-        if isinstance(value, str) and placeholder.lower() in value.lower():
-            if placeholder not in value:
-                raise DbtFailed(
-                    f"{node.unique_id}: its {name} {value!r} changes the letters of target.schema. "
-                    "Use target.schema as it is in generate_schema_name and in configurations."
-                )
-            setattr(node, name, value.replace(placeholder, schema))
-    config = getattr(node, "config", None)
-    for name in ("schema", "alias", "database", "target_schema"):
-        value = getattr(config, name, None)
-        if isinstance(value, str) and placeholder in value:
-            setattr(config, name, value.replace(placeholder, schema))

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from pytest_dbtci.dbt_host import rehearsal as release
 from pytest_dbtci.dbt_host import target_names as deferral
 from pytest_dbtci.dbt_host.compare import comparisons
 from pytest_dbtci.dbt_host.compare.declared import declared
+from pytest_dbtci.dbt_host.repoint import repoint
 from pytest_dbtci.dbt_host.runner import OWN, DbtFailed, narrowing, run_dbt
 from pytest_dbtci.dbt_host.schema_ownership import Ownership, drop_leftover, leftovers
+from pytest_dbtci.dbt_host.schema_uses import uses
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 from pytest_dbtci.differences import Declaration
@@ -58,6 +61,8 @@ class Operations:
             )
         self._manifests[request.tree] = manifest
         seen = manifests.view(manifest, parsed)
+        if request.shared:
+            seen = replace(seen, schema_uses=uses(manifest, request.invocation.project_dir, request.packages_dir))
         if request.view:
             Path(request.view).write_text(json.dumps(encode(seen)), encoding="utf-8")
         return seen
@@ -133,7 +138,7 @@ class Operations:
 
     def repoint(self, request: protocol.Repoint) -> Mapping[str, Place]:
         """Move a tree's relations to another schema."""
-        return manifests.repoint(self._manifests[request.tree], request.placeholder, request.schema)
+        return repoint(self._manifests[request.tree], request.placeholder, request.schema)
 
     def redirect(self, request: protocol.Redirect) -> None:
         """Let nodes write to the run's own folder: see `outside.redirect`."""

@@ -25,6 +25,9 @@ from pytest_dbtci.manifest import Manifest, fingerprint
 from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.project.project import Project
 
+BASE = "base"
+"""The name, in the host, of the tree that the head is compared with."""
+
 _PARSE_FLAGS = tuple(
     f"{prefix}{name}"
     for prefix in ("DBT_", "DBT_ENGINE_")
@@ -97,9 +100,10 @@ class Base:
                     os.utime(kept)
                 return ParsedBase(folder=kept, manifest=manifest, cached=True)
         folder = self._new_folder(f"base-{key}-")
-        found = self._resolve_into(folder, invocation) or self._parse_into(folder, tree, invocation)
+        resolved = None if tree == BASE else self._resolve_into(folder, invocation)
+        found = resolved or self._parse_into(folder, tree, invocation)
         folder = self._complete(folder)
-        self._parsed = self._parsed or folder
+        self._parsed = folder if tree == BASE else self._parsed
         if self._cache is not None:
             _forget_old(self._cache)
         return ParsedBase(folder=folder, manifest=found, cached=False)
@@ -128,6 +132,7 @@ class Base:
                     view=str(folder / "view.json"),
                     packages_dir=self._project.packages_dir,
                     write=True,
+                    shared=tree == BASE,
                 )
             )
         except UsageError as error:
@@ -146,7 +151,7 @@ class Base:
         target_path = str(self._work / "resolve")
         return self._host.ask(
             Resolve(
-                tree="base",
+                tree=BASE,
                 invocation=replace(invocation, project_dir=str(project_dir), target_path=target_path),
                 parsed=str(self._parsed),
                 into=str(folder),

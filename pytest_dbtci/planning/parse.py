@@ -11,7 +11,7 @@ from pytest_dbtci.dbt_client.protocol import Invocation, Parse, Read
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Change, Repository
 from pytest_dbtci.manifest import Manifest
-from pytest_dbtci.planning.base_manifest import Base, ParsedBase
+from pytest_dbtci.planning.base_manifest import BASE, Base, ParsedBase
 from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.project.project import Project
 from pytest_dbtci.selection.macro_reach import Macros
@@ -35,7 +35,7 @@ class Trees:
         if not base.exists():
             return None
         try:
-            found = base.parse("base", self.profile, self.profile.target, self.invocation)
+            found = base.parse(BASE, self.profile, self.profile.target, self.invocation)
         except UsageError:
             # A fault of the profile or the environment shows in both trees: then it is not the base's.
             self._parse()
@@ -75,6 +75,7 @@ class Trees:
                     partial_parse=partial_parse,
                     packages_dir=self.project.packages_dir,
                     write=False,
+                    shared=True,
                 )
             )
         except UsageError as error:

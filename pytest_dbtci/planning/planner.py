@@ -124,14 +124,24 @@ class Planner:
             environ={**settings.environ, "PR_NUMBER": settings.environ.get("PR_NUMBER") or plan.pr},
         )
         trees = Trees(host=host, project=project, profile=profile, invocation=parsing, tell=workspace.tell)
+        own = replace(trees, invocation=workspace.invocation(project, profile, "parse-own", plan.schema))
         with workspace.step("base parse"):
             foreign = settings.invocation_dir / settings.state if settings.state else None
             before = trees.read_state(foreign) if foreign else trees.parse_base(base)
+            if before and before.manifest.schema_uses:
+                trees, before = own, own.parse_base(base)
         with workspace.step("deferral"):
             deferral = self._parse_deferral(base, profile, parsing)
             base.forget()
         with workspace.step("head parse"):
             head = trees.parse_head(before)
+            if trees is not own and head.schema_uses:
+                # Both alike, so that nothing differs because the schema does.
+                trees, before = own, before if foreign else own.parse_base(base)
+                base.forget()
+                head = own.parse_head(before)
+        if trees is own:
+            workspace.tell(f"parsed with {plan.schema} itself: {_some(head.schema_uses)} looks into target.schema")
         with workspace.step("selection"):
             choice = self.adjust(self._choose(repository, trees, head, before, comparison), head)
         narrowed = (f"{s} in the environment narrows what dbt builds and tests here" for s in host.ask(Narrowing()))
@@ -261,6 +271,10 @@ def _not_a_pull_request(plan: Plan, verdict: str, build: ci.Build) -> Plan:
     where = build.ref or "this build"
     warning = f"{where} is neither a pull request nor the default branch, so dbt was not run and nothing was validated"
     return replace(plan, status=warning, warning=warning)
+
+
+def _some(places: tuple[str, ...]) -> str:
+    return (places[0] if places else "the base") + (f" (and {len(places) - 1} more)" if len(places) > 1 else "")
 
 
 def _paths(change: Any) -> tuple[str, ...]:
