@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal
 
-from pytest_dbtci.ci.detect import HIDDEN, defang
-from pytest_dbtci.ci.providers import Environment
-
-_HASHES = re.compile(rf"#{HIDDEN}#{HIDDEN}(?:v{HIDDEN}s{HIDDEN}o{HIDDEN})?\[", re.IGNORECASE)
-_COLONS = re.compile(rf"(?:^|(?<=[\r\n]))[^!-~\r\n]*:{HIDDEN}:")
+from pytest_dbtci.ci.build import Environment
+from pytest_dbtci.ci.providers import PROVIDERS, Provider
 
 
-def reader_of(environ: Mapping[str, str]) -> Literal["azure", "github"] | None:
+def reader_of(environ: Mapping[str, str]) -> Provider | None:
     """Return the provider that runs commands that it finds in a log, whatever else is wrong with the build."""
     env = Environment(environ)
-    return "azure" if env.true("TF_BUILD") else "github" if env.true("GITHUB_ACTIONS") else None
+    return next((p for p in PROVIDERS if p.marks and p.is_here(env)), None)
 
 
 def harmless(text: str, environ: Mapping[str, str]) -> str:
     """Return the text without the meaning of a command to the provider in this environment."""
     reader = reader_of(environ)
-    return defang(text, reader) if reader else text
+    return reader.neutralize(text) if reader else text
 
 
 class Stream:
@@ -37,8 +33,9 @@ class Stream:
         if self._reader is None:
             return piece
         written, whole = len(self._line), self._line + piece
-        patterns = (_HASHES, _COLONS) if self._reader == "github" else (_HASHES,)
-        places = {max(_first(m) + 1, written) for p in patterns for m in p.finditer(whole) if m.end() > written}
+        places = {
+            max(_first(m) + 1, written) for p in self._reader.marks for m in p.finditer(whole) if m.end() > written
+        }
         for place in sorted(places, reverse=True):
             whole = f"{whole[:place]} {whole[place:]}"
         self._line = re.split(r"[\r\n]", whole)[-1]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_dbtci.ci import detect as ci
+from pytest_dbtci.ci.build import Build as CiBuild
+from pytest_dbtci.ci.providers import provider_of
 from pytest_dbtci.dbt_client.protocol import Build, Connect, Invocation, Narrowing, Redirect, Repoint, Slim
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Comparison, Repository
@@ -88,12 +90,12 @@ class Planner:
     def _is_default(self) -> bool:
         return self.settings.select == DEFAULT_SELECT and not self.settings.state
 
-    def _compare(self, repository: Repository, build: ci.Build) -> Comparison:
+    def _compare(self, repository: Repository, build: CiBuild) -> Comparison:
         if build.pr and build.head_sha and not repository.holds(build.head_sha):
             raise UsageError(
                 f"this checkout is not pull request {build.pr}: HEAD ({repository.head()[:10]}) is neither its head "
                 f"{build.head_sha[:10]} nor made of it, so nothing was validated. Check out the pull request's merge "
-                f"commit or head, with its history: {ci.remedy(build)}."
+                f"commit or head, with its history: {provider_of(build.provider).remedy}."
             )
         with self.workspace.step("git"):
             return repository.compare(
@@ -101,7 +103,7 @@ class Planner:
                 target=build.target_branch,
                 provider_base=build.base_sha,
                 provider_head=build.head_sha,
-                remedy=ci.remedy(build),
+                remedy=provider_of(build.provider).remedy,
             )
 
     def _plan_nodes(
@@ -265,7 +267,7 @@ def _deferrable(deferral: ParsedBase | None) -> frozenset[str]:
     return frozenset(u for u, n in nodes.items() if n.relation and n.resource_type in ("model", "seed", "snapshot"))
 
 
-def _not_a_pull_request(plan: Plan, verdict: str, build: ci.Build) -> Plan:
+def _not_a_pull_request(plan: Plan, verdict: str, build: CiBuild) -> Plan:
     if verdict == "default_branch":
         return replace(plan, status="this is the default branch: what is released from it was validated before")
     where = build.ref or "this build"

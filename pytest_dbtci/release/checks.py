@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pytest_dbtci.ci import detect as ci
-from pytest_dbtci.ci.providers import short
+from pytest_dbtci.ci.build import Build, short
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import Manifest
@@ -45,7 +45,7 @@ def check_options(settings: Settings) -> None:
             )
 
 
-def check_origin(repository: Repository, build: ci.Build, *, behind: bool) -> Origin:
+def check_origin(repository: Repository, build: Build, *, behind: bool) -> Origin:
     """Refuse any commit but the tip of the remote's default branch; with `behind`, any that it does not hold.
 
     In CI the provider's full ref decides which branch this is (HEAD is detached there), else the branch that is
@@ -75,7 +75,7 @@ def check_origin(repository: Repository, build: ci.Build, *, behind: bool) -> Or
     return Origin(branch=branch, commit=commit, how=f"behind the remote's tip {tip[:7]}")
 
 
-def _branch(repository: Repository, build: ci.Build) -> str:
+def _branch(repository: Repository, build: Build) -> str:
     default = repository.default_branch(ask=True)
     verdict = ci.verdict(build, default)
     if verdict == "pull_request":

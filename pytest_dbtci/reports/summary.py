@@ -6,11 +6,10 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 
-from pytest_dbtci.ci.detect import escape_azure
-from pytest_dbtci.ci.providers import Build
+from pytest_dbtci.ci.build import Build
+from pytest_dbtci.ci.providers import provider_of
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.reports.failures import describe, headline, kind_of, own_words, skip_reason
@@ -21,10 +20,6 @@ from pytest_dbtci.results import Outcome, Result
 SUMMARY_LIMIT = 1024 * 1024
 """Bytes of a step's summary on GitHub; the other providers say nothing or allow more."""
 
-COMMENT_LIMITS = {"github": 65_000, "azure": 149_000, "gitlab": 999_000}
-"""Bytes of a comment, a little under what the provider takes."""
-
-_DRAWS_MERMAID = ("github", "gitlab", "local")
 _IN_FULL = 20  # failures
 _MANY = 50  # rows of a table, lines of a list
 _SLOWEST = 5
@@ -65,25 +60,9 @@ def markdown(
     return _fitted(sections, limit)
 
 
-def place(build: Build, environ: Mapping[str, str]) -> Path | None:
-    """Give the file that the provider shows as a run's summary; None where it has none.
-
-    GitHub's is appended to. Azure's is a new one in the agent's temporary folder, and shown once the line
-    that `write` returns is printed.
-    """
-    if build.provider == "github" and environ.get("GITHUB_STEP_SUMMARY"):
-        return Path(environ["GITHUB_STEP_SUMMARY"])
-    if build.provider == "azure" and environ.get("AGENT_TEMPDIRECTORY"):
-        folder = Path(environ["AGENT_TEMPDIRECTORY"])
-        # The file's name is the attachment's, so a second run in the same job needs another.
-        names = (f"dbt-ci{f'-{i}' if i > 1 else ''}.md" for i in count(1))
-        return next(folder / name for name in names if not (folder / name).exists())
-    return None
-
-
 def room(build: Build, path: Path) -> int:
     """Give the bytes that fit into the file: on GitHub the steps' limit counts what is there already."""
-    used = path.stat().st_size if build.provider == "github" and path.exists() else 0
+    used = path.stat().st_size if provider_of(build.provider).appends_summaries and path.exists() else 0
     return max(0, SUMMARY_LIMIT - used)
 
 
@@ -94,16 +73,14 @@ def write(text: str, build: Build, path: Path) -> tuple[str, ...]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a" if build.provider == "github" else "w", encoding="utf-8") as file:
+        with path.open("a" if provider_of(build.provider).appends_summaries else "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
         raise DbtCiError(
             f"The summary could not be written to {path}: {error.strerror or error}. "
             "Give --dbt-ci-summary a file in a folder that this user may write to."
         ) from error
-    if build.provider != "azure":
-        return ()
-    return (f"##vso[task.uploadsummary]{escape_azure(str(path.absolute()))}",)
+    return provider_of(build.provider).show_summary(path)
 
 
 def counts(results: Mapping[str, Result]) -> str:
@@ -209,7 +186,7 @@ def _changes(plan: Plan) -> Iterator[str]:
 def _picture(lineage: Lineage, build: Build) -> Iterator[str]:
     if len(lineage.nodes) > 1:
         # Azure draws Mermaid in its wiki only; a tree reads well everywhere.
-        draws = build.provider in _DRAWS_MERMAID
+        draws = provider_of(build.provider).draws_mermaid
         picture = block(lineage.mermaid(), "mermaid") if draws else block(lineage.tree())
         yield f"### Lineage\n\n{picture}"
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci.ci import detect as ci
+from pytest_dbtci.ci.build import Build
+from pytest_dbtci.ci.providers import provider_of
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.execution.run import Run
 from pytest_dbtci.git.repository import Repository
@@ -56,20 +58,20 @@ class Reporting:
         except (DbtCiError, OSError) as error:
             terminalreporter.write_line(f"dbt-ci: {error}")
 
-    def _signal(self, build: ci.Build) -> Iterator[str]:
-        signal = ci.warning_signal(build, self._run.plan.warning) if self._run.plan.warning else None
+    def _signal(self, build: Build) -> Iterator[str]:
+        signal = provider_of(build.provider).warning(self._run.plan.warning) if self._run.plan.warning else None
         if signal:
             yield from signal.split("\n")
 
-    def _annotations(self, build: ci.Build) -> Iterator[str]:
+    def _annotations(self, build: Build) -> Iterator[str]:
         known = self._run.known()
-        if known and build.provider in ("azure", "github"):
+        if known and provider_of(build.provider).annotates:
             root = Repository.find(Path(self._run.plan.project_dir)).root
             yield from annotate(self._run.plan, known, build, root)
 
-    def _pages(self, build: ci.Build) -> Iterator[str]:
-        given = self._settings.summary
-        path = self._settings.invocation_dir / given if given else summary.place(build, self._settings.environ)
+    def _pages(self, build: Build) -> Iterator[str]:
+        given, provider = self._settings.summary, provider_of(build.provider)
+        path = self._settings.invocation_dir / given if given else provider.summary_file(self._settings.environ)
         if path is not None:
             commands = summary.write(self._page(build, summary.room(build, path)), build, path)
             for command in () if given else commands:
@@ -81,11 +83,12 @@ class Reporting:
             # It brings HTTP and TLS along.
             from pytest_dbtci.reports import comment
 
-            limit = summary.COMMENT_LIMITS.get(build.provider, min(summary.COMMENT_LIMITS.values()))
-            url = comment.post(build, self._settings.environ, self._page(build, limit), self._run.plan.project)
+            url = comment.post(
+                build, self._settings.environ, self._page(build, provider.comment_limit), self._run.plan.project
+            )
             yield f"dbt-ci: comment at {url}"
 
-    def _report(self, build: ci.Build) -> Iterator[str]:
+    def _report(self, build: Build) -> Iterator[str]:
         # It brings two libraries for the browser along.
         from pytest_dbtci.reports import page
 
@@ -102,7 +105,7 @@ class Reporting:
         )
         yield f"dbt-ci: report in {path}"
 
-    def _page(self, build: ci.Build, limit: int) -> str:
+    def _page(self, build: Build, limit: int) -> str:
         chosen = {"--dbt-ci-vars": self._settings.vars, "--dbt-ci-exclude": self._settings.exclude}
         arguments = [f"{flag}={value}" for flag, value in chosen.items() if value]
         if self._settings.select != DEFAULT_SELECT:

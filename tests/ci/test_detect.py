@@ -11,17 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_dbtci.ci.detect import (
-    Build,
-    Provider,
-    defang,
-    detect,
-    escape_azure,
-    escape_github,
-    remedy,
-    verdict,
-    warning_signal,
-)
+from pytest_dbtci.ci.build import Build, Environment
+from pytest_dbtci.ci.detect import detect, verdict
+from pytest_dbtci.ci.providers import PROVIDERS, Provider, azure, github, provider_of
 from pytest_dbtci.errors import UsageError
 from tests.support.ci_environments import (
     AZURE,
@@ -135,7 +127,7 @@ def test_without_a_known_default_branch_master_and_main_are_it() -> None:
 
 
 def test_azure_ends_with_issues_and_says_why() -> None:
-    signal = warning_signal(Build(provider="azure"), "Not a pull request;\n100 % ##vso[task.complete result=Failed]")
+    signal = provider_of("azure").warning("Not a pull request;\n100 % ##vso[task.complete result=Failed]")
     text = "Not a pull request%3B%0A100 %AZP25 # #vso[task.complete result=Failed%5D"
     assert signal == (
         f"##vso[task.logissue type=warning]{text}\n##vso[task.complete result=SucceededWithIssues;]{text}"
@@ -143,22 +135,22 @@ def test_azure_ends_with_issues_and_says_why() -> None:
 
 
 def test_github_shows_a_warning() -> None:
-    signal = warning_signal(Build(provider="github"), "Not a pull request:\n100 %")
+    signal = provider_of("github").warning("Not a pull request:\n100 %")
     assert signal == "::warning title=dbt-ci::Not a pull request:%0A100 %25"
 
 
 @pytest.mark.parametrize("provider", ["gitlab", "bitbucket", "jenkins", "ci", "local"])
-def test_other_providers_have_no_signal(provider: Provider) -> None:
-    assert warning_signal(Build(provider=provider), "Not a pull request") is None
+def test_other_providers_have_no_signal(provider: str) -> None:
+    assert provider_of(provider).warning("Not a pull request") is None
 
 
 def test_escapes_what_azure_unescapes() -> None:
-    assert escape_azure("50%;\r\n[a]%AZP25") == "50%AZP25%3B%0D%0A[a%5D%AZP25AZP25"
+    assert azure.escape("50%;\r\n[a]%AZP25") == "50%AZP25%3B%0D%0A[a%5D%AZP25AZP25"
 
 
 def test_escapes_what_github_unescapes() -> None:
-    assert escape_github("50%: a, b\r\n") == "50%25: a, b%0D%0A"
-    assert escape_github("50%: a, b\r\n", is_property=True) == "50%25%3A a%2C b%0D%0A"
+    assert github.escape("50%: a, b\r\n") == "50%25: a, b%0D%0A"
+    assert github.escape("50%: a, b\r\n", is_property=True) == "50%25%3A a%2C b%0D%0A"
 
 
 def as_dotnet_sees(text: str) -> str:
@@ -166,7 +158,7 @@ def as_dotnet_sees(text: str) -> str:
     return "".join(c for c in text if c in "\t\n\v\f\r\x85" or unicodedata.category(c) not in ("Cc", "Cf"))
 
 
-def runs_a_command(text: str, provider: Provider) -> bool:
+def runs_a_command(text: str, provider: str) -> bool:
     """Tell whether the provider's agent would take a line for a command, as its source reads it."""
     for line in re.split(r"\r\n|\r|\n", text):
         seen = as_dotnet_sees(line).lower()
@@ -200,19 +192,19 @@ ATTACKS = [
 
 @pytest.mark.parametrize("provider", ["azure", "github"])
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_text_of_the_warehouse_runs_no_command(attack: str, provider: Provider) -> None:
+def test_text_of_the_warehouse_runs_no_command(attack: str, provider: str) -> None:
     assert runs_a_command(attack, "azure") or runs_a_command(attack, "github")
-    tamed = defang(attack, provider)
+    tamed = provider_of(provider).neutralize(attack)
     assert not runs_a_command(tamed, provider)
     assert tamed.replace(" ", "") == attack.replace(" ", "")
 
 
 @pytest.mark.parametrize("provider", ["azure", "github"])
 @given(text=st.text(alphabet=st.sampled_from("#:[]vVsSo% \t\r\n\x00\x1b\u00ad\u200b\u00a0é|a"), max_size=40))
-def test_no_text_runs_a_command(provider: Provider, text: str) -> None:
-    tamed = defang(text, provider)
+def test_no_text_runs_a_command(provider: str, text: str) -> None:
+    tamed = provider_of(provider).neutralize(text)
     assert not runs_a_command(tamed, provider)
-    assert defang(tamed, provider) == tamed
+    assert provider_of(provider).neutralize(tamed) == tamed
 
 
 @pytest.mark.parametrize(
@@ -227,8 +219,8 @@ def test_no_text_runs_a_command(provider: Provider, text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("provider", ["azure", "github", "gitlab", "local"])
-def test_leaves_ordinary_text_alone(text: str, provider: Provider) -> None:
-    assert defang(text, provider) == text
+def test_leaves_ordinary_text_alone(text: str, provider: str) -> None:
+    assert provider_of(provider).neutralize(text) == text
 
 
 @pytest.mark.parametrize(
@@ -242,5 +234,54 @@ def test_leaves_ordinary_text_alone(text: str, provider: Provider) -> None:
         ("ci", "git fetch --unshallow"),
     ],
 )
-def test_names_the_providers_own_setting_for_a_full_clone(provider: Provider, setting: str) -> None:
-    assert setting in remedy(Build(provider=provider))
+def test_names_the_providers_own_setting_for_a_full_clone(provider: str, setting: str) -> None:
+    assert setting in provider_of(provider).remedy
+
+
+class Drone(Provider):
+    """A provider of somebody else's, from outside of the package."""
+
+    name = "drone"
+    remedy = "set `clone: {depth: 0}`"
+
+    def is_here(self, env: Environment) -> bool:
+        return env("DRONE") is not None
+
+    def read(self, env: Environment) -> Build:
+        return Build(provider=self.name, pr=env.number("DRONE_PULL_REQUEST"), target_branch=env("DRONE_TARGET_BRANCH"))
+
+    def warning(self, message: str) -> str | None:
+        return f"[warning] {message}"
+
+
+def test_a_provider_is_one_class_and_one_line_in_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = {"CI": "true", "DRONE": "true", "DRONE_PULL_REQUEST": "17", "DRONE_TARGET_BRANCH": "main"}
+    assert verdict(detect(environ)) == "other_branch"
+    monkeypatch.setattr("pytest_dbtci.ci.providers.PROVIDERS", registry := [Drone(), *PROVIDERS])
+    monkeypatch.setattr("pytest_dbtci.ci.detect.PROVIDERS", registry)
+    build = detect(environ)
+    assert (build.provider, build.pr, build.target_branch) == ("drone", "17", "main")
+    assert provider_of("drone").remedy == "set `clone: {depth: 0}`"
+    assert provider_of("drone").warning("not a pull request") == "[warning] not a pull request"
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        (GITHUB, "https://github.com/kennel/our-datamart/blob/c0ffee/models/a%20b.sql#L7"),
+        (
+            {**AZURE, "BUILD_REPOSITORY_URI": "https://kennel@dev.azure.com/kennel/Dog%20Data/_git/our-datamart"},
+            "https://dev.azure.com/kennel/Dog%20Data/_git/our-datamart?path=/models/a%20b.sql&version=GCc0ffee"
+            "&line=7&lineEnd=8&lineStartColumn=1&lineEndColumn=1",
+        ),
+        (
+            {**GITLAB, "CI_PROJECT_URL": "https://gitlab.com/kennel/our-datamart"},
+            "https://gitlab.com/kennel/our-datamart/-/blob/c0ffee/models/a%20b.sql#L7",
+        ),
+    ],
+)
+def test_knows_where_the_provider_shows_a_file_at_a_commit(environ: dict[str, str], expected: str) -> None:
+    files = detect(environ).files
+    assert files is not None
+    assert files.address("c0ffee", "models/a b.sql", 7) == expected
+    assert files.address("c0ffee", "models/a b.sql") == expected.split("#L7")[0].split("&line=")[0]

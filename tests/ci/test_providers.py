@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci.ci import detect as ci
+from pytest_dbtci.ci.build import Build
+from pytest_dbtci.ci.providers import provider_of
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
@@ -46,7 +48,7 @@ PROJECT = {
 }
 
 
-def build_of(case: str, checkout: Checkout, tmp_path: Path) -> tuple[ci.Build, dict[str, str]]:
+def build_of(case: str, checkout: Checkout, tmp_path: Path) -> tuple[Build, dict[str, str]]:
     """Give the provider's environment, its commits and target being those of the clone."""
     environ = {}
     for name, value in CASES[case].environ.items():
@@ -81,7 +83,11 @@ def test_finds_the_base_of_a_pull_request(case: str, how: str, origin: Remote, t
         assert repository.holds(build.head_sha)
     target = build.target_branch if build.target_branch in (None, "master") else "master"
     found = repository.compare(
-        base=None, target=target, provider_base=build.base_sha, provider_head=build.head_sha, remedy=ci.remedy(build)
+        base=None,
+        target=target,
+        provider_base=build.base_sha,
+        provider_head=build.head_sha,
+        remedy=provider_of(build.provider).remedy,
     )
     assert found.base == checkout.base
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_dbtci.ci.providers import Build
+from pytest_dbtci.ci.build import Build
 from pytest_dbtci.reports.annotations import annotate
 from pytest_dbtci.results import Result
 from tests.support import finished_run as dogs_run
@@ -92,7 +92,7 @@ def test_text_of_the_warehouse_starts_no_command(tmp_path: Path, build: Build) -
 @pytest.mark.parametrize("provider", ["gitlab", "bitbucket", "jenkins", "local", "ci"])
 def test_says_nothing_where_the_junit_file_is_read(tmp_path: Path, provider: str) -> None:
     plan = write_project(tmp_path)
-    assert annotate(plan, RESULTS, Build(provider=provider), tmp_path) == ()  # type: ignore[arg-type]
+    assert annotate(plan, RESULTS, Build(provider=provider), tmp_path) == ()
 
 
 def test_says_nothing_of_a_green_run(tmp_path: Path) -> None:

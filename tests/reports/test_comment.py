@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_dbtci.ci.providers import Build
+from pytest_dbtci.ci.build import Build
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.reports.comment import post
 
@@ -73,7 +73,7 @@ def forge(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
 
 
 def build(provider: str) -> Build:
-    return Build(provider=provider, pr="7", url="https://forge/o/dogs/-/merge_requests/7")  # type: ignore[arg-type]
+    return Build(provider=provider, pr="7", url="https://forge/o/dogs/-/merge_requests/7")
 
 
 def github(forge: Forge) -> dict[str, str]:

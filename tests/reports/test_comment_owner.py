@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_dbtci.ci.providers import Build
+from pytest_dbtci.ci.build import Build
 from pytest_dbtci.reports.comment import post
 
 MARKER = "<!-- dbt-ci project=dogs pr=7 -->"

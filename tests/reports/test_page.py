@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_dbtci.ci.providers import Build, FileLinks
+from pytest_dbtci.ci.build import Build, FileLinks
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Exposure, Node, Plan, Reason
 from pytest_dbtci.reports import page

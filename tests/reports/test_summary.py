@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pytest_dbtci.ci.providers import Build
+from pytest_dbtci.ci.build import Build
+from pytest_dbtci.ci.providers import PROVIDERS, provider_of
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import PathChange, Plan, Reason
 from pytest_dbtci.reports.markdown import block, code, html_code, prose
-from pytest_dbtci.reports.summary import COMMENT_LIMITS, SUMMARY_LIMIT, counts, markdown, place, room, write
+from pytest_dbtci.reports.summary import SUMMARY_LIMIT, counts, markdown, room, write
 from pytest_dbtci.reports.table import plain
 from pytest_dbtci.results import Result
 from tests.support import finished_run as dogs_run
@@ -122,7 +123,7 @@ def test_draws_mermaid_where_it_renders(plan: Plan) -> None:
 
 @pytest.mark.parametrize("provider", ["azure", "bitbucket", "jenkins"])
 def test_draws_a_tree_where_mermaid_does_not_render(plan: Plan, provider: str) -> None:
-    text = markdown(plan, RESULTS, Build(provider=provider))  # type: ignore[arg-type]
+    text = markdown(plan, RESULTS, Build(provider=provider))
     assert "mermaid" not in text
     assert (
         """
@@ -143,7 +144,7 @@ def test_draws_thirty_nodes_and_counts_the_rest(provider: str) -> None:
     last = replace(node("model.dogs.last"), reason=Reason(kind="modified", text="modified: body"))
     results = {n.unique_id: Result(unique_id=n.unique_id, status="success") for n in (*many, last)}
     results["model.dogs.m70"] = Result(unique_id="model.dogs.m70", status="error", message="no")
-    text = markdown(replace(PLAN, nodes=(*many, last)), results, Build(provider=provider))  # type: ignore[arg-type]
+    text = markdown(replace(PLAN, nodes=(*many, last)), results, Build(provider=provider))
     picture = text.partition("### Lineage")[2].partition("###")[0]
     assert len(re.findall(r"(?:✅|❌) \w+", picture)) == 30
     assert "… and 71 more" in picture
@@ -218,7 +219,7 @@ def test_nothing_closes_a_code_block_from_inside(text: str) -> None:
     assert page.endswith("</code></pre>\n<p>after</p>\n")
 
 
-@pytest.mark.parametrize("limit", [400, 2_000, 20_000, *COMMENT_LIMITS.values()])
+@pytest.mark.parametrize("limit", [400, 2_000, 20_000, *{p.comment_limit for p in PROVIDERS}])
 def test_keeps_to_the_limit_and_says_what_is_cut(limit: int) -> None:
     nodes = [node(f"model.dogs.m{i}", kind="new", files=("狗" * 40,)) for i in range(400)]
     results = {n.unique_id: Result(unique_id=n.unique_id, status="error", message=f"{'x' * 900}\n" * 60) for n in nodes}
@@ -231,13 +232,13 @@ def test_keeps_to_the_limit_and_says_what_is_cut(limit: int) -> None:
 
 
 def test_a_run_of_usual_size_fits_a_comment(plan: Plan) -> None:
-    assert "cut to the size" not in markdown(plan, RESULTS, GITHUB, limit=COMMENT_LIMITS["github"])
+    assert "cut to the size" not in markdown(plan, RESULTS, GITHUB, limit=provider_of("github").comment_limit)
 
 
 def test_appends_to_githubs_file_as_far_as_there_is_room(tmp_path: Path) -> None:
     path = tmp_path / "summary.md"
     path.write_text("before\n")
-    assert place(GITHUB, {"GITHUB_STEP_SUMMARY": str(path)}) == path
+    assert provider_of(GITHUB.provider).summary_file({"GITHUB_STEP_SUMMARY": str(path)}) == path
     assert room(GITHUB, path) == SUMMARY_LIMIT - 7
     assert write("page\n", GITHUB, path) == ()
     assert path.read_text() == "before\npage\n"
@@ -245,18 +246,18 @@ def test_appends_to_githubs_file_as_far_as_there_is_room(tmp_path: Path) -> None
 
 def test_uploads_azures_file_under_a_name_of_its_own(tmp_path: Path) -> None:
     azure, environ = Build(provider="azure"), {"AGENT_TEMPDIRECTORY": str(tmp_path)}
-    first = place(azure, environ)
+    first = provider_of(azure.provider).summary_file(environ)
     assert first == tmp_path / "dbt-ci.md"
     assert write("page\n", azure, first) == (f"##vso[task.uploadsummary]{tmp_path}/dbt-ci.md",)
-    assert place(azure, environ) == tmp_path / "dbt-ci-2.md"
+    assert provider_of(azure.provider).summary_file(environ) == tmp_path / "dbt-ci-2.md"
     assert room(azure, first) == SUMMARY_LIMIT
 
 
 def test_has_no_place_where_the_provider_has_none(tmp_path: Path) -> None:
     environ = {"AGENT_TEMPDIRECTORY": str(tmp_path), "GITHUB_STEP_SUMMARY": str(tmp_path / "x")}
-    assert place(Build(provider="gitlab"), environ) is None
-    assert place(Build(provider="local"), environ) is None
-    assert place(Build(provider="azure"), {}) is None
+    assert provider_of("gitlab").summary_file(environ) is None
+    assert provider_of("local").summary_file(environ) is None
+    assert provider_of("azure").summary_file({}) is None
 
 
 def test_replaces_a_file_that_the_user_asked_for(tmp_path: Path) -> None:

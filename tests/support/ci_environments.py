@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_dbtci.ci.detect import Build, Verdict
+from pytest_dbtci.ci.build import Build
+from pytest_dbtci.ci.detect import Verdict
 
 HEAD = "5bc8e2a4f1d97c60e3b2a18f4d7c9e605a1b3c2d"
 MERGE = "c0ffee00d1e2f30415263748596a7b8c9dae0f12"

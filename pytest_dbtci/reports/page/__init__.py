@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pytest_dbtci.ci.providers import Build
+from pytest_dbtci.ci.build import Build
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.reports.page.contents import contents

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_dbtci.ci.providers import Build
+from pytest_dbtci.ci.build import Build
 from pytest_dbtci.plan import Node, PathChange, Plan
 from pytest_dbtci.reports.failures import describe, headline, kind_of
 from pytest_dbtci.reports.lineage import SYMBOLS, Lineage
