@@ -62,13 +62,41 @@ select dog_id, {{ outer('n') }} as n from {{ ref('dogs_now') }}
     "dbt/models/marts/best.sql": "select dog_id, {{ toolbox.scaled('n') }} as n from {{ ref('inline') }}\n",
     "dbt/models/marts/total.sql": "select sum(n) + {{ var('in_sql') }} as n from {{ ref('daily') }}\n",
     "dbt/models/marts/hooked.sql": """\
-{{ config(post_hook="{{ touched() }}") }}
+{{ config(materialized='table', post_hook="{{ touched() }}") }}
 select dog_id, n + {{ by_var() }} as n from {{ ref('paid') }}
 """,
     "dbt/models/marts/switched.sql": """\
 {{ config(materialized=var('in_config')) }}
 select dog_id, n + 1 as n from {{ ref('field') }}
 """,
+    "dbt/macros/prepared.sql": "{% macro prepared() %}create or replace macro main.share() as (0 + 1){% endmacro %}\n",
+    "dbt/models/marts/shared.sql": """\
+{{ config(materialized='table', pre_hook="{{ prepared() }}") }}
+select dog_id, n + main.share() as n from {{ ref('dogs_now') }}
+""",
+    "dbt/models/marts/grown.sql": """\
+{{ config(materialized='incremental', unique_key='dog_id') }}
+select dog_id, n + 1 as n from {{ ref('dogs_now') }}
+{% if is_incremental() %}where n + 1 > 0{% endif %}
+""",
+    "dbt/models/marts/appended.sql": """\
+{{ config(materialized='incremental', incremental_strategy='append') }}
+select dog_id, n + 1 as n from {{ ref('shared') }}
+{% if is_incremental() %}where dog_id not in (select dog_id from {{ this }}){% endif %}
+""",
+    "dbt/snapshots/kept.yml": """\
+snapshots:
+  - name: kept
+    relation: ref('dogs_now')
+    config: {strategy: check, unique_key: dog_id, check_cols: all, hard_deletes: ignore}
+""",
+    "dbt/snapshots/history.sql": """\
+{% snapshot history %}
+{{ config(strategy='check', unique_key='dog_id', check_cols=['n']) }}
+select dog_id, n + 1 as n from {{ ref('grown') }}
+{% endsnapshot %}
+""",
+    "dbt/models/marts/aged.sql": "select dog_id, n + 1 as n from {{ ref('history') }} where dbt_valid_to is null\n",
     "dbt/models/marts/marts.yml": """\
 models:
   - name: best
@@ -84,6 +112,7 @@ def edit(rng: random.Random, project: Project) -> str:
     """Make one edit; give its name."""
     kinds: tuple[Callable[[random.Random, Project], None], ...] = (
         *(_number, _number, _number, _number_of_macro, _cell, _variable, _setting, _hook, _override),
+        *(_row, _snapshot, _snapshot_body, _hook_of_a_model, _to_incremental),
         *(_blank, _comment, _new_model, _delete, _rename, _move, _describe, _data, _read_me, _naming),
     )
     chosen = rng.choice(kinds)
@@ -125,6 +154,36 @@ def _cell(rng: random.Random, project: Project) -> None:
     number, _, *rest = lines[row].split(",")
     lines[row] = ",".join((number, str(rng.randint(0, 9)), *rest))
     project[path] = "\n".join(lines)
+
+
+def _row(rng: random.Random, project: Project) -> None:
+    """Add a dog, or let the last one go."""
+    path = "dbt/seeds/dogs.csv"
+    lines = _text(project, path).rstrip("\n").split("\n")
+    lines = lines[:-1] if len(lines) > 3 and rng.random() < 0.5 else [*lines, f"{len(lines) + 10},{rng.randint(0, 9)}"]
+    project[path] = "\n".join(lines) + "\n"
+
+
+def _snapshot(rng: random.Random, project: Project) -> None:
+    path = "dbt/snapshots/kept.yml"
+    old, new = rng.choice([("check_cols: all", "check_cols: [n]"), ("ignore", "invalidate"), ("invalidate", "ignore")])
+    project[path] = _text(project, path).replace(old, new)
+
+
+def _snapshot_body(rng: random.Random, project: Project) -> None:
+    _bump(rng, project, "dbt/snapshots/history.sql", r"\+ (\d+)")
+
+
+def _hook_of_a_model(rng: random.Random, project: Project) -> None:
+    _bump(rng, project, "dbt/macros/prepared.sql", r"\+ (\d+)")
+
+
+def _to_incremental(rng: random.Random, project: Project) -> None:
+    """Let a table go on from what it holds, which a table that is built anew does not."""
+    path = "dbt/models/marts/shared.sql"
+    if text := project.get(path):
+        assert isinstance(text, str)
+        project[path] = text.replace("materialized='table'", "materialized='incremental', unique_key='dog_id'")
 
 
 def _variable(rng: random.Random, project: Project) -> None:
@@ -170,12 +229,13 @@ def _comment(rng: random.Random, project: Project) -> None:
 
 def _new_model(rng: random.Random, project: Project) -> None:
     name, parent = f"new_{rng.randint(0, 999)}", rng.choice(["best", "daily", "paid"])
-    if f"dbt/models/marts/{parent}.sql" in project or f"dbt/models/staging/{parent}.sql" in project:
+    if any(project.get(f"dbt/models/{folder}/{parent}.sql") for folder in ("marts", "staging")):
         project[f"dbt/models/marts/{name}.sql"] = f"select dog_id, n + 1 as n from {{{{ ref('{parent}') }}}}\n"
 
 
 def _leaves(project: Project) -> list[str]:
-    texts = "".join(_text(project, p) for p in _models(project))
+    snapshots = [p for p, text in project.items() if p.startswith("dbt/snapshots/") and text]
+    texts = "".join(_text(project, p) for p in (*_models(project), *snapshots))
     described = _text(project, "dbt/models/marts/marts.yml")
     names = {p: p.rsplit("/", 1)[-1].removesuffix(".sql") for p in _models(project)}
     return [p for p, name in names.items() if f"ref('{name}')" not in texts and f"name: {name}\n" not in described]
