@@ -7,13 +7,12 @@ import enum
 import functools
 import hashlib
 import json
-import re
 from typing import Any
 
 from pytest_dbtci.dbt_host.macro_lookup import lookup_order
+from pytest_dbtci.dbt_host.mentioned import mentioned_by_macro, mentioned_by_node
 from pytest_dbtci.dbt_host.runner import build_settings
 from pytest_dbtci.manifest import Manifest, ManifestMacro, ManifestNode, Place, builtin_packages, fingerprint
-from pytest_dbtci.project import references as mentions
 
 _TEST_MODIFIERS = (
     *("severity", "where", "limit", "fail_calc", "warn_if", "error_if", "store_failures", "store_failures_as"),
@@ -95,28 +94,7 @@ def _macro(macro: Any, known: frozenset[str], builtin: bool) -> dict[str, Any]:
         "digest": digest(text),
         "macros": [m for m in macro.depends_on.macros if m],
     }
-    # dbt's own macros read no project variable and name no data file.
-    found = {} if builtin else _mentions(text)
-    return {**shown, **_lookups(text, known), **found}
-
-
-def _lookups(text: str, known: frozenset[str]) -> dict[str, Any]:
-    """Name what the text's Jinja calls, as far as macros of that name are known."""
-    found = {
-        "calls": [name for name in mentions.calls(text) if name.rpartition(".")[2] in known],
-        "dispatches": mentions.dispatches(text),
-    }
-    return {k: v for k, v in found.items() if v}
-
-
-def _mentions(text: str, *, python: bool = False) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "variables": mentions.variables(text),
-        "mentions": mentions.files(text, python=python),
-        "computed": mentions.computed_calls(text),
-        "graph": mentions.reads_graph(text),
-    }
-    return {k: v for k, v in found.items() if v}
+    return {**shown, **mentioned_by_macro(text, known, builtin=builtin)}
 
 
 def _node(node: Any, known: frozenset[str]) -> dict[str, Any]:
@@ -124,8 +102,6 @@ def _node(node: Any, known: frozenset[str]) -> dict[str, Any]:
     depends = getattr(node, "depends_on", None)
     parents = [p for p in getattr(depends, "nodes", ()) if p]
     hooks = [h.sql for k in ("pre_hook", "post_hook") for h in getattr(config, k, ()) or ()]
-    body = "\n".join((getattr(node, "raw_code", "") or "", *_written(node)))
-    text = "\n".join((body, *hooks))
     shown = {
         "resource_type": str(node.resource_type),
         "name": node.name,
@@ -145,48 +121,8 @@ def _node(node: Any, known: frozenset[str]) -> dict[str, Any]:
         "parts": {k: digest(_json(v)) for k, v in _parts(node, config).items()},
         "effects": {k: digest(_json(v)) for k, v in _effects(node, config, parents).items()},
     }
-    shown |= {**_lookups(text, known), **_mentions(text, python=getattr(node, "language", "") == "python")}
-    for hook in hooks:
-        body = body.replace(hook, "")
-    if hooks:
-        shown |= {"hook_calls": sorted({*shown.get("calls", ())} - {*mentions.calls(body)})}
-        shown |= {"graph": mentions.reads_graph(body)}
-    if fixtures := _fixtures(node):
-        shown["mentions"] = [*shown.get("mentions", ()), *fixtures]
+    shown |= mentioned_by_node(node, hooks, known)
     return {k: v for k, v in shown.items() if v or k in ("resource_type", "name", "package", "file", "parts")}
-
-
-def _written(node: Any) -> list[str]:
-    """Give the texts of a node's YAML that Jinja may stand in or that may name a file."""
-    unrendered = getattr(node, "unrendered_config", None) or {}
-    found = [str({k: v for k, v in unrendered.items() if k.replace("-", "_") not in ("pre_hook", "post_hook")})]
-    if node.resource_type == "source":
-        found += [str(node.meta), str(node.source_meta), str(node.external or ""), str(node.identifier)]
-        found = [_filled(text, node) for text in found]
-    if metadata := getattr(node, "test_metadata", None):
-        found.append(str(metadata.kwargs))
-    return found
-
-
-_FIELD = re.compile(r"\{(\w+)\}|%\((\w+)\)s|\$(\w+)|\$\{(\w+)\}")
-
-
-def _filled(text: str, source: Any) -> str:
-    """Fill a source's own names into a text, as dbt-duckdb's formatters do where it says what file to read."""
-    names = ("name", "identifier", "schema", "database")
-    values = {**source.source_meta, **source.meta, **{k: getattr(source, k) for k in names}}
-
-    def fill(field: re.Match[str]) -> str:
-        return str(values.get(next(filter(None, field.groups())), field.group()))
-
-    return _FIELD.sub(fill, text)
-
-
-def _fixtures(node: Any) -> list[str]:
-    if node.resource_type != "unit_test":
-        return []
-    used = [given.fixture for given in node.given] + [node.expect.fixture]
-    return [f"{name}{ending}" for name in used if name for ending in (".csv", ".sql")]
 
 
 def _writes(node: Any, config: Any) -> bool:
