@@ -60,14 +60,17 @@ def redirect(manifest: Any, unique_ids: Iterable[str], folder: str, *, rehearsal
     Raises DbtFailed, naming the nodes, where a node or hook writes outside the warehouse in a way that can't be
     redirected. A rehearsal runs on the release's own target, so there only another schema makes a difference.
     """
-    decides = re.compile(r"\bschema\b|\btarget\.schema" if rehearsal else r"\btarget\b|\bschema\b")
+    own = re.escape(Path(folder).name)
+    decides = re.compile(rf"\bschema\b|{own}" if rehearsal else rf"\btarget\b|\bschema\b|{own}")
+    materializations = _materializations(manifest)
     refused, places = [], list[Path]()
     for node in _nodes(manifest, unique_ids):
-        if _is_external(manifest, node) and not any(node.config.get(key) for key in _STORES):
+        why = [*_configured(manifest, node, materializations, decides), *_hooked(manifest, node, decides)]
+        refused += [f"{node.unique_id} ({node.original_file_path}): {reason}" for reason in why]
+        if node.config.get("materialized") == "external" and manifest.metadata.adapter_type == "duckdb" and not why:
             place = Path(folder, node.unique_id)
             node.config["location"] = _below(place, str(node.config.get("location") or ""))
             places.append(place)
-        refused += [f"{node.unique_id} ({node.original_file_path}): {why}" for why in _why(manifest, node, decides)]
     if refused:
         raise DbtFailed(
             "nothing was written, because these write outside the warehouse's schemas, where production's may be:\n  "
@@ -85,13 +88,11 @@ def _nodes(manifest: Any, unique_ids: Iterable[str]) -> Iterator[Any]:
             yield node
 
 
-def _is_external(manifest: Any, node: Any) -> bool:
-    from dbt.adapters.factory import get_adapter_by_type
-
-    if node.config.get("materialized") != "external" or manifest.metadata.adapter_type != "duckdb":
-        return False
-    # A server of DuckDB's would write on its own disk.
-    return not getattr(get_adapter_by_type("duckdb").config.credentials, "remote", None)
+def _materializations(manifest: Any) -> tuple[str, ...]:
+    """Return the macros of the materializations that are the project's or a package's, not dbt's or the adapter's."""
+    builtin = builtin_packages(manifest.metadata.adapter_type)
+    macros = (m for m in manifest.macros.values() if m.name.startswith("materialization_"))
+    return tuple(m.name for m in macros if m.package_name not in builtin)
 
 
 def _below(place: Path, location: str) -> str:
@@ -104,29 +105,36 @@ def _below(place: Path, location: str) -> str:
     return f"{{%- set dbt_ci_location -%}}{rendered}{{%- endset -%}}{folder}/{last}"
 
 
-def _why(manifest: Any, node: Any, decides: re.Pattern[str]) -> Iterator[str]:
-    """Yield what the node writes outside; its own relation, and what depends on the target, is left out."""
+def _configured(manifest: Any, node: Any, materializations: Iterable[str], decides: re.Pattern[str]) -> Iterator[str]:
+    """Yield what the node's configuration lets it write outside and can't be redirected."""
     kind = node.config.get("materialized") or ""
-    own = _is_own(manifest, kind)
-    for key in _STORES if own or kind == "external" else ():
+    is_external = kind == "external"
+    if not is_external and not any(name.startswith(f"materialization_{kind}_") for name in materializations):
+        return
+    for key in _STORES:
         if node.config.get(key):
             yield f"its configuration `{key}` hands it on to another system"
-    for key, value in node.config._extra.items() if own and kind != "external" else ():
+    if is_external and manifest.metadata.adapter_type == "duckdb":
+        if _is_remote():
+            yield "its file is written by DuckDB's server (`remote` in the profile)"
+        return
+    for key, value in node.config._extra.items():
         if isinstance(value, str) and _PLACE.match(value.strip()) and not decides.search(value):
             yield f"the materialization {kind} may write to its configuration `{key}`: {value}"
+
+
+def _is_remote() -> bool:
+    from dbt.adapters.factory import get_adapter_by_type
+
+    return bool(getattr(get_adapter_by_type("duckdb").config.credentials, "remote", None))
+
+
+def _hooked(manifest: Any, node: Any, decides: re.Pattern[str]) -> Iterator[str]:
+    """Yield what hooks write outside, unless they look at the target."""
     hooks = [h.sql for k in ("pre_hook", "post_hook") for h in node.config.get(k) or ()]
     for text in [node.raw_code] if node.resource_type == "operation" else hooks:
         if not decides.search(text) and (found := _written(manifest, text, decides)):
             yield f"a hook writes a file: {found}"
-
-
-def _is_own(manifest: Any, materialization: str) -> bool:
-    """Tell whether the materialization is the project's or a package's, not dbt's or the adapter's."""
-    builtin = builtin_packages(manifest.metadata.adapter_type)
-    return any(
-        m.name.startswith(f"materialization_{materialization}_") and m.package_name not in builtin
-        for m in manifest.macros.values()
-    )
 
 
 def _written(manifest: Any, text: str, decides: re.Pattern[str]) -> str:

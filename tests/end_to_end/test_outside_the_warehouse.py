@@ -82,7 +82,10 @@ MACROS = """\
 {% macro save(relation) %}{% do run_query("copy " ~ relation ~ " to 'out.csv'") %}{% endmacro %}
 {% macro save_released(relation) %}{% if target.name == 'prod' %}{{ save(relation) }}{% endif %}{% endmacro %}
 {% macro announce() %}{{ return('') }}{% endmacro %}
-{% materialization shipped, adapter='duckdb' %}{{ return({'relations': []}) }}{% endmaterialization %}
+{% materialization shipped, adapter='duckdb' %}
+{% call statement('main') %}select 1{% endcall %}
+{{ return({'relations': []}) }}
+{% endmaterialization %}
 """
 OUTSIDE = {
     "stored": ("{{ config(materialized='external', plugin='excel') }}", "`plugin`"),
@@ -97,6 +100,7 @@ OUTSIDE = {
 }
 INSIDE = {
     "released_only": """{{ config(post_hook="{{ save_released(this) }}") }}""",
+    "own_bucket": "{{ config(materialized='shipped', bucket='s3://bucket/' ~ target.schema) }}",
     "own_place": """{{ config(post_hook="copy {{ this }} to 'own-{{ target.schema }}.csv'") }}""",
     "harmless": """{{ config(post_hook="{{ announce() }}", meta={'docs': 's3://bucket/docs'}) }}""",
 }
