@@ -116,6 +116,7 @@ class Plan:
 
     mode: Mode
     pr: str = ""
+    repository: str = ""
     schema: str = ""
     rehearsal: str = ""
     project: str = ""

@@ -97,7 +97,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="schema",
         metavar="TEMPLATE",
-        help="name of the schema to build in",
+        help="name of the schema to build in, with {pr} and, if you like, {project} and {repository}",
         default="dbt_build_{pr}",
     ),
     Option(

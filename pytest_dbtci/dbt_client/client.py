@@ -34,7 +34,7 @@ from pytest_dbtci.dbt_client.protocol import (
 from pytest_dbtci.dbt_client.redaction import Redaction
 from pytest_dbtci.errors import DbtCiError, UsageError
 
-CANCEL_SECONDS = 30.0
+CANCEL_SECONDS = 8.0
 """How long a cancelled dbt may take to end its queries before the process is killed."""
 
 # glibc gives nearly every thread a heap of its own, of which each keeps what was freed: some percent of dbt's memory.

@@ -40,23 +40,47 @@ class Invocation:
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """What makes a schema ours: the pull request, the run that owns it, its head and when it began (UTC, ISO)."""
+    """What makes a schema ours: the one row of a small table in it, all of it text.
+
+    The format is a contract between versions: a column is read by its name, none is ever renamed, removed or given
+    another meaning, further ones are ignored, and what a mark of an earlier version lacks is read as empty. `tool` says
+    who made the schema, `pr` the pull request, `run` the run that owns it (hexadecimal digits), `head` its commit,
+    `started` when it began (ISO 8601, UTC, by the warehouse's clock). `repository` and `project` tell pull requests of
+    one number apart; version 0.1 wrote neither.
+    """
 
     tool: str = "pytest-dbtci"
     pr: str
     run: str
     head: str
-    started: str
+    started: str = ""
+    repository: str = ""
+    project: str = ""
+
+    def is_of(self, other: Mark) -> bool:
+        """Whether both are runs of one pull request; a mark that names no repository can be of any."""
+        known = bool(self.repository and other.repository)
+        mine, theirs = (self.repository, self.project), (other.repository, other.project)
+        return self.pr == other.pr and (not known or mine == theirs)
+
+    @property
+    def whose(self) -> str:
+        """Name the pull request with all that tells it from others."""
+        where = f" of project {self.project} in {self.repository}" if self.repository else ""
+        return f"pull request {self.pr}{where}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
     """Whose a run's schemas are: they begin with `prefix`, lie in `databases` and carry `mark`.
 
-    `keep` tells that they stay if the controller vanishes.
+    `also` are the other beginnings that runs of the pull request may have chosen. `age` is how long (seconds) ago the
+    run began, for a mark that does not say when. `keep` tells that the schemas stay if the controller vanishes.
     """
 
     prefix: str
+    also: tuple[str, ...] = ()
+    age: float = 0.0
     mark: Mark
     databases: tuple[str, ...]
     keep: bool
@@ -72,11 +96,15 @@ class TableCopy:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundSchema:
-    """A schema that a run may have left: its mark (None for none) and size, or the trouble with reading them."""
+    """A schema that a run may have left: its mark (None for none) and size, or the trouble with reading them.
+
+    `age` is in seconds by the warehouse's clock, None where the mark's time can't be read.
+    """
 
     database: str
     schema: str
     mark: Mark | None = None
+    age: float | None = None
     relations: int = 0
     size: int | None = None
     trouble: Words = ""
@@ -233,6 +261,15 @@ class CopyInto(Request[Manifest]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReserveSchema(Request[str]):
+    """Create and mark the first schema unless it exists; the answer is whose it is, if another repository's."""
+
+    tree: str
+    schema: tuple[str, str]
+    owner: Owner
+
+
+@dataclass(frozen=True, kw_only=True)
 class OpenSchemas(Request[tuple[str, ...]]):
     """Make every schema, (database, schema), of the run ready, empty and marked; the answer is what was done, in words.
 
@@ -321,6 +358,11 @@ class Document(Request[None]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ping(Request[None]):
+    """Ask the warehouse for a sign of life, if schemas were opened in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DropSchemas(Request[tuple[str, ...]]):
     """Drop the run's schemas unless they are to be kept, and check whose they are; the answer are those dropped."""
 
@@ -332,6 +374,15 @@ class ListLeftovers(Request[tuple[FoundSchema, ...]]):
     """Ask for the schemas of the target's database whose name begins so."""
 
     beginning: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redate(Request[None]):
+    """Let the mark of that run's schema, which lies ahead of the warehouse's clock, count from now on."""
+
+    database: str
+    schema: str
+    run: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,9 +31,13 @@ from pytest_dbtci.dbt_client.protocol import (
     read_line,
     write_line,
 )
+from pytest_dbtci.dbt_host.liveness import sever
 from pytest_dbtci.dbt_host.operations import Operations
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.warehouse_errors import kind_of_trouble
+
+CANCEL_SECONDS = 3.0
+"""How long a cancelled request may wait for the warehouse before its connections are ended."""
 
 ABANDON_SECONDS = 300.0
 """How long a host whose controller is gone may take to clean up."""
@@ -54,6 +58,7 @@ class Host:
         self._choosing = threading.Lock()
         self._cancelled = set[int | None]()
         self._current: int | None = None
+        self._working: int | None = None
         self._operations = Operations(self._emit)
 
     def serve(self) -> None:
@@ -79,10 +84,10 @@ class Host:
                 with self._choosing:
                     if line.number in self._cancelled:
                         raise KeyboardInterrupt
-                    self._current = line.number
+                    self._current = self._working = line.number
                 return Done(answer=self._operations.answer(line.read(TO_HOST)))
             finally:
-                self._current = None
+                self._current = self._working = None
         except KeyboardInterrupt:
             return Failed(text="cancelled", kind="cancelled")
         except DbtFailed as error:
@@ -120,6 +125,13 @@ class Host:
             self._cancelled.add(number)
             if self._current == number:
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                timer = threading.Timer(CANCEL_SECONDS, self._sever, args=(number,))
+                timer.daemon = True
+                timer.start()
+
+    def _sever(self, number: int | None) -> None:
+        if self._working == number:
+            sever()
 
     def _interrupt(self, *_: object) -> None:
         if self._current is not None:

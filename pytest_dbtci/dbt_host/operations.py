@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,17 +18,15 @@ from pytest_dbtci.dbt_host import rehearsal as release
 from pytest_dbtci.dbt_host import target_names as deferral
 from pytest_dbtci.dbt_host.compare import comparisons
 from pytest_dbtci.dbt_host.compare.declared import declared
+from pytest_dbtci.dbt_host.liveness import Watch
 from pytest_dbtci.dbt_host.repoint import repoint
 from pytest_dbtci.dbt_host.runner import OWN, DbtFailed, narrowing, run_dbt
-from pytest_dbtci.dbt_host.schema_ownership import Ownership, drop_leftover, leftovers
+from pytest_dbtci.dbt_host.schema_ownership import Ownership, drop_leftover, leftovers, redate
 from pytest_dbtci.dbt_host.schema_uses import uses
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 from pytest_dbtci.differences import Declaration
 from pytest_dbtci.manifest import Manifest, Place
-
-WATCH_SECONDS = float(os.environ.get("DBT_CI_WATCH_SECONDS", "10"))
-"""How often a build looks whether its schemas are still its own."""
 
 
 class Operations:
@@ -134,7 +129,7 @@ class Operations:
         self._manifests[self._tree], _ = manifests.parse(request.invocation, write=False)
         if request.owner is not None:
             self._external = outside.ExternalFiles(folder=request.external)
-            self._ownership = Ownership(owner=request.owner, begun=True)
+            self._ownership = Ownership(owner=request.owner, begun=True, inherited=True)
 
     def repoint(self, request: protocol.Repoint) -> Mapping[str, Place]:
         """Move a tree's relations to another schema."""
@@ -154,6 +149,11 @@ class Operations:
         copy = release.copy_into(self._manifests[request.tree], request.own, request.schema)
         self._manifests[request.copy] = copy
         return manifests.view(copy)
+
+    def reserve_schema(self, request: protocol.ReserveSchema) -> str:
+        """Take the first schema, or say whose it is: see `Ownership.reserve`."""
+        self._ownership, self._tree = Ownership(owner=request.owner), request.tree
+        return self._ownership.reserve(self._warehouse(request.tree), request.schema)
 
     def open_schemas(self, request: protocol.OpenSchemas) -> tuple[str, ...]:
         """Make the run's schemas ready: see `Ownership.open`."""
@@ -176,18 +176,26 @@ class Operations:
 
     def build(self, request: protocol.Build) -> None:
         """Build nodes: see `build.build`."""
-        with self._watched(request.tree):
-            build.build(
-                request.invocation,
-                self._manifests[request.tree],
-                request.unique_ids,
-                self._emit,
-                self._ownership.hear if self._ownership is not None else lambda sql: None,
-                defer_state=request.defer_state,
-                full_refresh=request.full_refresh,
-                show_rows=request.show_rows,
-                batch_tests=request.batch_tests,
-            )
+        ownership = self._ownership
+        if ownership is None or not ownership.opened:
+            self._build(request, self._emit, lambda sql: None)
+            return
+        watch = Watch(ownership, lambda: self._warehouse(request.tree), self._emit)
+        with watch.watching():
+            self._build(request, watch.emit, ownership.hear)
+
+    def _build(self, request: protocol.Build, emit: protocol.Emit, hear: Callable[[str], None]) -> None:
+        build.build(
+            request.invocation,
+            self._manifests[request.tree],
+            request.unique_ids,
+            emit,
+            hear,
+            defer_state=request.defer_state,
+            full_refresh=request.full_refresh,
+            show_rows=request.show_rows,
+            batch_tests=request.batch_tests,
+        )
 
     def declared(self, request: protocol.Declared) -> Mapping[str, Declaration]:
         """Read what is declared: see `declared.declared`."""
@@ -227,6 +235,11 @@ class Operations:
         """Write the documentation page: see `release.document`."""
         release.document(request.invocation, self._manifests[request.tree])
 
+    def ping(self, request: protocol.Ping) -> None:
+        """Ask for the time, which any warehouse has."""
+        if self._ownership is not None:
+            self._warehouse(self._tree).clock()
+
     def drop_schemas(self, request: protocol.DropSchemas) -> tuple[str, ...]:
         """Give the run's schemas up: see `Ownership.close`."""
         if self._ownership is None:
@@ -244,6 +257,10 @@ class Operations:
         """List schemas: see `schema_ownership.leftovers`."""
         return leftovers(self._warehouse(self._tree), request.beginning)
 
+    def redate(self, request: protocol.Redate) -> None:
+        """Date a mark anew: see `schema_ownership.redate`."""
+        redate(self._warehouse(self._tree), request.database, request.schema, request.run)
+
     def drop_leftover(self, request: protocol.DropLeftover) -> None:
         """Drop a schema that a run left: see `schema_ownership.drop_leftover`."""
         drop_leftover(self._warehouse(self._tree), request.database, request.schema, request.run, request.inside)
@@ -252,38 +269,6 @@ class Operations:
         """Clean up when the controller is gone: drop what was created unless it was to be kept."""
         if self._ownership is not None and not self._ownership.owner.keep:
             self.drop_schemas(protocol.DropSchemas())
-
-    @contextmanager
-    def _watched(self, tree: str) -> Iterator[None]:
-        """Cancel what runs as soon as a newer run has taken the schemas over: it must not be written into."""
-        ownership, ended, lost = self._ownership, threading.Event(), list[str]()
-        if ownership is None or not ownership.opened:
-            yield
-            return
-
-        def watch() -> None:
-            while not ended.wait(WATCH_SECONDS):
-                try:
-                    why = ownership.lost(self._warehouse(tree))
-                    if not why and ownership.statements:
-                        # What can't be marked is said at the end.
-                        ownership.adopt(self._warehouse(tree))
-                except DbtFailed:
-                    continue  # a warehouse that does not answer is the build's own trouble
-                if why and not ended.is_set():
-                    lost.append(why)
-                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-                    return
-
-        threading.Thread(target=watch, daemon=True).start()
-        try:
-            yield
-        except KeyboardInterrupt:
-            if lost:
-                raise DbtFailed(lost[0], usage=False) from None
-            raise
-        finally:
-            ended.set()
 
     def _warehouse(self, tree: str) -> Warehouse:
         return warehouse_of(self._manifests[tree])
@@ -305,6 +290,7 @@ ANSWERS: Mapping[type[protocol.Request[Any]], Callable[[Operations, Any], Any]] 
     protocol.Redirect: Operations.redirect,
     protocol.TargetSchema: Operations.target_schema,
     protocol.CopyInto: Operations.copy_into,
+    protocol.ReserveSchema: Operations.reserve_schema,
     protocol.OpenSchemas: Operations.open_schemas,
     protocol.CopyTables: Operations.copy_tables,
     protocol.Build: Operations.build,
@@ -314,8 +300,10 @@ ANSWERS: Mapping[type[protocol.Request[Any]], Callable[[Operations, Any], Any]] 
     protocol.KeepForQueries: Operations.keep_for_queries,
     protocol.Query: Operations.query,
     protocol.Document: Operations.document,
+    protocol.Ping: Operations.ping,
     protocol.DropSchemas: Operations.drop_schemas,
     protocol.ListLeftovers: Operations.list_leftovers,
+    protocol.Redate: Operations.redate,
     protocol.DropLeftover: Operations.drop_leftover,
 }
 """The method that answers each request."""

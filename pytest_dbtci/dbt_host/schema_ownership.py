@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from pytest_dbtci.dbt_client.protocol import FoundSchema, Mark, Owner
 from pytest_dbtci.dbt_host.runner import DbtFailed
@@ -19,13 +20,14 @@ _CREATES = re.compile(r"\bcreate\s+schema\b", re.IGNORECASE)
 class Ownership:
     """What one run owns.
 
-    `begun` tells that there may be such schemas; `opened` are those of the `planned` ones that this process made
-    ready. `strangers` are schemas without a mark that were there before, `statements` those by which dbt made schemas
-    since.
+    `begun` tells that there may be such schemas, `inherited` that another process, now dead, made them. `opened` are
+    those of the `planned` ones that this process made ready, `strangers` schemas without a mark that were there before,
+    `statements` those by which dbt made schemas since.
     """
 
     owner: Owner
     begun: bool = False
+    inherited: bool = False
     opened: list[Place] = field(default_factory=list)
     planned: frozenset[Place] = frozenset()
     strangers: frozenset[Place] = frozenset()
@@ -35,6 +37,33 @@ class Ownership:
     def mark(self) -> Mark:
         """Return the mark that the run's schemas carry."""
         return self.owner.mark
+
+    def start(self, warehouse: Warehouse) -> None:
+        """Let the mark say when the run began, by the warehouse's clock, if it does not yet."""
+        if not self.mark.started:
+            began = warehouse.clock() - timedelta(seconds=self.owner.age)
+            started = began.isoformat(timespec="microseconds")
+            self.owner = replace(self.owner, mark=replace(self.mark, started=started))
+
+    def reserve(self, warehouse: Warehouse, place: Place) -> str:
+        """Create the first schema unless it exists; say whose it is where another repository or project has it.
+
+        What keeps it from being created otherwise, `open` will meet, too. A warehouse that one process has for itself
+        is left alone: a run that only plans must not even make its file.
+        """
+        if not warehouse.is_shared:
+            return ""
+        database, schema = place
+        self.start(warehouse)
+        if not any(warehouse.same(s) == warehouse.same(schema) for s in warehouse.list_schemas(database)):
+            try:
+                warehouse.create(database, schema, self.mark)
+                self.begun = True
+                return ""
+            except DbtFailed:
+                pass  # maybe somebody else was quicker: the mark will tell
+        mark = warehouse.read_mark(database, schema)
+        return "" if mark is None or mark.pr != self.mark.pr or mark.is_of(self.mark) else mark.whose
 
     def open(self, warehouse: Warehouse, schemas: Iterable[Place], reuse: str) -> tuple[str, ...]:
         """Make every schema ready, empty and marked; give what was done, in words.
@@ -46,17 +75,24 @@ class Ownership:
             raise DbtFailed(f"schema {unsafe[0]}: dbt can't work with a quotation mark in a name; nothing was written.")
         done, found = [], self._found(warehouse)
         wanted = {(d, warehouse.same(s)): (d, s) for d, s in schemas}
+        self.start(warehouse)
+        now = warehouse.clock().isoformat(timespec="microseconds")
         for (database, schema), mark in found.items():
-            self._check(schema, mark, is_wanted=(database, warehouse.same(schema)) in wanted)
+            self._check(schema, mark, now, is_wanted=(database, warehouse.same(schema)) in wanted)
         self.begun = True
         self.planned = frozenset(wanted)
         self.strangers = frozenset(place for place, mark in found.items() if mark is None)
-        theirs = [place for place, mark in found.items() if mark and mark.pr == self.mark.pr]
-        left = {(d, warehouse.same(s)) for (d, s), mark in found.items() if mark and mark.run == reuse}
+        theirs = {p: m for p, m in found.items() if m and m.is_of(self.mark) and m.run != self.mark.run}
+        left = {(d, warehouse.same(s)) for (d, s), mark in theirs.items() if mark.run == reuse and mark.repository}
         as_it_is = bool(reuse) and wanted.keys() <= left
-        for database, schema in theirs:
+        for (database, schema), mark in theirs.items():
             # The mark first: the earlier run, if it lives, then knows that its time is over.
-            warehouse.take_over(database, schema, self.mark)
+            warehouse.take_over(database, schema, self.mark, mark)
+        for run in sorted({mark.run for mark in theirs.values()}):
+            warehouse.end_sessions(run, [s for (_, s), mark in theirs.items() if mark.run == run])
+        for place, mark in found.items():
+            if mark and mark.is_of(self.mark) and mark.run == self.mark.run:
+                self.opened.append(wanted.pop((place[0], warehouse.same(place[1])), place))
         for database, schema in theirs:
             key = (database, warehouse.same(schema))
             if as_it_is and key in wanted:
@@ -97,8 +133,10 @@ class Ownership:
             return ()
         everything = self._found(warehouse)
         trouble = self._adopt(warehouse, everything)
-        found = {place: mark for place, mark in everything.items() if mark and mark.pr == self.mark.pr}
+        found = {place: mark for place, mark in everything.items() if mark and mark.is_of(self.mark)}
         mine = sorted(place for place, mark in found.items() if mark.run == self.mark.run)
+        if self.inherited and not keep:
+            warehouse.end_sessions(self.mark.run, [s for _, s in mine])
         trouble += [_newer(schema, mark) for (_, schema), mark in found.items() if mark.run != self.mark.run]
         present = {(d, warehouse.same(s)) for d, s in found}
         trouble += [_vanished(s) for d, s in self.opened if (d, warehouse.same(s)) not in present]
@@ -118,7 +156,7 @@ class Ownership:
         return tuple(dropped)
 
     def _adopt(self, warehouse: Warehouse, found: dict[Place, Mark | None]) -> list[str]:
-        if any(mark and mark.pr == self.mark.pr and mark.run != self.mark.run for mark in found.values()):
+        if any(mark and mark.is_of(self.mark) and mark.run != self.mark.run for mark in found.values()):
             return []  # a newer run has taken over, and makes such schemas, too
         trouble = []
         for database, schema in [place for place, mark in found.items() if mark is None]:
@@ -138,20 +176,27 @@ class Ownership:
                 trouble.append(f"schema {schema} was made by this run and could not be marked: {error}")
         return trouble
 
-    def _check(self, schema: str, mark: Mark | None, *, is_wanted: bool) -> None:
-        if mark is None and is_wanted:
-            raise DbtFailed(_foreign(schema))
-        if mark is not None and mark.pr == self.mark.pr and mark.started > self.mark.started:
-            raise DbtFailed(_newer(schema, mark), usage=False)
-        if mark is not None and mark.pr != self.mark.pr and is_wanted:
+    def _check(self, schema: str, mark: Mark | None, now: str, *, is_wanted: bool) -> None:
+        if mark is None:
+            if is_wanted:
+                raise DbtFailed(_foreign(schema))
+        elif mark.is_of(self.mark):
+            # Version 0.1 asked its own machine for the time: what lies ahead of the warehouse's says nothing.
+            if mark.run != self.mark.run and self.mark.started < mark.started <= now:
+                raise DbtFailed(_newer(schema, mark), usage=False)
+        elif is_wanted:
             raise DbtFailed(_another(schema, mark))
 
     def _found(self, warehouse: Warehouse) -> dict[Place, Mark | None]:
-        return {
-            (database, schema): warehouse.read_mark(database, schema)
-            for database in self.owner.databases
-            for schema in own(warehouse.list_schemas(database), self.owner.prefix)
-        }
+        found = dict[Place, Mark | None]()
+        for database in self.owner.databases:
+            names = warehouse.list_schemas(database)
+            ours = own(names, self.owner.prefix)
+            found.update({(database, s): warehouse.read_mark(database, s) for s in ours})
+            others = {s for prefix in self.owner.also for s in own(names, prefix)}.difference(ours)
+            marks = {(database, s): warehouse.read_mark(database, s) for s in sorted(others)}
+            found.update({place: mark for place, mark in marks.items() if mark and mark.is_of(self.mark)})
+        return found
 
 
 def own(schemas: Sequence[str], prefix: str) -> tuple[str, ...]:
@@ -162,21 +207,45 @@ def own(schemas: Sequence[str], prefix: str) -> tuple[str, ...]:
 
 def leftovers(warehouse: Warehouse, beginning: str) -> tuple[FoundSchema, ...]:
     """Return every schema of the target's database whose name begins so."""
-    database, found = warehouse.database or "", []
+    database, found, now = warehouse.database or "", [], warehouse.clock()
     for schema in warehouse.list_schemas(database):
         if not schema.lower().startswith(beginning.lower()):
             continue
-        mark, relations, size, trouble = None, 0, None, ""
+        mark, age, relations, size, trouble = None, None, 0, None, ""
         try:
             mark = warehouse.read_mark(database, schema)
             if mark is not None:
+                age = _age(mark, now)
                 relations, size = warehouse.size(database, schema)
         except DbtFailed as error:
             trouble = str(error)
         found.append(
-            FoundSchema(database=database, schema=schema, mark=mark, relations=relations, size=size, trouble=trouble)
+            FoundSchema(
+                database=database,
+                schema=schema,
+                mark=mark,
+                age=age,
+                relations=relations,
+                size=size,
+                trouble=trouble,
+            )
         )
     return tuple(found)
+
+
+def _age(mark: Mark, now: datetime) -> float | None:
+    try:
+        return (now - datetime.fromisoformat(mark.started)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+
+
+def redate(warehouse: Warehouse, database: str, schema: str, run: str) -> None:
+    """Let a mark whose time lies ahead of the warehouse's clock count from now on."""
+    mark = warehouse.read_mark(database, schema)
+    if mark is not None and mark.run == run:
+        now = warehouse.clock().isoformat(timespec="microseconds")
+        warehouse.take_over(database, schema, replace(mark, started=now), mark)
 
 
 def drop_leftover(warehouse: Warehouse, database: str, schema: str, run: str, inside: Iterable[str]) -> None:
@@ -184,6 +253,7 @@ def drop_leftover(warehouse: Warehouse, database: str, schema: str, run: str, in
     mark = warehouse.read_mark(database, schema)
     if mark is None or mark.run != run:
         raise DbtFailed(f"schema {schema} has changed hands since it was listed, so it stays.", usage=False)
+    warehouse.end_sessions(run, [schema])
     warehouse.drop(database, schema, tuple(inside))
 
 
@@ -196,8 +266,8 @@ def _foreign(schema: str) -> str:
 
 def _another(schema: str, mark: Mark) -> str:
     return (
-        f"schema {schema} belongs to another pull request ({mark.pr}), so nothing was written. "
-        "Choose another name with --dbt-ci-schema or --dbt-ci-pr."
+        f"schema {schema} belongs to another pull request ({mark.whose.removeprefix('pull request ')}), so nothing "
+        "was written. Choose another name with --dbt-ci-pr, or with {project} or {repository} in --dbt-ci-schema."
     )
 
 

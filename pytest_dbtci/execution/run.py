@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
@@ -27,6 +26,7 @@ from pytest_dbtci.release.docs_folder import publish
 from pytest_dbtci.release.planner import ReleasePlanner
 from pytest_dbtci.results import Result, Results, Teardown
 from pytest_dbtci.schemas.lifecycle import OwnSchemas
+from pytest_dbtci.schemas.names import DEFAULT
 from pytest_dbtci.schemas.reuse import Kept, keep, reusable
 from pytest_dbtci.selection.selector import Choice
 from pytest_dbtci.settings import Settings
@@ -34,6 +34,8 @@ from pytest_dbtci.settings import Settings
 
 class Run:
     """Plan, build in the background, hand out results, tear down; `host` is there already, its folder is the run's.
+
+    `builds` is False for a session that only collects.
 
     The order of calls is `prepare`, `begin`, any number of `wait`, `finish`; `finish` may come at any
     time, and more than once.
@@ -45,6 +47,7 @@ class Run:
         host: Host,
         tell: Callable[[str], None] = lambda text: None,
         adjust: Callable[[Choice, Manifest], Choice] = lambda choice, head: choice,
+        builds: bool = True,
     ) -> None:
         self.settings = settings
         self.kept: Kept | None = None
@@ -59,7 +62,8 @@ class Run:
         self.misuse: UsageError | None = None
         self._tell = tell
         self._adjust = adjust
-        self._began = datetime.now(timezone.utc)
+        self._builds = builds
+        self._began = time.monotonic()
         self._host = RunHost(host, settings)
         self._queries = Queries(planned=self.planned, host=self._host)
         self._builder: Builder | None = None
@@ -90,11 +94,14 @@ class Run:
             start_host=self._host.settle,
             tell=self._tell,
             timings=self.timings,
+            run=self.identity,
         )
         if self.settings.release:
             planned = ReleasePlanner(workspace=workspace).make()
         else:
-            planned = Planner(workspace=workspace, adjust=self._adjust).make()
+            is_free = self._builds and self.settings.schema == DEFAULT
+            reserve = self._reserve if is_free else lambda planned: ""
+            planned = Planner(workspace=workspace, adjust=self._adjust, reserve=reserve).make()
         self.planned = replace(planned, plan=incremental.with_note(planned.plan, self.settings.incremental))
         self._queries = Queries(planned=self.planned, host=self._host)
         return self.plan
@@ -154,19 +161,28 @@ class Run:
         self.results.close()
         self.compared.close()
 
-    def _open(self, reuse: str) -> tuple[str, ...]:
-        assert self.planned.build is not None
-        self._schemas = OwnSchemas(
-            plan=self.plan,
+    def _reserve(self, planned: Planned) -> str:
+        """Take the plan's schema before anything is said of it; say whose it is where another repository has it."""
+        self._schemas = self._own(planned)
+        return self._schemas.reserve()
+
+    def _own(self, planned: Planned) -> OwnSchemas:
+        assert planned.build is not None
+        return OwnSchemas(
+            plan=planned.plan,
+            names=planned.names,
             run=self.identity,
             keep=self.settings.keep_schema,
             host=self._host.current,
             restart=self._host.restart,
-            invocation=self.planned.build.invocation,
+            invocation=planned.build.invocation,
             work=self._host.work,
             tell=self._tell,
             began=self._began,
         )
+
+    def _open(self, reuse: str) -> tuple[str, ...]:
+        self._schemas = self._own(self.planned)
         began = time.perf_counter()
         try:
             return self._schemas.open(reuse)
@@ -276,12 +292,12 @@ class Run:
         """Let `finish` wait no longer for a build that still runs; may be called by a signal's handler."""
         self._hurry = True
 
-    def finish(self, *, red: bool, stopped: bool) -> Teardown:
+    def finish(self, *, red: bool, stopped: bool, hurry: bool = False) -> Teardown:
         """Drop the schemas unless they are to be kept, end the host.
 
         `red` tells whether something failed, which `--dbt-ci-keep-schema=failed` asks for. A build that still
-        runs is cancelled if the session was `stopped`, else waited for: it writes its artifacts at the end.
-        Never raises.
+        runs is cancelled if the session was `stopped`, else waited for: it writes its artifacts at the end. `hurry`
+        tells that somebody interrupted the session. Never raises.
         """
         if self._teardown is not None:
             return self._teardown
@@ -292,7 +308,7 @@ class Run:
                 pass
             began = time.perf_counter()
             self.cancel()
-            self._teardown = schemas.end(red) if schemas else Teardown()
+            self._teardown = schemas.end(red, built=bool(self.begun), hurry=hurry) if schemas else Teardown()
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
             self._teardown = schemas.not_dropped(why) if schemas else Teardown(trouble=why)

@@ -11,6 +11,7 @@ from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.git import remote as git_release
 from pytest_dbtci.git.checkout import check_out, object_id
 from pytest_dbtci.git.diff import Change, changed_files
+from pytest_dbtci.git.identity import identity
 from pytest_dbtci.git.merge_base import Wanted, default_branch, find_base, parents_of, remote, same
 from pytest_dbtci.git.process import Git, GitError
 
@@ -87,6 +88,15 @@ class Repository:
         """Return the short name of the branch that is checked out, None when HEAD is detached."""
         ref = self._git.ask("symbolic-ref", "--quiet", "HEAD")
         return ref.removeprefix("refs/heads/") if ref else None
+
+    def identity(self) -> str:
+        """Return what tells this repository from others, the same in every clone; see `identity`."""
+        return identity(self._git)
+
+    def project_files(self) -> tuple[str, ...]:
+        """Return every `dbt_project.yml` that git tracks, POSIX, from the root."""
+        listed = self._git("ls-files", "-z", "--full-name", "--", ":(top,glob)**/dbt_project.yml")
+        return tuple(f for f in listed.split("\0") if f)
 
     def default_branch(self, *, ask: bool = False) -> str | None:
         """Return the short name of the default branch, with `ask` as the remote names it now; None where unknown."""

@@ -26,7 +26,8 @@ class Planned:
     `build` is the request that builds all of it, None where dbt was not needed; `rehearsal` the one that comes before
     a release, `document` the one after it. `head` and `deferral` are the manifests behind the plan, None where dbt was
     not needed or nothing is deferred; `twins` the base's versions of nodes that are built to compare with, if any.
-    `packages_dir` is where the project's packages are installed.
+    `packages_dir` is where the project's packages are installed. `names` are the schemas
+    that were tried.
     """
 
     plan: Plan
@@ -37,6 +38,7 @@ class Planned:
     deferral: Manifest | None = None
     twins: Twins | None = None
     packages_dir: str = ""
+    names: tuple[str, ...] = ()
 
     def names_in(self, file: str) -> tuple[str, ...]:
         """Return the names of all nodes that stand under a file of the project, planned or not."""
@@ -52,6 +54,7 @@ class Workspace:
 
     `work` is a folder that goes with the run, `cache` one that all runs share, None where nothing may be kept.
     `start_host` gives the dbt host for a project's folder and pull request; it is called only when dbt is needed.
+    `run` names the run's sessions.
     """
 
     settings: Settings
@@ -60,6 +63,7 @@ class Workspace:
     start_host: Callable[[Path, str, Profile], Host]
     tell: Callable[[str], None] = lambda text: None
     timings: dict[str, float] = field(default_factory=dict)
+    run: str = ""
     _host: Host | None = None
 
     def start(self, project: Project, pr: str, profile: Profile) -> Host:
@@ -81,7 +85,9 @@ class Workspace:
 
     def invocation(self, project: Project, profile: Profile, purpose: str, schema: str | None) -> Invocation:
         """Return what dbt is called with, in a schema other than the profile's own unless that is None."""
-        folder = profile.write(self.work / "profiles" / purpose, profile.target, schema)
+        # A parse is kept by its profile, so it must not be told which run it is.
+        run = "" if purpose == "parse" or schema is None else self.run
+        folder = profile.write(self.work / "profiles" / purpose, profile.target, schema, run=run)
         return Invocation(
             project_dir=str(project.directory),
             profiles_dir=str(folder),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,8 +21,9 @@ from pytest_dbtci.planning.planned import Planned, Workspace
 from pytest_dbtci.planning.twins import Comparisons
 from pytest_dbtci.project.profile import Profile, known_target, project_file
 from pytest_dbtci.project.project import Project, find_project, read_project
+from pytest_dbtci.project.siblings import project_identity, siblings
 from pytest_dbtci.schemas.lifecycle import external_folder
-from pytest_dbtci.schemas.names import PLACEHOLDER, check_isolation, local_name, schema_name
+from pytest_dbtci.schemas.names import PLACEHOLDER, check_isolation, local_name, schema_name, templates
 from pytest_dbtci.selection import nodes as selection
 from pytest_dbtci.selection.evidence import Evidence
 from pytest_dbtci.selection.selector import Choice, Chooser
@@ -31,10 +32,14 @@ from pytest_dbtci.settings import DEFAULT_SELECT, Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Planner:
-    """Plan a pull request, or a branch as if it were one; `adjust` has the last word on what is selected."""
+    """Plan a pull request, or a branch as if it were one; `adjust` has the last word on what is selected.
+
+    `reserve` takes the plan's schema, or says whose it is.
+    """
 
     workspace: Workspace
     adjust: Callable[[Choice, Manifest], Choice] = lambda choice, head: choice
+    reserve: Callable[[Planned], str] = lambda planned: ""
 
     @property
     def settings(self) -> Settings:
@@ -76,16 +81,37 @@ class Planner:
         profile = self.workspace.profile(directory, settings.target)
         clone = f"{platform.node()}:{repository.root}"
         pr = settings.pr or build.pr or local_name(repository.user(), repository.branch(), clone)
+        others = siblings(project, repository.root.resolve(), repository.project_files())
         compared = replace(
             compared,
             mode="pull_request",
             pr=pr,
-            schema=schema_name(settings.schema, pr, profile.adapter),
+            project=project_identity(project, others),
+            repository=repository.identity(),
             profile=profile.name,
             target=profile.target,
             adapter=profile.adapter,
         )
-        return self._plan_nodes(compared, repository, project, profile, comparison)
+        choices = templates(settings.schema, several=bool(others))
+        return self._plan_where_free(compared, choices, repository, project, profile, comparison)
+
+    def _plan_where_free(self, plan: Plan, choices: Sequence[str], *what: Any) -> Planned:
+        """Plan in the first schema that no other repository or project has."""
+        planned, names, notes = Planned(plan=plan), tuple[str, ...](), tuple[str, ...]()
+        for template in choices:
+            try:
+                name = schema_name(template, plan.pr, plan.adapter, project=plan.project, repository=plan.repository)
+            except UsageError:
+                if not names:
+                    raise
+                break  # the longer name does not fit; whose the first one is will be said when it is opened
+            names = (*names, name)
+            planned = self._plan_nodes(replace(plan, schema=name), *what)
+            planned = replace(planned, plan=replace(planned.plan, notes=(*planned.plan.notes, *notes)), names=names)
+            if planned.plan.mode == "nothing" or not (owner := self.reserve(planned)):
+                break
+            notes = (f"{name} belongs to {owner}, so this run builds in another schema",)
+        return planned
 
     def _is_default(self) -> bool:
         return self.settings.select == DEFAULT_SELECT and not self.settings.state
@@ -113,7 +139,7 @@ class Planner:
         settings, workspace = self.settings, self.workspace
         if settings.defer_target:
             known_target(profile.outputs, settings.defer_target, profile.name, profile.file, settings.environ)
-        placeholder = schema_name(settings.schema, PLACEHOLDER, "")
+        placeholder = schema_name(settings.schema, PLACEHOLDER, "", project=plan.project, repository=plan.repository)
         host = workspace.start(project, plan.pr, profile)
         parsing = workspace.invocation(project, profile, "parse", placeholder)
         base = Base(

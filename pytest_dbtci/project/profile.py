@@ -13,6 +13,9 @@ import yaml
 
 from pytest_dbtci.errors import UsageError
 
+_SESSION_NAMES = {"postgres": "application_name"}
+"""The field of an output that names the sessions, by adapter."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
@@ -31,8 +34,11 @@ class Profile:
         """Give the adapter's type, such as `redshift`."""
         return str(self.outputs[self.target].get("type", ""))
 
-    def write(self, folder: Path, target: str, schema: str | None) -> Path:
+    def write(self, folder: Path, target: str, schema: str | None, *, run: str = "") -> Path:
         """Write a profiles.yml with this one output, its schema replaced where one is given.
+
+        With `run`, sessions bear the run's name where the adapter lets a profile name them, so that the next run can
+        end those that a killed one left.
 
         The folder and the file are readable by the user alone: an output can hold a password.
         """
@@ -41,6 +47,9 @@ class Profile:
             for key in ("schema", "dataset"):
                 output.pop(key, None)
             output["schema"] = schema
+        if run and output.get("type") in _SESSION_NAMES:
+            field = _SESSION_NAMES[output["type"]]
+            output[field] = f"dbt-ci:{run} {output.get(field) or 'dbt'}"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / "profiles.yml"
         path.touch(mode=0o600)

@@ -208,7 +208,7 @@ def _local_packages(directory: Path, repository_root: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     todo = [directory]
     while todo:
-        for place in _local_folders(todo.pop()):
+        for place in local_folders(todo.pop()):
             if not place.is_relative_to(repository_root) or not (place / "dbt_project.yml").is_file():
                 continue
             name = str(project_file(place)["name"])
@@ -218,7 +218,8 @@ def _local_packages(directory: Path, repository_root: Path) -> dict[str, str]:
     return found
 
 
-def _local_folders(directory: Path) -> list[Path]:
+def local_folders(directory: Path) -> list[Path]:
+    """Return the folders of the local packages that a project names, whether they are there or not."""
     found = []
     for name in ("packages.yml", "dependencies.yml"):
         try:

@@ -55,6 +55,7 @@ class ReleasePlanner:
             check_clean(repository, project, origin.commit)
         common = Plan(
             mode="release",
+            repository=repository.identity(),
             project=project.name,
             project_dir=str(directory),
             profile=profile.name,
@@ -107,7 +108,9 @@ class ReleasePlanner:
         """Move a copy of the project into schemas of its own, which are marked and dropped as a pull request's."""
         plan = planned.plan
         name = f"rehearsal_{re.sub('[^a-z0-9]+', '_', plan.target.lower())}_{plan.head[:8]}"
-        schema = schema_name(self.workspace.settings.schema, name, profile.adapter)
+        schema = schema_name(
+            self.workspace.settings.schema, name, profile.adapter, project=plan.project, repository=plan.repository
+        )
         invocation = self.workspace.invocation(project, profile, "rehearsal", schema)
         invocation = replace(invocation, target_path=build.invocation.target_path)
         copied = host.ask(CopyInto(tree="head", copy="rehearsal", own=plan.schema, schema=schema))

@@ -5,11 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host, HostDied
-from pytest_dbtci.dbt_client.protocol import Attach, DropSchemas, Invocation, Mark, OpenSchemas, Owner
+from pytest_dbtci.dbt_client.protocol import (
+    Attach,
+    DropSchemas,
+    Invocation,
+    Mark,
+    OpenSchemas,
+    Owner,
+    Ping,
+    ReserveSchema,
+)
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Teardown
@@ -19,6 +27,9 @@ DROP_SECONDS = 300.0
 
 DROP_PAUSES = (3.0, 10.0)
 """How long to wait before the schemas are dropped once more, where the warehouse was not reachable."""
+
+PING_SECONDS = 5.0
+"""How long an interrupted run waits for a sign of life; CI providers kill a job after some ten seconds."""
 
 
 def external_folder(invocation: Invocation, schema: str) -> str:
@@ -30,12 +41,14 @@ def external_folder(invocation: Invocation, schema: str) -> str:
 class OwnSchemas:
     """Open the schemas of a plan once, end them once.
 
-    `run` is the run's identity and `began` its start, which their marks hold; `keep` is `--dbt-ci-keep-schema`.
+    `run` is the run's identity and `began` its start (`time.monotonic`), which their marks hold; `names` are all that
+    runs of the pull request may have chosen; `keep` is `--dbt-ci-keep-schema`.
     `invocation` is what dbt is called with, `restart` gives another host where this one died, `work` is the run's
     private folder.
     """
 
     plan: Plan
+    names: tuple[str, ...]
     run: str
     keep: str
     host: Host
@@ -43,7 +56,16 @@ class OwnSchemas:
     invocation: Invocation
     work: Path
     tell: Callable[[str], None]
-    began: datetime
+    began: float
+
+    def reserve(self) -> str:
+        """Create and mark the first of them unless it exists; say whose it is where another repository has it."""
+        first = self.plan.rehearsal or self.plan.schema
+        place = next(s for s in self.plan.schemas if s[1] == first)
+        try:
+            return self.host.ask(ReserveSchema(tree="head", schema=place, owner=self._owner()))
+        except DbtCiError:
+            return ""  # opening them meets the same, and says it where items can show it
 
     def open(self, reuse: str = "") -> tuple[str, ...]:
         """Create and mark them; say of each what was done.
@@ -53,8 +75,16 @@ class OwnSchemas:
         """
         return self.host.ask(OpenSchemas(tree="head", schemas=self.plan.schemas, owner=self._owner(), reuse=reuse))
 
-    def end(self, red: bool) -> Teardown:
-        """Drop them, unless they are to be kept; `red` tells whether something failed."""
+    def end(self, red: bool, *, built: bool, hurry: bool) -> Teardown:
+        """Drop them, unless they are to be kept.
+
+        `red` tells whether something failed, `built` whether dbt began, `hurry` that somebody waits to kill this
+        process: then a warehouse that does not answer soon is left to the next run.
+        """
+        if hurry and (why := self._silence()):
+            return self.not_dropped(why)
+        if not built:
+            return self._drop()
         if self.keep == "always" or (self.keep == "failed" and red):
             return self._keep()
         return self._drop()
@@ -67,6 +97,17 @@ class OwnSchemas:
             "They carry this run's mark: the next run of this pull request, or `pytest --dbt-ci "
             "--dbt-ci-sweep=drop`, drops them."
         )
+
+    def _silence(self) -> str:
+        """Say why the warehouse can't be used now, empty if it can; another host may replace one that is dead."""
+        try:
+            self.host.ask(Ping(), last=True, within=PING_SECONDS)
+        except HostDied as error:
+            hung = "did not answer" in str(error)
+            return f"the warehouse did not answer within {PING_SECONDS:g} seconds" if hung else ""
+        except DbtCiError as error:
+            return str(error)
+        return ""
 
     def _keep(self) -> Teardown:
         kept = tuple(s for _, s in self.plan.schemas)
@@ -107,9 +148,14 @@ class OwnSchemas:
         self.host.ask(Attach(invocation=invocation, owner=self._owner(), external=external), within=DROP_SECONDS)
 
     def _owner(self) -> Owner:
+        plan, prefix = self.plan, self.plan.rehearsal or self.plan.schema
         return Owner(
-            prefix=self.plan.rehearsal or self.plan.schema,
-            mark=Mark(pr=self.plan.pr, run=self.run, head=self.plan.head, started=self.began.isoformat()),
+            prefix=prefix,
+            also=tuple(name for name in self.names if name != prefix),
+            age=time.monotonic() - self.began,
+            mark=Mark(
+                pr=plan.pr, run=self.run, head=plan.head, repository=plan.repository[:200], project=plan.project[:200]
+            ),
             databases=tuple(sorted({database for database, _ in self.plan.schemas})),
             keep=self.keep != "never",
         )

@@ -15,6 +15,9 @@ PLACEHOLDER = "ci0parse"
 LIMITS = {"redshift": 127, "postgres": 63}
 """Bytes in a name; other warehouses allow more than anybody writes."""
 
+DEFAULT = "dbt_build_{pr}"
+"""The template for a repository with one project, unless another one's schema has the name."""
+
 _SAFE = re.compile(r"[a-z_][a-z0-9_]*", re.ASCII)
 
 
@@ -24,20 +27,35 @@ def local_name(user: str, branch: str | None, clone: str) -> str:
     A short digest of user, branch and `clone` (whatever tells one clone from another) ends it: two clones of
     one person, or two branches that differ only in other characters, never share a name.
     """
-    parts = [re.sub(r"[^a-z0-9]+", "_", p.lower()).strip("_") for p in (user, branch or "detached")]
+    parts = [_slug(p) for p in (user, branch or "detached")]
     digest = hashlib.sha256("\0".join((user, branch or "", clone)).encode()).hexdigest()[:5]
     return "_".join(p for p in ("_".join(parts)[:32].strip("_"), digest) if p)
 
 
-def schema_name(template: str, pr: str, adapter: str) -> str:
+def templates(template: str, *, several: bool) -> tuple[str, ...]:
+    """Return the templates for a run's schemas, the next for where another repository or project has the name.
+
+    Only the default has another one. `several` tells that the repository has other projects.
+    """
+    if template != DEFAULT:
+        return (template,)
+    middle = "{project}_" if several else ""
+    return (f"dbt_build_{middle}{{pr}}", f"dbt_build_{middle}{{repository}}_{{pr}}")
+
+
+def schema_name(template: str, pr: str, adapter: str, *, project: str = "", repository: str = "") -> str:
     """Fill the template; UsageError when the result is no name that is safe without quoting.
 
     A safe name begins with a letter or underscore, holds only lower-case ASCII letters, digits and
-    underscores, fits the warehouse's limit, and differs from pull request to pull request.
+    underscores, fits the warehouse's limit, and differs from pull request to pull request. `{project}` is the dbt
+    project's name, `{repository}` the repository's with a digest of its whole address, as many are called alike.
     """
-    if template.count("{pr}") != 1 or re.sub(r"\{pr\}", "", template).count("{"):
-        raise UsageError(f"--dbt-ci-schema {template!r}: write a name with {{pr}} in it once, like dbt_build_{{pr}}.")
-    name = template.replace("{pr}", pr)
+    if template.count("{pr}") != 1 or re.sub(r"\{(pr|project|repository)\}", "", template).count("{"):
+        raise UsageError(
+            f"--dbt-ci-schema {template!r}: write a name with {{pr}} in it once, like dbt_build_{{pr}}; "
+            "{project} and {repository} may stand in it, too."
+        )
+    name = fill(template, pr, project, repository)
     if not _SAFE.fullmatch(name):
         raise UsageError(
             f"pull request {pr!r} with --dbt-ci-schema {template!r} gives the schema name {name!r}, which is not "
@@ -49,6 +67,18 @@ def schema_name(template: str, pr: str, adapter: str) -> str:
             f"schema name {name!r} is longer than the {limit} bytes that {adapter} allows: set --dbt-ci-pr."
         )
     return name
+
+
+def fill(template: str, pr: str, project: str, repository: str) -> str:
+    """Return the name that the template makes, safe or not."""
+    last = re.sub(r" \([0-9a-z ]*\)$", "", repository).rpartition("/")[2]
+    digest = hashlib.sha256(repository.encode()).hexdigest()[:5]
+    filled = template.replace("{repository}", "_".join(p for p in (_slug(last)[:20], digest) if p))
+    return filled.replace("{project}", _slug(project)[:30] or "project").replace("{pr}", pr)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
 
 
 def is_inside(schema: str, prefix: str) -> bool:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.private import PrivateFolder
-from pytest_dbtci.dbt_client.protocol import Attach, DropLeftover, FoundSchema, Invocation, ListLeftovers
+from pytest_dbtci.dbt_client.protocol import Attach, DropLeftover, FoundSchema, Invocation, ListLeftovers, Redate
 from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
-from pytest_dbtci.errors import UsageError
+from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.project.profile import Profile, project_file, read_profile
-from pytest_dbtci.schemas.names import PLACEHOLDER, is_inside, schema_name
+from pytest_dbtci.project.project import read_project
+from pytest_dbtci.project.siblings import project_identity, siblings
+from pytest_dbtci.schemas.names import PLACEHOLDER, fill, is_inside, schema_name, templates
 from pytest_dbtci.settings import Settings
 
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -25,7 +28,8 @@ class Leftover:
     """A schema whose name fits the template.
 
     `pr`, `run` and `age` come from its mark; an empty `pr` says that it carries none, and so is not ours. `age` is
-    None where the mark's time can't be read. `relations` leaves the mark out; `size` is in bytes, None where the
+    None where the mark's time can't be read. `owner` is the repository and project it belongs to where these are not
+    the sweep's own. `relations` leaves the mark out; `size` is in bytes, None where the
     warehouse does not tell. `trouble` says why nothing is known.
     """
 
@@ -33,6 +37,7 @@ class Leftover:
     schema: str
     pr: str = ""
     run: str = ""
+    owner: str = ""
     age: timedelta | None = None
     relations: int = 0
     size: int | None = None
@@ -41,9 +46,10 @@ class Leftover:
     def __str__(self) -> str:
         if not self.pr:
             return "carries no mark, so it is not ours"
+        of = f" of {self.owner}" if self.owner else ""
         old = "of unknown age" if self.age is None else f"{_amount(self.age)} old"
         size = "" if self.size is None else f", {_bytes(self.size)}"
-        return f"of pull request {self.pr}, {old}, {self.relations} relation{'s' * (self.relations != 1)}{size}"
+        return f"of pull request {self.pr}{of}, {old}, {self.relations} relation{'s' * (self.relations != 1)}{size}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +63,15 @@ class Criteria:
         """Say why the schema stays; empty when it may go."""
         if not leftover.pr:
             return "it carries no mark, so it is not ours"
+        if leftover.owner:
+            return "only a run or a sweep of that repository and project drops it"
         if self.age is None and not self.prs:
             return "it was only listed"
         if self.prs and leftover.pr not in self.prs:
             return f"pull request {leftover.pr} was not asked for"
         if self.age is not None and leftover.age is None:
             return "its age is unknown: name its pull request with --dbt-ci-sweep-pr to drop it"
-        if self.age is not None and leftover.age is not None and leftover.age < self.age:
+        if self.age is not None and leftover.age is not None and max(leftover.age, timedelta()) < self.age:
             return f"it is younger than {_amount(self.age)}"
         return ""
 
@@ -86,14 +94,17 @@ def read_criteria(settings: Settings) -> Criteria:
 
 
 class Sweep:
-    """List and drop with the profile's credentials; no git, no plan, and the project's files stay unread.
+    """List and drop with the profile's credentials; no plan, and the project's models stay unread.
 
-    Raises UsageError where the profile or the schema template is at fault. Close it in the end.
+    Of git only the repository's identity is asked. Raises UsageError where the profile or the schema template is at
+    fault. Close it in the end.
     """
 
     def __init__(self, settings: Settings, project_dir: Path) -> None:
-        self._template = settings.schema
-        placeholder = schema_name(settings.schema, PLACEHOLDER, "")
+        self._beginning = settings.schema.split("{")[0]
+        self._templates = {t for several in (False, True) for t in templates(settings.schema, several=several)}
+        self._project, self._repository = _identity(project_dir)
+        placeholder = schema_name(settings.schema, PLACEHOLDER, "", project=self._project, repository=self._repository)
         profile = _read_profile(settings, project_dir)
         environ = {**settings.environ, "PR_NUMBER": settings.environ.get("PR_NUMBER") or PLACEHOLDER}
         self._folder = PrivateFolder()
@@ -115,19 +126,38 @@ class Sweep:
         if not self._attached:
             self._host.ask(Attach(invocation=self._invocation))
             self._attached = True
-        now = datetime.now(timezone.utc)
-        there = self._host.ask(ListLeftovers(beginning=self._template.split("{pr}")[0]))
-        found = (_leftover(s, now) for s in there if _fits(s, self._template))
+        there = self._host.ask(ListLeftovers(beginning=self._beginning))
+        found = (self._leftover(s) for s in there if any(_fits(s, template) for template in self._templates))
         return tuple(sorted(found, key=lambda leftover: leftover.schema))
+
+    def settle(self, leftover: Leftover) -> None:
+        """Let a mark that is dated ahead of the warehouse's clock count from now on, so that it comes of age."""
+        if leftover.age is not None and leftover.age < timedelta() and not leftover.owner:
+            self._host.ask(Redate(database=leftover.database, schema=leftover.schema, run=leftover.run))
 
     def drop(self, leftover: Leftover, going: Iterable[Leftover]) -> None:
         """Drop the schema; DbtCiError where it changed hands, is in use, or may not be dropped.
 
         `going` are all that are to be dropped: what depends on the schema may lie in those of its pull request.
         """
-        inside = tuple(g.schema for g in going if g.pr == leftover.pr)
+        inside = tuple(g.schema for g in going if g.pr == leftover.pr and not g.owner)
         self._host.ask(
             DropLeftover(database=leftover.database, schema=leftover.schema, run=leftover.run, inside=inside)
+        )
+
+    def _leftover(self, found: FoundSchema) -> Leftover:
+        leftover = Leftover(database=found.database, schema=found.schema, trouble=found.trouble)
+        if (mark := found.mark) is None:
+            return leftover
+        is_ours = (mark.repository, mark.project) in (("", ""), (self._repository, self._project))
+        return replace(
+            leftover,
+            pr=mark.pr,
+            run=mark.run,
+            owner="" if is_ours else f"project {mark.project} in {mark.repository}",
+            age=None if found.age is None else timedelta(seconds=found.age),
+            relations=found.relations,
+            size=found.size,
         )
 
     def close(self) -> None:
@@ -147,24 +177,25 @@ def _read_profile(settings: Settings, project_dir: Path) -> Profile:
     )
 
 
+def _identity(project_dir: Path) -> tuple[str, str]:
+    """Return what marks call the project and its repository, which is empty where git knows none."""
+    try:
+        repository = Repository.find(project_dir)
+        root = repository.root.resolve()
+        project = read_project(project_dir, root)
+        name = project_identity(project, siblings(project, root, repository.project_files()))
+        return name[:200], repository.identity()[:200]
+    except DbtCiError:
+        return str(project_file(project_dir)["name"]), ""
+
+
 def _fits(found: FoundSchema, template: str) -> bool:
     """Tell whether the name is what the template makes of the mark's pull request, or of any where no mark is."""
     if found.mark:
-        return is_inside(found.schema, template.replace("{pr}", found.mark.pr))
-    before, after = (re.escape(part) for part in template.split("{pr}"))
-    return re.fullmatch(rf"{before}\w+?{after}(_.*)?", found.schema, re.IGNORECASE) is not None
-
-
-def _leftover(found: FoundSchema, now: datetime) -> Leftover:
-    leftover = Leftover(database=found.database, schema=found.schema, trouble=found.trouble)
-    if found.mark is None:
-        return leftover
-    try:
-        age = now - datetime.fromisoformat(found.mark.started)
-    except (ValueError, TypeError):
-        age = None
-    mark = found.mark
-    return replace(leftover, pr=mark.pr, run=mark.run, age=age, relations=found.relations, size=found.size)
+        mark = found.mark
+        return is_inside(found.schema, fill(template, mark.pr, mark.project, mark.repository))
+    pattern = re.sub(r"\\{\w+\\}", r"\\w+?", re.escape(template))
+    return re.fullmatch(rf"{pattern}(_.*)?", found.schema, re.IGNORECASE) is not None
 
 
 def _amount(age: timedelta) -> str:

@@ -40,7 +40,7 @@ class Controller(Participant):
     """Own the run: make its plan, show it, serve the workers, tear down."""
 
     def __init__(self, config: pytest.Config, settings: Settings, host: Host, interrupts: Interrupts) -> None:
-        self.run = Run(settings, host, tell=self._tell, adjust=self._adjust)
+        self.run = Run(settings, host, self._tell, self._adjust, builds=not config.option.collectonly)
         super().__init__(config, self.run)
         self.guard = TerminalGuard(config, settings.environ, self.run.redact_long)
         self.progress = Progress(config, self.run)
@@ -223,7 +223,7 @@ class Controller(Participant):
     def _close(self, *, red: bool, stopped: bool) -> None:
         with self._interrupts.patiently():
             red = red or any(r.is_bad for r in self.run.results)
-            self._teardown = self.run.finish(red=red, stopped=stopped)
+            self._teardown = self.run.finish(red=red, stopped=stopped, hurry=self._cut_off)
             if self._server is not None:
                 self._server.close()
             if self._observer is not None:

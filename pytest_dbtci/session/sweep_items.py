@@ -110,6 +110,8 @@ class SweepItem(pytest.Item):
 
     def runtest(self) -> None:
         sweeping, keep = self._sweeping, self._sweeping.criteria.reason_to_keep(self._leftover)
+        if sweeping.drops:
+            sweeping.sweep.settle(self._leftover)
         if keep or not sweeping.drops:
             sweeping.done[self.name] = f"kept, {keep}" if keep else "would be dropped"
             pytest.skip(f"{self._leftover}: {sweeping.done[self.name]}")

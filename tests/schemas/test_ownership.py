@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -22,34 +21,13 @@ LATER = "2024-05-01T10:05:00+00:00"
 MARK = "dbt_build_7.dbt_ci_mark"
 
 
-@pytest.fixture(scope="module")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """One dbt process for all cases; a drop in it waits a second for locks."""
-    with running_host(tmp_path_factory.mktemp("host"), DBT_CI_LOCK_SECONDS="1") as host:
-        yield host
-
-
-@pytest.fixture
-def host(process: Host, warehouse: Warehouse, tmp_path: Path) -> Host:
-    """The dbt process, logged in to an empty warehouse."""
-    attach(process, tmp_path / "attached", warehouse)
-    return process
-
-
-@pytest.fixture
-def server_host(process: Host, server_warehouse: Warehouse, tmp_path: Path) -> Host:
-    """The dbt process, logged in to an empty warehouse that can fail."""
-    attach(process, tmp_path / "attached", server_warehouse)
-    return process
-
-
 def test_creates_marked_schemas_and_drops_them(host: Host, warehouse: Warehouse) -> None:
     warehouse.query("create schema dbt_build_77")
     warehouse.query("create table dbt_build_77.dogs as select 1 as id")
     others = warehouse.contents()
     assert open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_staging") == []
     marks = [rows for name, rows in warehouse.contents().items() if name.endswith(".dbt_ci_mark")]
-    assert marks == [[("pytest-dbtci", "7", "r1", "3f2c1aa", "2024-05-01T10:00:00+00:00")]] * 2
+    assert marks == [[("pytest-dbtci", "7", "r1", "3f2c1aa", "2024-05-01T10:00:00+00:00", "", "")]] * 2
     warehouse.query("create table dbt_build_7.dogs as select 1 as id")
     warehouse.query("create view dbt_build_7_staging.dogs as select * from dbt_build_7.dogs")
     assert sorted(host.ask(DropSchemas())) == ["dbt_build_7", "dbt_build_7_staging"]
@@ -208,33 +186,6 @@ def test_knows_redshifts_own_words_for_a_wait_that_is_over(
     with pytest.raises(DbtCiError, match=r"dbt_build_7 could not be dropped: another session held a lock"):
         process.ask(DropSchemas())
     assert process.ask(DropSchemas()) == ("dbt_build_7",)
-
-
-@pytest.mark.parametrize(
-    "outside",
-    [
-        "create view finance.kept as select * from dbt_build_7.dogs",
-        "create table finance.kept (dog_id int references dbt_build_7.dogs (id))",
-        "create table finance.kept (size dbt_build_7.size)",
-        "create view finance.kept as select dbt_build_7.legs() as legs",
-    ],
-    ids=["view", "foreign key", "type", "function"],
-)
-def test_takes_nothing_along_that_lies_elsewhere(server_host: Host, server_warehouse: Warehouse, outside: str) -> None:
-    open_schemas(server_host, server_warehouse, "dbt_build_7", "dbt_build_7_staging")
-    for statement in (
-        "create schema finance",
-        "create table dbt_build_7.dogs (id int primary key)",
-        "create view dbt_build_7_staging.dogs as select * from dbt_build_7.dogs",
-        "create type dbt_build_7.size as enum ('small', 'large')",
-        "create function dbt_build_7.legs() returns int language sql as 'select 4'",
-        outside,
-    ):
-        server_warehouse.query(statement)
-    with pytest.raises(DbtCiError, match=r"dbt_build_7 was not dropped, .* depend on it: finance\.kept\. Drop them"):
-        server_host.ask(DropSchemas())
-    assert server_warehouse.schemas() == ("dbt_build_7", "finance")
-    assert "finance.kept" in server_warehouse.contents()
 
 
 @pytest.mark.parametrize("option", [{}, {"autocommit": False}, {"retry_all": True, "retries": 3}])

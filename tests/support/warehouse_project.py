@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -145,18 +145,28 @@ def database_of(warehouse: Warehouse) -> str:
     return str(warehouse.profile["dbname"])
 
 
-def open_schemas(
-    host: Host,
+def open_schemas(host: Host, warehouse: Warehouse, *schemas: str, **owner: Any) -> list[str]:
+    """Let the host make schemas ready for a run; `owner` is what `owner_of` takes."""
+    places = tuple((database_of(warehouse), s) for s in schemas)
+    request = OpenSchemas(tree="empty", schemas=places, owner=owner_of(warehouse, *schemas, **owner))
+    return list(host.ask(request))
+
+
+def owner_of(
     warehouse: Warehouse,
     *schemas: str,
     prefix: str = "",
     pr: str = "7",
     run: str = "r1",
     started: str = "2024-05-01T10:00:00+00:00",
-) -> list[str]:
-    """Let the host make schemas ready for a run, which began at `started`."""
-    database = database_of(warehouse)
-    mark = Mark(pr=pr, run=run, head="3f2c1aa", started=started)
-    owner = Owner(prefix=prefix or schemas[0], mark=mark, databases=(database,), keep=False)
-    done = host.ask(OpenSchemas(tree="empty", schemas=tuple((database, s) for s in schemas), owner=owner))
-    return list(done)
+    age: float = 0.0,
+    also: tuple[str, ...] = (),
+    whose: Mapping[str, str] | None = None,
+) -> Owner:
+    """Return the owner of a run's schemas: one that began `age` seconds ago where `started` is empty.
+
+    `also` are other beginnings of its pull request's schemas, `whose` the mark's `repository` and `project`.
+    """
+    mark = Mark(pr=pr, run=run, head="3f2c1aa", started=started, **(whose or {}))
+    databases = (database_of(warehouse),)
+    return Owner(prefix=prefix or schemas[0], also=also, age=age, mark=mark, databases=databases, keep=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 from pytest_dbtci.dbt_host.compare.dialect import Dialect, families
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
@@ -11,6 +13,7 @@ _UNSIGNED = ("utinyint", "usmallint", "uinteger", "ubigint")
 class DuckDb(Warehouse):
     """DuckDB, in this process."""
 
+    is_shared = False
     rolls_back_schemas = True
     dialect = Dialect(
         families=families(
@@ -32,6 +35,11 @@ class DuckDb(Warehouse):
         text="varchar",
         logarithm="log10({})",
     )
+
+    def clock(self) -> datetime:
+        """Return the time, UTC, without pytz, which DuckDB needs to give a time with its zone."""
+        ((seconds,),) = self.fetch("select epoch(current_timestamp)")
+        return datetime.fromtimestamp(float(seconds), timezone.utc)
 
     def _drop(self, database: str, schema: str) -> None:
         # Not by dbt's macro, which a project can override.

@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime, timezone
 from typing import Any
 
 from pytest_dbtci.dbt_client.protocol import Mark
 from pytest_dbtci.dbt_host.compare.dialect import Dialect
-from pytest_dbtci.dbt_host.mark import MARK_TABLE
+from pytest_dbtci.dbt_host.mark import MARK_TABLE, mark_of
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.statements import Statements
 
 LOCK_SECONDS = 20.0
 """How long a drop waits for a lock that another session holds, unless DBT_CI_LOCK_SECONDS says otherwise."""
-
-_COLUMNS = ("tool", "pr", "run", "head", "started")
 
 
 class Warehouse(Statements):
@@ -28,6 +27,9 @@ class Warehouse(Statements):
     locks_view = ""
     """Where a person finds the session that holds a lock."""
 
+    is_shared = True
+    """Whether several processes can work in it at a time."""
+
     rolls_back_schemas = False
     """Whether `create schema` is undone with its transaction."""
 
@@ -37,6 +39,21 @@ class Warehouse(Statements):
     def same(self, schema: str) -> str:
         """Return the text by which two names of schemas are one to the warehouse."""
         return schema.lower()
+
+    def clock(self) -> datetime:
+        """Return the warehouse's time, UTC: the one clock by which runs on many machines are compared."""
+        ((now,),) = self.fetch(f"select {self.render('current_timestamp')}")
+        if not isinstance(now, datetime):
+            raise DbtFailed(f"the warehouse's clock could not be read: it said {now!r}", usage=False)
+        return now.replace(tzinfo=timezone.utc) if now.tzinfo is None else now.astimezone(timezone.utc)
+
+    def end_sessions(self, run: str, schemas: Sequence[str]) -> None:
+        """End what a killed run left at work in its schemas, where its sessions can be known for certain."""
+
+    def is_at_work(self, run: str) -> bool:
+        """Whether the warehouse answers and may be working for the run; False only where it is known not to."""
+        self.clock()
+        return True
 
     def list_schemas(self, database: str) -> tuple[str, ...]:
         """Return the names of all schemas of the database."""
@@ -79,10 +96,11 @@ class Warehouse(Statements):
         with self._connection("mark"), self._transaction():
             self._execute(self._marking(database, schema, mark))
 
-    def take_over(self, database: str, schema: str, mark: Mark) -> None:
-        """Replace the schema's mark."""
+    def take_over(self, database: str, schema: str, mark: Mark, earlier: Mark) -> None:
+        """Replace the schema's mark; one of a version that knew no repository keeps its columns."""
+        new = {c: v for c, v in asdict(mark).items() if earlier.repository or c not in ("repository", "project")}
         # One statement: dbt-redshift repeats a statement on a new connection, where half a change would be lost.
-        values = ", ".join(f"{c} = {self._literal(v)}" for c, v in asdict(mark).items())
+        values = ", ".join(f"{c} = {self._literal(v)}" for c, v in new.items())
         with self._connection("mark"), self._transaction():
             self._execute(f"update {self._mark_table(database, schema)} set {values}")
 
@@ -137,6 +155,12 @@ class Warehouse(Statements):
             found = self._adapter.list_relations_without_caching(self._schema(database, schema))
         return tuple(r.identifier for r in found)
 
+    def _has_own_mark(self, database: str, schema: str) -> bool:
+        """Whether there is a table of the mark's name that we, and nobody else, can have made."""
+        with self._connection("list"):
+            found = self._adapter.list_relations_without_caching(self._schema(database, schema))
+        return any(r.identifier.lower() == MARK_TABLE and r.is_table for r in found)
+
     def _dependents(self, schema: str, inside: set[str]) -> tuple[str, ...]:
         """Return the objects in schemas other than `inside` that a drop of the schema would take along."""
         return ()
@@ -159,14 +183,12 @@ class Warehouse(Statements):
 
     def _read_mark(self, database: str, schema: str) -> Mark | None:
         # No schema with a quote in its name was ever made here; dbt could not even address it.
-        if '"' in schema or MARK_TABLE not in [name.lower() for name in self._relations(database, schema)]:
+        if '"' in schema or not self._has_own_mark(database, schema):
             return None
-        table = self.query(f"select {', '.join(_COLUMNS)} from {self._mark_table(database, schema)}")
+        table = self.query(f"select * from {self._mark_table(database, schema)}")
         if len(table.rows) != 1:
             return None
-        # Two loads of one table may type its columns differently (a PR id looks like a number).
-        mark = Mark(**{c: str(v) for c, v in zip(_COLUMNS, table.rows[0], strict=True)})
-        return mark if mark.tool == Mark.tool else None
+        return mark_of({c.lower(): v for c, v in zip(table.columns, table.rows[0], strict=True)})
 
     @property
     def _lock_seconds(self) -> float:
@@ -199,5 +221,8 @@ class Warehouse(Statements):
         return f"create table {self._mark_table(database, schema, **how)} as select {values}"
 
     def _mark_table(self, database: str, schema: str, **how: Any) -> str:
-        relation = self._adapter.Relation.create(database=database, schema=schema, identifier=MARK_TABLE, **how)
+        return self._render(database, schema, MARK_TABLE, **how)
+
+    def _render(self, database: str, schema: str, identifier: str, **how: Any) -> str:
+        relation = self._adapter.Relation.create(database=database, schema=schema, identifier=identifier, **how)
         return str(relation.render())

@@ -2,41 +2,68 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 from pytest_dbtci.dbt_host.compare.dialect import Dialect, families
+from pytest_dbtci.dbt_host.mark import MARK_TABLE
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
-# The joins are those by which dbt-redshift follows dependencies, so that they run on Redshift, too. A view hangs
-# on its rewrite rule; a late-binding view hangs on nothing, and no cascade drops it.
+# What `drop schema … cascade` takes along: whatever depends on something that goes, and the owner of what goes as its
+# part (a view of its rule). `homes` climbs from each to the object that lies in a schema; a cast or an event trigger
+# lies in none.
 _DEPENDENTS = """
-with ours as (
-    select c.oid from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace where n.nspname = {schema}
-    union all
-    select p.oid from pg_proc as p inner join pg_namespace as n on n.oid = p.pronamespace where n.nspname = {schema}
-    union all
-    select t.oid from pg_type as t inner join pg_namespace as n on n.oid = t.typnamespace where n.nspname = {schema}
-), dependents as (
-    select coalesce(r.ev_class, d.objid) as oid
-    from pg_depend as d
-    inner join ours on ours.oid = d.refobjid
-    left join pg_rewrite as r on r.oid = d.objid
-    where d.deptype <> 'i'
-    union all
-    select k.conrelid as oid from pg_constraint as k inner join ours on ours.oid = k.confrelid
+with recursive doomed (classid, objid) as (
+    select 'pg_namespace'::regclass::oid, oid from pg_namespace where nspname = {schema}
+    union
+    select next.classid, next.objid
+    from doomed
+    cross join lateral (
+        select d.classid, d.objid from pg_depend as d
+        where d.refclassid = doomed.classid and d.refobjid = doomed.objid
+        union all
+        select d.refclassid, d.refobjid from pg_depend as d
+        where d.classid = doomed.classid and d.objid = doomed.objid and d.deptype = 'i'
+    ) as next
+), homes (classid, objid, ownerclass, ownerid) as (
+    select classid, objid, classid, objid from doomed where classid <> 'pg_namespace'::regclass
+    union
+    select h.classid, h.objid, d.refclassid, d.refobjid
+    from homes as h
+    inner join pg_depend as d on d.classid = h.ownerclass and d.objid = h.ownerid
+    where d.deptype in ('a', 'i', 'e', 'P', 'S') and not exists (
+        select from pg_depend as n
+        where n.classid = h.ownerclass and n.objid = h.ownerid and n.refclassid = 'pg_namespace'::regclass
+    )
+), placed as (
+    select h.classid, h.objid, h.ownerclass, h.ownerid, n.nspname
+    from homes as h
+    inner join pg_depend as d on d.classid = h.ownerclass and d.objid = h.ownerid
+    inner join pg_namespace as n on d.refclassid = 'pg_namespace'::regclass and n.oid = d.refobjid
+), outside (classid, objid) as (
+    select ownerclass, ownerid from placed where nspname not in ({inside})
+    union
+    select o.classid, o.objid from doomed as o
+    where o.classid <> 'pg_namespace'::regclass
+        and not exists (select from placed as p where p.classid = o.classid and p.objid = o.objid)
+        and not (o.classid = 'pg_cast'::regclass and not exists (
+            select from pg_depend as d
+            left join placed as p on p.classid = d.refclassid and p.objid = d.refobjid
+            where d.classid = o.classid and d.objid = o.objid and (p.nspname is null or p.nspname not in ({inside}))
+        ))
 )
-select distinct n.nspname as schema_name, c.relname as relation_name
-from dependents
-inner join pg_class as c on c.oid = dependents.oid
-inner join pg_namespace as n on n.oid = c.relnamespace
-where n.nspname not in ({inside})
-order by 1, 2
+select case when classid = 'pg_class'::regclass then '' else type || ' ' end || identity
+from outside
+cross join lateral pg_identify_object(classid, objid, 0)
+order by 1
 """
 
 # dbt's own listing compares with `ilike`, to which the underscores of a name are wildcards.
 _RELATIONS = """
-select c.relname from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
+select c.relname, c.relkind from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
 where n.nspname = {schema} and c.relkind in ('r', 'v', 'm', 'p', 'f')
 """
 
@@ -53,6 +80,20 @@ SHARED = families(
     ),
 )
 """Types that Redshift knows by the same names."""
+_KINDS = {"v": "view", "m": "materialized view", "r": "table", "p": "table", "f": "foreign table"}
+
+# A forger of another name can make neither: the table and its schema are of one owner, whose rights are ours.
+_OWN_MARK = """
+select 1 from pg_class as c
+inner join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = {schema} and c.relname = {table} and c.relkind = 'r' and c.relowner = n.nspowner and {owner}
+"""
+
+_SESSIONS = """
+select pid from pg_stat_activity
+where datname = current_database() and usename = current_user and pid <> pg_backend_pid()
+    and split_part(application_name, ' ', 1) = {name}
+"""
 
 
 class Postgres(Warehouse):
@@ -60,6 +101,10 @@ class Postgres(Warehouse):
 
     locks_view = "pg_locks"
     rolls_back_schemas = True
+    most_at_once = 200
+    """Relations dropped in one transaction: each takes some locks of the 6,400 that a server has by default."""
+    seconds = "extract(epoch from clock_timestamp())"
+    owner = "pg_has_role(c.relowner, 'member')"
     wait = "set lock_timeout = {milliseconds}"
     dialect: Dialect | None = Dialect(
         families={
@@ -84,6 +129,28 @@ class Postgres(Warehouse):
         """Return the text by which two names of schemas are one: quoted, a name keeps its case."""
         return schema if self._adapter.config.quoting.get("schema", True) else schema.lower()
 
+    def clock(self) -> datetime:
+        """Return the server's time, UTC, whatever zone the session is in."""
+        ((seconds,),) = self.fetch(f"select {self.seconds}")
+        return datetime.fromtimestamp(float(seconds), timezone.utc)
+
+    def end_sessions(self, run: str, schemas: Sequence[str]) -> None:
+        """End the sessions of a run that was killed: the server works on for it, and holds its locks."""
+        deadline = time.monotonic() + self._lock_seconds
+        while (left := self._sessions(run, schemas)) and time.monotonic() < deadline:
+            for pid in left:
+                self.query(f"select pg_terminate_backend({pid})")
+            time.sleep(0.2)
+
+    def is_at_work(self, run: str) -> bool:
+        """Whether a session of the run executes a statement."""
+        return bool(self.query(f"{_SESSIONS.format(name=self._literal(f'dbt-ci:{run}'))} and state = 'active'").rows)
+
+    def _sessions(self, run: str, schemas: Sequence[str]) -> tuple[int, ...]:
+        """Return the backends that bear the run's name; see `Profile.write`."""
+        rows = self.query(_SESSIONS.format(name=self._literal(f"dbt-ci:{run}"))).rows
+        return tuple(int(pid) for (pid,) in rows)
+
     def size(self, database: str, schema: str) -> tuple[int, int | None]:
         """Return the number of relations, the mark left out, and their bytes (None where nobody says)."""
         count, _ = super().size(database, schema)
@@ -95,20 +162,43 @@ class Postgres(Warehouse):
         return count, 0 if rows[0][0] == "null" else int(float(rows[0][0]))
 
     def _relations(self, database: str, schema: str) -> tuple[str, ...]:
-        return tuple(name for (name,) in self.query(_RELATIONS.format(schema=self._literal(schema))).rows)
+        return tuple(name for name, _ in self.query(_RELATIONS.format(schema=self._literal(schema))).rows)
+
+    def _has_own_mark(self, database: str, schema: str) -> bool:
+        names = {"schema": self._literal(schema), "table": self._literal(MARK_TABLE), "owner": self.owner}
+        return bool(self.query(_OWN_MARK.format(**names)).rows)
 
     def _dependents(self, schema: str, inside: set[str]) -> tuple[str, ...]:
         names = ", ".join(self._literal(s) for s in sorted(inside))
         found = self.query(_DEPENDENTS.format(schema=self._literal(schema), inside=names))
-        return tuple(".".join(row) for row in found.rows)
+        return tuple(name for (name,) in found.rows)
 
     def _drop(self, database: str, schema: str) -> None:
+        place = self._schema(database, schema)
+        for kind, names in self._batches(database, schema):
+            self._drop_waiting(f"drop {kind} if exists {', '.join(names)} cascade")
+        self._drop_waiting(f"drop schema if exists {place} cascade")
+        with self._connection("drop"):
+            self._adapter.cache.drop_schema(database, schema)
+
+    def _drop_waiting(self, statement: str) -> None:
         # In one call, because dbt-redshift may repeat it on a new connection, which knows no wait.
         wait = self.wait.format(milliseconds=int(self._lock_seconds * 1000))
-        with self._connection("drop"):
-            with self._transaction():
-                self._execute(f"{wait};\ndrop schema if exists {self._schema(database, schema)} cascade")
-            self._adapter.cache.drop_schema(database, schema)
+        with self._connection("drop"), self._transaction():
+            self._execute(f"{wait};\n{statement}")
+
+    def _batches(self, database: str, schema: str) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield kinds and names to drop beforehand, where all at once is more than a transaction may lock.
+
+        The mark goes last, with the schema, so that what stays after trouble is known as ours.
+        """
+        found = self.query(_RELATIONS.format(schema=self._literal(schema))).rows
+        if len(found) <= self.most_at_once:
+            return
+        for relkind, kind in _KINDS.items():
+            names = [self._render(database, schema, name) for name, k in found if k == relkind and name != MARK_TABLE]
+            for begin in range(0, len(names), self.most_at_once):
+                yield kind, names[begin : begin + self.most_at_once]
 
     def _copying(self, old: Any, new: Any) -> tuple[str, ...]:
         # Keeps distribution, sort keys and not-null constraints.

@@ -54,6 +54,14 @@ inner join pg_namespace as n on n.oid = c.relnamespace
 where c.relkind = 'r' and pg_relation_size(c.oid) > 0
     and n.nspname not in ('pg_catalog', 'information_schema');
 
+-- What is at work now; what has ended is not kept.
+create view pg_catalog.sys_query_history as
+select usesysid::integer as user_id, null::bigint as query_id, null::text as query_label,
+    null::bigint as transaction_id, pid as session_id, datname::text as database_name, null::text as query_type,
+    'running'::text as status, query as query_text, query_start as start_time
+from pg_stat_activity
+where state = 'active';
+
 create function pg_catalog.redshift_show_schemas(wanted_database text)
     returns table (database_name text, schema_name text, schema_owner text, schema_type text)
     language sql stable as $$
@@ -109,5 +117,6 @@ create function pg_catalog.redshift_show_grants(wanted_database text, wanted_sch
     where current_database() = wanted_database and n.nspname = wanted_schema and c.relname = wanted_table
     $$;
 
-grant select on pg_catalog.svv_external_columns, pg_catalog.svv_table_info, pg_catalog.svv_redshift_columns
+grant select on pg_catalog.svv_external_columns, pg_catalog.svv_table_info, pg_catalog.svv_redshift_columns,
+    pg_catalog.sys_query_history
 to public;
