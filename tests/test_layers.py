@@ -24,7 +24,15 @@ FLOORS = (
 )
 """The rooms and the root's modules, from the hooks down to plain values."""
 
-HOST_IMPORTS = {"codec", "dbt_client.protocol", "differences", "manifest", "results", "project.references"}
+HOST_IMPORTS = {
+    "codec",
+    "dbt_client.protocol",
+    "differences",
+    "manifest",
+    "results",
+    "project.plugins",
+    "project.references",
+}
 """All that the code inside dbt's process takes from the rest."""
 
 

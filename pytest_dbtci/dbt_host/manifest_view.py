@@ -103,7 +103,7 @@ def _node(node: Any, known: frozenset[str]) -> dict[str, Any]:
     parents = [p for p in getattr(depends, "nodes", ()) if p]
     hooks = [h.sql for k in ("pre_hook", "post_hook") for h in getattr(config, k, ()) or ()]
     shown = {
-        "resource_type": str(node.resource_type),
+        "resource_type": "external" if is_external(node) else str(node.resource_type),
         "name": node.name,
         "package": node.package_name,
         "file": node.original_file_path,
@@ -125,8 +125,15 @@ def _node(node: Any, known: frozenset[str]) -> dict[str, Any]:
     return {k: v for k, v in shown.items() if v or k in ("resource_type", "name", "package", "file", "parts")}
 
 
+def is_external(node: Any) -> bool:
+    """Whether the node is another project's, brought in by a plugin of dbt: it is read, and never built or moved."""
+    return bool(getattr(node, "is_external_node", False))
+
+
 def _writes(node: Any, config: Any) -> bool:
     """Tell whether building the node leaves a relation behind."""
+    if is_external(node):
+        return False
     if node.resource_type == "test":
         stored = getattr(config, "store_failures", None)
         return bool(_stores_failures() if stored is None else stored)
@@ -221,7 +228,7 @@ def _effects(node: Any, config: Any, parents: list[str]) -> dict[str, Any]:
         "rendered configuration": settings,
         "parents": sorted(parents),
     }
-    if node.resource_type == "source" or _writes(node, config):
+    if node.resource_type == "source" or is_external(node) or _writes(node, config):
         place = (getattr(node, "database", None), getattr(node, "schema", None), name)
         effects["relation's name"] = (*place, getattr(node, "relation_name", None))
     if metadata := getattr(node, "test_metadata", None):

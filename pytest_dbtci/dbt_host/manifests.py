@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from pytest_dbtci.dbt_host.manifest_view import view as view
 from pytest_dbtci.dbt_host.runner import OWN, WARNINGS, DbtFailed, run_dbt
 from pytest_dbtci.dbt_host.saved_parse import SavedParse, adapt, record
 from pytest_dbtci.manifest import Place
+from pytest_dbtci.project.plugins import has_dbt_plugins
 
 MARK = "dbtci_"
 """Prefix of the tags by which nodes are handed to dbt's selection; they exist in memory only."""
@@ -33,10 +36,11 @@ def parse(
     """
     write_json = "--write-json" if write else "--no-write-json"
     saved = adapt(partial_parse, invocation.project_dir, invocation.target_path) if partial_parse else None
-    manifest, how = _parse_from(saved, invocation, write_json) if saved else (None, "wholly")
-    if manifest is None:
-        # Without the flag dbt would start from what lies in the target path, or where the user's environment says.
-        manifest = run_dbt(invocation, "parse", write_json, "--no-partial-parse")
+    with _where_plugins_look(invocation.project_dir):
+        manifest, how = _parse_from(saved, invocation, write_json) if saved else (None, "wholly")
+        if manifest is None:
+            # Without the flag dbt would start from what lies in the target path, or where the user's environment says.
+            manifest = run_dbt(invocation, "parse", write_json, "--no-partial-parse")
     if save:
         record(manifest, invocation.project_dir, invocation.target_path)
     root = Path(invocation.project_dir).resolve()
@@ -46,6 +50,25 @@ def parse(
             own = node.package_name == manifest.metadata.project_name
             node.root_path = str(root if own else root / (packages_dir or "dbt_packages") / node.package_name)
     return manifest, how
+
+
+@contextmanager
+def _where_plugins_look(project_dir: str) -> Iterator[None]:
+    """Work in the tree's own folder where a plugin of dbt may read files that lie in it; else stay.
+
+    dbt 1.12 reads the folder's `.env` then, which another tree must not see.
+    """
+    if not has_dbt_plugins():
+        yield
+        return
+    here, environ = Path.cwd(), dict(os.environ)
+    os.chdir(project_dir)
+    try:
+        yield
+    finally:
+        os.chdir(here)
+        os.environ.clear()
+        os.environ.update(environ)
 
 
 def _parse_from(saved: SavedParse, invocation: Invocation, write_json: str) -> tuple[Any, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_dbtci.dbt_client.protocol import Invocation
-from pytest_dbtci.dbt_host.manifest_view import functions
+from pytest_dbtci.dbt_host.manifest_view import functions, is_external
 from pytest_dbtci.dbt_host.manifests import deepcopy
 from pytest_dbtci.dbt_host.runner import DbtFailed, run_dbt
 
@@ -21,6 +21,7 @@ def copy_into(manifest: Any, own: str, schema: str) -> Any:
     copy = deepcopy(manifest)
     adapter = get_adapter_by_type(copy.metadata.adapter_type)
     nodes = [n for part in (copy.nodes, functions(copy)) for n in part.values() if getattr(n, "schema", None)]
+    nodes = [n for n in nodes if not is_external(n)]
     names = _new_names({n.schema for n in nodes}, own, schema)
     for node in nodes:
         if getattr(node.config, "target_schema", None) == node.schema:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from pytest_dbtci.dbt_host.manifest_view import functions, place
+from pytest_dbtci.dbt_host.manifest_view import functions, is_external, place
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.manifest import Place
 
@@ -30,6 +30,8 @@ def repoint(manifest: Any, placeholder: str, schema: str) -> dict[str, Place]:
 
     for part in (*parts, *more):
         for unique_id, node in part.items():
+            if is_external(node):
+                continue
             before = place(node)
             _rewrite(node, move)
             if (now := place(node)) != before:

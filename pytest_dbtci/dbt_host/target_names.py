@@ -19,6 +19,7 @@ import yaml
 
 from pytest_dbtci.codec import decode, encode
 from pytest_dbtci.dbt_client.protocol import Invocation
+from pytest_dbtci.dbt_host.manifest_view import is_external
 from pytest_dbtci.dbt_host.manifests import compile_inline
 from pytest_dbtci.manifest import Manifest, Place
 
@@ -60,7 +61,9 @@ def _names(invocation: Invocation, manifest: Any) -> dict[str, Place]:
     from dbt.adapters.factory import get_adapter_by_type
 
     wanted = [
-        u for u, n in manifest.nodes.items() if n.resource_type in _READ and not getattr(n, "is_ephemeral_model", False)
+        u
+        for u, n in manifest.nodes.items()
+        if n.resource_type in _READ and not getattr(n, "is_ephemeral_model", False) and not is_external(n)
     ]
     compiled = compile_inline(invocation, manifest, _NAMES.replace("UNIQUE_IDS", json.dumps(wanted)))
     adapter = get_adapter_by_type(manifest.metadata.adapter_type)

@@ -19,6 +19,7 @@ from pytest_dbtci.planning.base_manifest import Base, ParsedBase
 from pytest_dbtci.planning.parse import Trees, settings_texts
 from pytest_dbtci.planning.planned import Planned, Workspace
 from pytest_dbtci.planning.twins import Comparisons
+from pytest_dbtci.project.plugins import has_dbt_plugins
 from pytest_dbtci.project.profile import Profile, known_target, project_file
 from pytest_dbtci.project.project import Project, find_project, read_project
 from pytest_dbtci.project.siblings import project_identity, siblings
@@ -71,7 +72,8 @@ class Planner:
         compared = replace(
             common, base=comparison.base, base_ref=comparison.base_ref, how=comparison.how, head=comparison.head
         )
-        if not any(project.can_matter(p) for c in comparison.changes for p in _paths(c)) and self._is_default():
+        seen = any(project.can_matter(p) for c in comparison.changes for p in _paths(c))
+        if not seen and self._is_default() and not has_dbt_plugins():
             changes = tuple(
                 PathChange(path=c.path, status=c.status, effect="none", note="dbt reads no such file")
                 for c in comparison.changes

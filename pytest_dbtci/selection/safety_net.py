@@ -113,7 +113,7 @@ class _Net:
             before = self.base.nodes.get(unique_id)
             if before is not None and not self.evidence.foreign and node.effects != before.effects:
                 self.found[unique_id] = self.reasons.affected(unique_id)
-            elif before is None and node.resource_type == "source":
+            elif before is None and node.resource_type in ("source", "external"):
                 self.found[unique_id] = self.reasons.modified(unique_id)
             elif node.resource_type == "seed" and self.reasons.has_other_content(unique_id):
                 self._add([unique_id], "content", (self.project.place(node.package, node.file),))
