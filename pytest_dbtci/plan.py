@@ -109,9 +109,10 @@ class Plan:
 
     `nodes` stand in the order in which dbt builds them. `schemas` are all that the run creates, marks and
     drops, as (database, schema): of a release only its rehearsal's, whose names begin with `rehearsal`.
-    `compared` are the nodes whose contents are compared with the base's, `twins` the nodes of the base that are
-    built for that. `status` is set, and `nodes` empty, when there is nothing to build: the sentence that the one
-    status item shows. `warning` is what the CI provider shows beside a green run.
+    `packages_dir` is where the project's packages are installed, relative to its folder. `compared` are the nodes
+    whose contents are compared with the base's, `twins` the nodes of the base that are built for that. `status` is
+    set, and `nodes` empty, when there is nothing to build: the sentence that the one status item shows. `warning` is
+    what the CI provider shows beside a green run.
     """
 
     mode: Mode
@@ -121,6 +122,7 @@ class Plan:
     rehearsal: str = ""
     project: str = ""
     project_dir: str = ""
+    packages_dir: str = "dbt_packages"
     profile: str = ""
     target: str = ""
     adapter: str = ""

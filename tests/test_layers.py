@@ -20,7 +20,7 @@ FLOORS = (
     {"planning"},
     {"compare", "reports", "schemas", "selection"},
     {"ci", "dbt_client", "git", "project"},
-    {"codec", "differences", "errors", "manifest", "plan", "results", "settings"},
+    {"codec", "differences", "errors", "layout", "manifest", "plan", "results", "settings"},
 )
 """The rooms and the root's modules, from the hooks down to plain values."""
 
@@ -28,6 +28,7 @@ HOST_IMPORTS = {
     "codec",
     "dbt_client.protocol",
     "differences",
+    "layout",
     "manifest",
     "results",
     "project.plugins",

@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 
 from pytest_dbtci.codec import Words, decode, encode
 from pytest_dbtci.differences import Declaration, Differences, Pair
+from pytest_dbtci.layout import Layout
 from pytest_dbtci.manifest import Manifest, Place
 from pytest_dbtci.results import Result
 
@@ -201,6 +202,15 @@ class InstallPackages(Request[None]):
     """Install the packages that the project names into its own folder."""
 
     project_dir: str
+    vars: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindLayout(Request[Layout]):
+    """Find where dbt looks for the project's files, and with `installed` for those of the installed packages."""
+
+    invocation: Invocation
+    installed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from pytest_dbtci.dbt_host import rehearsal as release
 from pytest_dbtci.dbt_host import target_names as deferral
 from pytest_dbtci.dbt_host.compare import comparisons
 from pytest_dbtci.dbt_host.compare.declared import declared
+from pytest_dbtci.dbt_host.layout import layout
 from pytest_dbtci.dbt_host.liveness import Watch
 from pytest_dbtci.dbt_host.repoint import repoint
 from pytest_dbtci.dbt_host.runner import OWN, DbtFailed, narrowing, run_dbt
@@ -26,6 +27,7 @@ from pytest_dbtci.dbt_host.schema_uses import uses
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 from pytest_dbtci.differences import Declaration
+from pytest_dbtci.layout import Layout
 from pytest_dbtci.manifest import Manifest, Place
 
 
@@ -61,6 +63,10 @@ class Operations:
         if request.view:
             Path(request.view).write_text(json.dumps(encode(seen)), encoding="utf-8")
         return seen
+
+    def layout(self, request: protocol.FindLayout) -> Layout:
+        """Ask dbt where it looks for the project's files: see `layout.layout`."""
+        return layout(request.invocation, installed=request.installed)
 
     def resolve(self, request: protocol.Resolve) -> Manifest | None:
         """Say where a parsed tree's relations lie in the invocation's target: see `deferral.resolve`."""
@@ -109,7 +115,7 @@ class Operations:
 
     def install_packages(self, request: protocol.InstallPackages) -> None:
         """Call `dbt deps`."""
-        run_dbt(Invocation(project_dir=request.project_dir), "deps", unset=OWN)
+        run_dbt(Invocation(project_dir=request.project_dir, vars=request.vars), "deps", unset=OWN)
 
     def connect(self, request: protocol.Connect) -> str:
         """Let statements log in as the invocation does.
@@ -284,6 +290,7 @@ ANSWERS: Mapping[type[protocol.Request[Any]], Callable[[Operations, Any], Any]] 
     protocol.Select: Operations.select,
     protocol.Narrowing: Operations.narrowing,
     protocol.InstallPackages: Operations.install_packages,
+    protocol.FindLayout: Operations.layout,
     protocol.Connect: Operations.connect,
     protocol.Attach: Operations.attach,
     protocol.Repoint: Operations.repoint,

@@ -60,9 +60,9 @@ class Git:
             raise GitError(arguments, self.directory, code, stderr)
         return stdout
 
-    def ask(self, *arguments: str) -> str | None:
+    def ask(self, *arguments: str, stdin: str = "") -> str | None:
         """Return what the command prints, or None when it ends with 1, which is git's "no"."""
-        code, stdout, stderr = self._run(arguments)
+        code, stdout, stderr = self._run(arguments, stdin)
         if code not in (0, 1):
             raise GitError(arguments, self.directory, code, stderr)
         return None if code else stdout

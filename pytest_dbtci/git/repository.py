@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,6 +163,24 @@ class Repository:
         Submodules are entered; UsageError where one's commit isn't here.
         """
         return object_id(self._git, Path(self._git("rev-parse", "--absolute-git-dir")), commit, path)
+
+    def object_ids(self, commit: str, paths: Iterable[str]) -> dict[str, str | None]:
+        """Return `tree` of many paths at once."""
+        wanted = sorted(set(paths))
+        lines = "".join(f"{commit}:{'' if path == '.' else path}\n" for path in wanted)
+        listed = self._git("cat-file", "--batch-check=%(objectname)", stdin=lines).split("\n") if wanted else []
+        found = dict(zip(wanted, listed, strict=True))
+        # What is missing may lie in a submodule.
+        return {path: self.tree(commit, path) if " " in sha else sha for path, sha in found.items()}
+
+    def ignored(self, paths: Iterable[str]) -> frozenset[str]:
+        """Return those of the paths that git ignores, so that no commit has them."""
+        stdin = "".join(f"{path}\0" for path in sorted(set(paths)))
+        try:
+            listed = self._git.ask("check-ignore", "-z", "--stdin", stdin=stdin) if stdin else None
+        except GitError:
+            return frozenset()  # one of them lies in a submodule, which git does not look into
+        return frozenset((listed or "").split("\0")) - {""}
 
     def remote_tip(self, branch: str) -> str | None:
         """Return the sha of a branch at the remote, asked just now; None without remote or such a branch.

@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest_dbtci
 from pytest_dbtci.codec import decode
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import Forget, InstallPackages, Invocation, Parse, Resolve
-from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.dbt_client.protocol import Forget, Invocation, Parse, Resolve
+from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import Manifest, fingerprint
+from pytest_dbtci.planning.base_tree import BaseTree
 from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.project.project import Project
 
@@ -72,14 +73,13 @@ class Base:
         self._cache = cache
         self._work = work
         self._environ = environ
-        self._tree: Path | None = None
+        self._tree = BaseTree(repository=repository, commit=commit, head=project, host=host, work=work)
         self._parsed: Path | None = None
         self._trees: list[str] = []
 
-    @property
-    def packages_dir(self) -> str:
-        """Return where the project's packages are installed, relative to it."""
-        return self._project.packages_dir
+    def tree(self, invocation: Invocation) -> Project:
+        """Return the project as the base has it, checked out aside; `invocation` is what the head is parsed with."""
+        return self._tree.project(invocation)
 
     def exists(self) -> bool:
         """Tell whether the base has this dbt project at all."""
@@ -102,7 +102,7 @@ class Base:
         folder = self._new_folder(f"base-{key}-")
         resolved = None if tree == BASE else self._resolve_into(folder, invocation)
         found = resolved or self._parse_into(folder, tree, invocation)
-        folder = self._complete(folder)
+        folder = self._complete(folder, self.tree(invocation))
         self._parsed = folder if tree == BASE else self._parsed
         if self._cache is not None:
             _forget_old(self._cache)
@@ -122,15 +122,15 @@ class Base:
             self._trees, self._parsed = [], None
 
     def _parse_into(self, folder: Path, tree: str, invocation: Invocation) -> Manifest:
-        project_dir = self.checkout()
+        base = self.tree(invocation)
         self._trees.append(tree)
         try:
             manifest = self._host.ask(
                 Parse(
                     tree=tree,
-                    invocation=replace(invocation, project_dir=str(project_dir), target_path=str(folder)),
+                    invocation=replace(invocation, project_dir=str(base.directory), target_path=str(folder)),
                     view=str(folder / "view.json"),
-                    packages_dir=self._project.packages_dir,
+                    packages_dir=base.packages_dir,
                     write=True,
                     shared=tree == BASE,
                 )
@@ -139,7 +139,8 @@ class Base:
             shutil.rmtree(folder, ignore_errors=True)
             raise UsageError(
                 f"the base ({self._commit[:10]}), which the branch is compared with, does not parse: {error}\n"
-                "Mend it on the target branch, or compare with another commit: --dbt-ci-base COMMIT."
+                f"{self._tree.lacks()}"
+                "Fix it on the target branch, or compare with another commit: --dbt-ci-base COMMIT."
             ) from None
         return manifest
 
@@ -147,18 +148,18 @@ class Base:
         """Take the names of another target from the parse that the host just made, where that is sound."""
         if self._parsed is None:
             return None
-        project_dir = self.checkout()
+        base = self.tree(invocation)
         target_path = str(self._work / "resolve")
         return self._host.ask(
             Resolve(
                 tree=BASE,
-                invocation=replace(invocation, project_dir=str(project_dir), target_path=target_path),
+                invocation=replace(invocation, project_dir=str(base.directory), target_path=target_path),
                 parsed=str(self._parsed),
                 into=str(folder),
             )
         )
 
-    def _complete(self, folder: Path) -> Path:
+    def _complete(self, folder: Path, base: Project) -> Path:
         """Say what the folder holds and what it depends on, so that later runs can read it; return where it is.
 
         One that holds a secret (a password in a model's configuration, say) is moved out of the cache.
@@ -168,65 +169,27 @@ class Base:
                 shutil.rmtree(other) if other.is_dir() else other.unlink()
         if any(self._host.redaction.found_in(path.read_bytes()) for path in folder.iterdir()):
             return Path(shutil.move(folder, self._work)) if folder.parent != self._work else folder
-        project_dir = self.checkout()
-        used = _env_vars_of(project_dir, self._project.packages_dir)
         complete = {
             "files": {path.name: _digest(path) for path in folder.iterdir()},
             # Digests: the values may be anybody's secrets, and a CI provider keeps the cache for other runs.
-            "environment": {name: self._fingerprint(name) for name in sorted(used)},
+            "environment": {name: self._fingerprint(name) for name in sorted(_env_vars_of(base))},
+            # What lies in the project's own folder is part of the key.
+            "outside": self._repository.object_ids(self._commit, (p for p in base.reads if base.within(p) is None)),
         }
         # Written aside and moved, so that another run sees all of it or nothing.
         (folder / "complete.new").write_text(json.dumps(complete), encoding="utf-8")
         (folder / "complete.new").replace(folder / "complete.json")
         return folder
 
-    def checkout(self) -> Path:
-        """Check the base out aside, once, with the packages it needs."""
-        if self._tree is None:
-            tree = self._work / "base"
-            self._repository.checkout(self._commit, tree)
-            self._tree = tree / self._project.inside
-            self._link_packages(self._tree)
-        return self._tree
-
-    def _link_packages(self, base: Path) -> None:
-        """Give the base the packages it names: the head's where both name the same, else its own by `dbt deps`."""
-        if not any((base / n).is_file() for n in ("packages.yml", "dependencies.yml")):
-            return
-        head = self._project.directory
-        if any(_text(base / n) != _text(head / n) for n in ("packages.yml", "dependencies.yml", "package-lock.yml")):
-            self._install(base)
-            return
-        installed = head / self._project.packages_dir
-        for package in sorted(installed.iterdir()) if installed.is_dir() else ():
-            link = base / self._project.packages_dir / package.name
-            if link.exists():
-                continue  # committed with the base
-            local = self._project.local_packages.get(package.name)
-            place = self._work / "base" / local if local else package
-            link.parent.mkdir(exist_ok=True, parents=True)
-            link.symlink_to(place.resolve(), target_is_directory=True)
-
-    def _install(self, base: Path) -> None:
-        try:
-            self._host.ask(InstallPackages(project_dir=str(base)))
-        except DbtCiError as error:
-            raise UsageError(
-                f"the base ({self._commit[:10]}) names other packages than the branch does, and they can't be "
-                f"installed beside it: {error}\nLet this machine reach the packages' places, or compare with a "
-                "commit that has the same package-lock.yml: --dbt-ci-base COMMIT."
-            ) from None
-
     def _key(self, profile: Profile, target: str, invocation: Invocation) -> str:
         """Digest everything that the parse of the base depends on, as far as it is known beforehand."""
         # The profile as it is written for this parse: a schema that is replaced does not count, nor its variables.
         output = _text(Path(invocation.profiles_dir) / "profiles.yml") or ""
-        paths = (self._project.inside, *sorted(self._project.local_packages.values()))
         installed = (self._project.directory / self._project.packages_dir).glob("*/dbt_project.yml")
         own = self._project.local_packages
         parts = {
             "made by": _own_code(),
-            "trees": [self._repository.tree(self._commit, "" if p == "." else p) for p in paths],
+            "tree": self._repository.tree(self._commit, self._project.inside),
             "packages": {p.parent.name: _digest(p) for p in sorted(installed) if p.parent.name not in own},
             # `dbt_core-1.11.0.dist-info`: reading the names alone takes no time.
             "dbt": sorted(p.name for folder in sys.path for p in Path(folder).glob("dbt*-info")),
@@ -248,6 +211,8 @@ class Base:
                 return None
             if any(node.resource_type == "external" for node in view.nodes.values()):
                 return None  # where a plugin of dbt reads them, and what is there now, it alone knows
+            if complete["outside"] != self._repository.object_ids(self._commit, complete["outside"]):
+                return None
             return view if all(self._fingerprint(name) == value for name, value in view.env_vars.items()) else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -267,11 +232,10 @@ def _forget_old(cache: Path, keep: int = 8, seconds: float = 24 * 3600.0) -> Non
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _env_vars_of(project_dir: Path, packages_dir: str) -> set[str]:
+def _env_vars_of(project: Project) -> set[str]:
     """Name the environment variables in project files, which dbt reads before it records what it uses."""
-    folders = (project_dir, *(project_dir / packages_dir).glob("*"))
     names = ("dbt_project.yml", "packages.yml", "dependencies.yml", "selectors.yml")
-    return {v for f in folders for n in names for v in _env_vars(_text(f / n) or "")}
+    return {v for package in project.packages for n in names for v in _env_vars(_text(Path(package.root, n)) or "")}
 
 
 def _own_code() -> str:

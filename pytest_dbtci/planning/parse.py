@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol import Invocation, Parse, Read
 from pytest_dbtci.errors import UsageError
-from pytest_dbtci.git.repository import Change, Repository
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.planning.base_manifest import BASE, Base, ParsedBase
 from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.project.project import Project
 from pytest_dbtci.selection.macro_reach import Macros
-
-SETTINGS_FILES = ("dbt_project.yml", "profiles.yml")
-"""Files whose texts are compared besides what dbt makes of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,18 +76,3 @@ class Trees:
             )
         except UsageError as error:
             raise UsageError(f"dbt can't parse the project in {self.invocation.project_dir}.\n{error}") from None
-
-
-def settings_texts(
-    repository: Repository, commit: str, changes: Iterable[Change], work: Path
-) -> dict[str, tuple[str | None, str | None]]:
-    """Read the changed settings files as they were and as they are; None for one that is not there."""
-    paths = [p for c in changes for p in (c.path, c.old_path) if p and p.rsplit("/", 1)[-1] in SETTINGS_FILES]
-    if not paths:
-        return {}
-    repository.checkout(commit, work / "settings", [p for p in paths if repository.tree(commit, p)])
-    return {p: (_text(work / "settings" / p), _text(repository.root / p)) for p in paths}
-
-
-def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None

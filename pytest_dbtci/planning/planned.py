@@ -13,7 +13,7 @@ from pytest_dbtci.dbt_client.protocol import Build, Document, Invocation
 from pytest_dbtci.manifest import BUILDABLE, Manifest
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.planning.twins import Twins
-from pytest_dbtci.project.profile import Profile, read_profile
+from pytest_dbtci.project.profile import Profile, profile_places, read_profile
 from pytest_dbtci.project.project import Project
 from pytest_dbtci.selection.nodes import home
 from pytest_dbtci.settings import Settings
@@ -26,8 +26,7 @@ class Planned:
     `build` is the request that builds all of it, None where dbt was not needed; `rehearsal` the one that comes before
     a release, `document` the one after it. `head` and `deferral` are the manifests behind the plan, None where dbt was
     not needed or nothing is deferred; `twins` the base's versions of nodes that are built to compare with, if any.
-    `packages_dir` is where the project's packages are installed. `names` are the schemas
-    that were tried.
+    `names` are the schemas that were tried.
     """
 
     plan: Plan
@@ -37,7 +36,6 @@ class Planned:
     head: Manifest | None = None
     deferral: Manifest | None = None
     twins: Twins | None = None
-    packages_dir: str = ""
     names: tuple[str, ...] = ()
 
     def names_in(self, file: str) -> tuple[str, ...]:
@@ -45,7 +43,7 @@ class Planned:
         if self.head is None:
             return ()
         nodes = [n for n in self.head.nodes.values() if n.resource_type in BUILDABLE]
-        return tuple(n.name for n in nodes if home(n, self.head, self.packages_dir) == file)
+        return tuple(n.name for n in nodes if home(n, self.head, self.plan.packages_dir) == file)
 
 
 @dataclass(kw_only=True)
@@ -78,10 +76,19 @@ class Workspace:
         return read_profile(
             project_dir,
             settings.environ,
-            profiles_dir=settings.profiles_dir and str(settings.invocation_dir / settings.profiles_dir),
+            profiles_dir=self._profiles_dir,
             profile=settings.profile,
             target=target,
         )
+
+    def profile_places(self, project_dir: Path) -> list[Path]:
+        """Return the files, there or not, of which dbt reads the first as profile."""
+        return profile_places(project_dir, self.settings.environ, self._profiles_dir)
+
+    @property
+    def _profiles_dir(self) -> str:
+        given = self.settings.profiles_dir
+        return given and str(self.settings.invocation_dir / given)
 
     def invocation(self, project: Project, profile: Profile, purpose: str, schema: str | None) -> Invocation:
         """Return what dbt is called with, in a schema other than the profile's own unless that is None."""

@@ -16,12 +16,14 @@ from pytest_dbtci.git.repository import Comparison, Repository
 from pytest_dbtci.manifest import BUILDABLE, Manifest
 from pytest_dbtci.plan import PathChange, Plan, Reason
 from pytest_dbtci.planning.base_manifest import Base, ParsedBase
-from pytest_dbtci.planning.parse import Trees, settings_texts
+from pytest_dbtci.planning.parse import Trees
 from pytest_dbtci.planning.planned import Planned, Workspace
+from pytest_dbtci.planning.project_settings import rendered, settings_texts
 from pytest_dbtci.planning.twins import Comparisons
+from pytest_dbtci.project.find import find_project
 from pytest_dbtci.project.plugins import has_dbt_plugins
 from pytest_dbtci.project.profile import Profile, known_target, project_file
-from pytest_dbtci.project.project import Project, find_project, read_project
+from pytest_dbtci.project.project import Project, read_project
 from pytest_dbtci.project.siblings import project_identity, siblings
 from pytest_dbtci.schemas.lifecycle import external_folder
 from pytest_dbtci.schemas.names import PLACEHOLDER, check_isolation, local_name, schema_name, templates
@@ -68,12 +70,20 @@ class Planner:
         if not comparison.changes and not build.head_sha and (outer := repository.superproject):
             # Nobody has worked in the submodule; what moved its commit is a change all the same.
             repository, comparison = outer, self._compare(outer, build)
-        project = read_project(directory, repository.root.resolve())
-        compared = replace(
-            common, base=comparison.base, base_ref=comparison.base_ref, how=comparison.how, head=comparison.head
+        profiles = self.workspace.profile_places(directory)
+        project = replace(
+            read_project(directory, repository.root.resolve(), profiles),
+            changed=frozenset(p for c in comparison.changes for p in _paths(c)),
         )
-        seen = any(project.can_matter(p) for c in comparison.changes for p in _paths(c))
-        if not seen and self._is_default() and not has_dbt_plugins():
+        compared = replace(
+            common,
+            packages_dir=project.packages_dir,
+            base=comparison.base,
+            base_ref=comparison.base_ref,
+            how=comparison.how,
+            head=comparison.head,
+        )
+        if self._is_default() and not any(map(project.can_matter, project.changed)) and not has_dbt_plugins():
             changes = tuple(
                 PathChange(path=c.path, status=c.status, effect="none", note="dbt reads no such file")
                 for c in comparison.changes
@@ -144,6 +154,8 @@ class Planner:
         placeholder = schema_name(settings.schema, PLACEHOLDER, "", project=plan.project, repository=plan.repository)
         host = workspace.start(project, plan.pr, profile)
         parsing = workspace.invocation(project, profile, "parse", placeholder)
+        project = rendered(host, project, parsing)
+        plan = replace(plan, packages_dir=project.packages_dir)
         base = Base(
             repository=repository,
             commit=comparison.base,
@@ -251,7 +263,6 @@ class Planner:
             build=self.workspace.build("head", invocation, unique_ids, state),
             head=head,
             deferral=deferral.manifest if deferral else None,
-            packages_dir=packages_dir,
         )
 
     def _choose(
@@ -263,18 +274,19 @@ class Planner:
         comparison: Comparison,
     ) -> Choice:
         settings, work, profile = self.settings, self.workspace.work, trees.profile
-        root, file = repository.root.resolve(), profile.file.resolve()
+        profile_file = trees.project.path_of(str(profile.file.resolve()))
         evidence = Evidence(
             project=trees.project,
             changes=comparison.changes,
             base=before.manifest if before else head,
             head=head,
             modified=frozenset(),
-            texts=settings_texts(repository, comparison.base, comparison.changes, work),
+            texts=settings_texts(repository, comparison.base, trees.project, profile_file, work),
             profile=profile.name,
             target=profile.target,
-            profile_file=file.relative_to(root).as_posix() if file.is_relative_to(root) else None,
+            profile_file=profile_file,
             foreign=bool(settings.state),
+            ignored=repository.ignored(_new_files(trees.project, before.manifest, head) if before else ()),
         )
         state = before.folder if before else work
         chooser = Chooser(host=trees.host, invocation=trees.invocation, state=state, work=work)
@@ -293,6 +305,13 @@ class Planner:
 def _deferrable(deferral: ParsedBase | None) -> frozenset[str]:
     nodes = deferral.manifest.nodes if deferral else {}
     return frozenset(u for u, n in nodes.items() if n.relation and n.resource_type in ("model", "seed", "snapshot"))
+
+
+def _new_files(project: Project, base: Manifest, head: Manifest) -> set[str]:
+    """Return the files of new nodes that git sees no change in; what is installed belongs to no commit."""
+    installed = project.in_repository(project.packages_dir) + "/"
+    new = {project.place(n.package, n.file) for u, n in head.nodes.items() if u not in base.nodes}
+    return {path for path in new - project.changed if not path.startswith(installed)}
 
 
 def _not_a_pull_request(plan: Plan, verdict: str, build: CiBuild) -> Plan:

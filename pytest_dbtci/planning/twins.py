@@ -71,15 +71,15 @@ class Comparisons:
     def _prepare(self, plan: Plan, graph: Graph, twins: tuple[str, ...], external: str) -> Twins:
         """Parse the base once more, as dbt builds from it, and move its relations into schemas of the run's own."""
         schema = f"{plan.schema}__base"
-        project_dir, target_path = str(self.base.checkout()), str(self.work / "twin")
+        base, target_path = self.base.tree(self.invocation), str(self.work / "twin")
         partial = self.folder / "partial_parse.msgpack" if self.folder else None
-        invocation = dataclasses.replace(self.invocation, project_dir=project_dir, target_path=target_path)
+        invocation = dataclasses.replace(self.invocation, project_dir=str(base.directory), target_path=target_path)
         parsed = self.host.ask(
             Parse(
                 tree="twin",
                 invocation=invocation,
                 partial_parse=str(partial) if partial and partial.is_file() else "",
-                packages_dir=self.base.packages_dir,
+                packages_dir=base.packages_dir,
                 write=False,
             )
         )

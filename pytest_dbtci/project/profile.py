@@ -15,6 +15,8 @@ from pytest_dbtci.errors import UsageError
 
 _SESSION_NAMES = {"postgres": "application_name"}
 """The field of an output that names the sessions, by adapter."""
+_FILE = "profiles.yml"
+PROJECT_FILE = "dbt_project.yml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,7 @@ def read_profile(
         raise UsageError(
             f"{project_dir / 'dbt_project.yml'} names no profile. Add `profile: NAME` or pass --dbt-ci-profile."
         )
-    file = _find(project_dir, environ, profiles_dir)
+    file = _find(profile_places(project_dir, environ, profiles_dir))
     profiles = _load(file)
     if name not in profiles:
         known = ", ".join(str(p) for p in profiles if p != "config") or "none"
@@ -89,6 +91,14 @@ def read_profile(
         )
     said = target or environ.get("DBT_TARGET") or str(found.get("target") or "default")
     return Profile(name=name, target=known_target(outputs, said, name, file, environ), file=file, outputs=outputs)
+
+
+def profile_places(project_dir: Path, environ: Mapping[str, str], profiles_dir: str = "") -> list[Path]:
+    """Return the files, there or not, of which dbt reads the first as profile."""
+    # Path.expanduser raises where there is no home; this leaves the tilde as it is.
+    if profiles_dir or environ.get("DBT_PROFILES_DIR"):
+        return [Path(os.path.expanduser(profiles_dir or environ["DBT_PROFILES_DIR"])) / _FILE]  # noqa: PTH111
+    return [project_dir / _FILE, Path(os.path.expanduser("~/.dbt")) / _FILE]  # noqa: PTH111
 
 
 def known_target(outputs: Mapping[str, Any], target: str, name: str, file: Path, environ: Mapping[str, str]) -> str:
@@ -105,7 +115,7 @@ def known_target(outputs: Mapping[str, Any], target: str, name: str, file: Path,
 
 def project_file(project_dir: Path) -> Mapping[str, Any]:
     """Read dbt_project.yml as plain YAML (Jinja unrendered); UsageError when it is missing or broken."""
-    path = project_dir / "dbt_project.yml"
+    path = project_dir / PROJECT_FILE
     if not path.is_file():
         raise UsageError(f"there is no dbt_project.yml in {project_dir}. Pass --dbt-ci-project-dir.")
     data = _load(path)
@@ -114,16 +124,11 @@ def project_file(project_dir: Path) -> Mapping[str, Any]:
     return data
 
 
-def _find(project_dir: Path, environ: Mapping[str, str], profiles_dir: str) -> Path:
-    if profiles_dir or environ.get("DBT_PROFILES_DIR"):
-        places = [Path(os.path.expanduser(profiles_dir or environ["DBT_PROFILES_DIR"]))]  # noqa: PTH111
-    else:
-        # Path.expanduser raises where there is no home; this leaves the tilde as it is.
-        places = [project_dir, Path(os.path.expanduser("~/.dbt"))]  # noqa: PTH111
-    for place in places:
-        if (place / "profiles.yml").is_file():
-            return place / "profiles.yml"
-    looked = " or ".join(str(p / "profiles.yml") for p in places)
+def _find(places: list[Path]) -> Path:
+    found = next((place for place in places if place.is_file()), None)
+    if found is not None:
+        return found
+    looked = " or ".join(map(str, places))
     raise UsageError(f"there is no {looked}. Write one, or pass its folder with --dbt-ci-profiles-dir.")
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from pytest_dbtci.errors import UsageError
+from pytest_dbtci.project.layout_files import local_folders
 from pytest_dbtci.project.profile import project_file
-from pytest_dbtci.project.project import Project, local_folders
+from pytest_dbtci.project.project import Project
 
 
 def siblings(project: Project, root: Path, files: Iterable[str]) -> dict[str, str]:

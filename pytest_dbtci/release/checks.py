@@ -114,13 +114,12 @@ def check_clean(repository: Repository, project: Project, commit: str) -> None:
 def check_sources(repository: Repository, project: Project, head: Manifest, commit: str) -> None:
     """Refuse if dbt has read a file that the commit does not hold: one that git ignores, for example."""
     known = repository.files(commit)
-    read = {n.file for n in head.nodes.values() if n.package == head.project and n.file}
-    read |= {m.file for m in head.macros.values() if m.package == head.project}
+    reviewed = {project.name, *project.local_packages}
+    read = {(n.package, n.file) for n in head.nodes.values() if n.file}
+    read |= {(m.package, m.file) for m in head.macros.values()}
     described = (*(n.patch or "" for n in head.nodes.values()), *head.docs.values())
-    read |= {p.partition("://")[2] for p in described if p.startswith(f"{head.project}://")}
-    read |= {file for u, file in head.docs.items() if "://" not in file and u.startswith(f"doc.{head.project}.")}
-    # A hook's file is `./dbt_project.yml`.
-    paths = {project.in_repository(str(PurePosixPath(file.replace("\\", "/")))) for file in read}
+    read |= {(package, file) for package, _, file in (d.partition("://") for d in described) if file}
+    paths = {project.places(package, file)[0] for package, file in read if package in reviewed}
     _refuse(path for path in paths if path not in known and known.isdisjoint(_above(path)))
 
 

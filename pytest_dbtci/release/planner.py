@@ -23,8 +23,10 @@ from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import BUILDABLE
 from pytest_dbtci.plan import Plan, Reason
 from pytest_dbtci.planning.planned import Planned, Workspace
+from pytest_dbtci.planning.project_settings import rendered
+from pytest_dbtci.project.find import find_project
 from pytest_dbtci.project.profile import Profile
-from pytest_dbtci.project.project import Project, find_project, read_project
+from pytest_dbtci.project.project import Project, read_project
 from pytest_dbtci.release.checks import Origin, check_clean, check_options, check_origin, check_sources
 from pytest_dbtci.release.docs_folder import check_place
 from pytest_dbtci.results import Result
@@ -52,7 +54,6 @@ class ReleasePlanner:
             check_place(settings.invocation_dir / settings.docs)
         with self.workspace.step("git"):
             origin = check_origin(repository, build, behind=settings.release_behind)
-            check_clean(repository, project, origin.commit)
         common = Plan(
             mode="release",
             repository=repository.identity(),
@@ -83,19 +84,21 @@ class ReleasePlanner:
         invocation = workspace.invocation(project, profile, "run", None)
         with workspace.step("head parse"):
             workspace.tell("parsing the project")
+            project = rendered(host, project, invocation)
+            check_clean(repository, project, origin.commit)
             head = host.ask(Parse(tree="head", invocation=replace(invocation, target_path=written), write=True))
         check_sources(repository, project, head, origin.commit)
         released = Reason(kind="released", text="released")
         reasons = {u: released for u, n in head.nodes.items() if n.resource_type in BUILDABLE}
         nodes = selection.plan_nodes(reasons, head, project.packages_dir)
-        plan = replace(plan, schema=host.ask(TargetSchema(tree="head")), total=len(nodes))
+        schema = host.ask(TargetSchema(tree="head"))
+        plan = replace(plan, packages_dir=project.packages_dir, schema=schema, total=len(nodes))
         build = workspace.build("head", invocation, tuple(n.unique_id for n in nodes))
         planned = Planned(
             plan=replace(plan, nodes=selection.with_hooks(nodes, head, project.packages_dir)),
             build=build,
             document=Document(tree="head", invocation=replace(invocation, target_path=written)),
             head=head,
-            packages_dir=project.packages_dir,
         )
         if not nodes:
             status = "this project has nothing that dbt could build"

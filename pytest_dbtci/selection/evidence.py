@@ -24,7 +24,7 @@ class Evidence:
     `modified` is dbt's own answer. `texts` holds, for the settings files among the changed paths, their text
     at the base and now (None: not there). `profile_file` is where the used profile lies in the repository,
     None if elsewhere. `foreign` tells that `base` is another machine's manifest: what rendering gave there
-    proves nothing, and what no changed file explains is thrown out.
+    proves nothing, and what no changed file explains is thrown out. `ignored` are files of new nodes that git ignores.
     """
 
     project: Project
@@ -37,6 +37,7 @@ class Evidence:
     target: str = ""
     profile_file: str | None = None
     foreign: bool = False
+    ignored: frozenset[str] = frozenset()
 
     @cached_property
     def paths(self) -> frozenset[str]:

@@ -31,13 +31,14 @@ _PROJECT_FILES = ("dbt_project.yml", "packages.yml", "dependencies.yml", "packag
 
 @dataclass(frozen=True, kw_only=True)
 class Reasons:
-    """Know both trees and what git saw change between them."""
+    """Know both trees, what git saw change between them, and files that it ignores."""
 
     project: Project
     changes: tuple[Change, ...]
     base: Manifest
     head: Manifest
     macros: Macros
+    ignored: frozenset[str] = frozenset()
 
     def modified(self, unique_id: str) -> Reason:
         """Say what differs in a node that dbt calls modified."""
@@ -126,6 +127,8 @@ class Reasons:
         files = self._changed(self.files_of(node, None)) or self._changed(self._project_files(node))
         if node.resource_type == "test" and self._tests_gone.get((node.name, node.attached)):
             return Reason(kind="modified", text="modified: test definition", files=files)
+        if (place := self.project.place(node.package, node.file)) in self.ignored:
+            return Reason(kind="new", text="new: git ignores its file, so no commit has it", files=(place,))
         return Reason(kind="new", text="new", files=files)
 
     @cached_property

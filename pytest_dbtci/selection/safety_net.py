@@ -25,7 +25,12 @@ class _Net:
         self.project, self.base, self.head = evidence.project, evidence.base, evidence.head
         self.macros = evidence.macros
         self.reasons = Reasons(
-            project=self.project, changes=evidence.changes, base=self.base, head=self.head, macros=self.macros
+            project=self.project,
+            changes=evidence.changes,
+            base=self.base,
+            head=self.head,
+            macros=self.macros,
+            ignored=evidence.ignored,
         )
         self.found: dict[str, Reason] = {}
         self.everything: list[tuple[str, tuple[str, ...]]] = []
@@ -146,8 +151,7 @@ class _Net:
 
     def _settings(self) -> None:
         for path in sorted(self.evidence.paths):
-            package, name = self.project.package_of(path), path.rsplit("/", 1)[-1]
-            if name == "dbt_project.yml" and package and path == self.project.place(package, name):
+            if path in self.project.settings:
                 texts = self.evidence.texts.get(path, (None, None))
                 self._project_file(path, project_difference(*texts, self._packages))
             elif path == self.evidence.profile_file:
@@ -157,7 +161,7 @@ class _Net:
                     self._add_everything(found.everything, (path,))
                 else:
                     self._say(f"target {self.evidence.target} is the same", (path,))
-            elif name == ".env" and self.project.within(path) == name:
+            elif self.project.within(path) == ".env":
                 self._add_everything("the environment of dbt changed", (path,))
 
     def _project_file(self, path: str, found: Difference) -> None:

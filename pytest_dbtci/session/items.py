@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,28 @@ class DbtFile(pytest.File):
                 yield ComparedNode.from_parent(self, name=node.item, node=node, outcomes=self.outcomes)
         for name, why in self.unselected:
             yield StatusItem.from_parent(self, name=name, status=why)
+
+
+class PackagesFolder(pytest.File):
+    """A folder of installed packages, or one below it.
+
+    It is no `pytest.Directory`: that one would be searched for conftest files, Python tests and links to anywhere.
+    """
+
+    wanted: frozenset[Path]
+    make: Callable[[Path, pytest.Collector], pytest.Collector | None]
+
+    def collect(self) -> Iterator[pytest.Collector]:
+        below = [f.relative_to(self.path).parts[0] for f in self.wanted if self.path in f.parents]
+        for path in sorted(self.path / part for part in set(below)):
+            if path in self.wanted:
+                file = self.make(path, self)
+                if file is not None:
+                    yield file
+            else:
+                folder = PackagesFolder.from_parent(self, path=path)
+                folder.wanted, folder.make = self.wanted, self.make
+                yield folder
 
 
 class DbtItem(pytest.Item):

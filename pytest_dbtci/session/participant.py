@@ -6,7 +6,7 @@ import contextlib
 import fnmatch
 import os
 from collections.abc import Generator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from pytest_dbtci.session.items import (
     DbtItem,
     DbtWarning,
     NodeFailed,
+    PackagesFolder,
     StatusFile,
     StatusItem,
 )
@@ -59,7 +60,7 @@ class Participant:
         if self._by_file is None:
             found: dict[Path, list[Node]] = {}
             for node in self.outcomes.plan.items:
-                found.setdefault(self.project_dir / node.file, []).append(node)
+                found.setdefault(Path(os.path.normpath(self.project_dir / node.file)), []).append(node)
             self._by_file = {path: tuple(nodes) for path, nodes in found.items()}
             self._folders = {folder for path in found for folder in path.parents}
         return self._by_file
@@ -77,14 +78,27 @@ class Participant:
         """Give the file under which the status item of an empty plan stands."""
         return self.project_dir / "dbt_project.yml"
 
+    @cached_property
+    def packages_dir(self) -> Path:
+        """Return the folder of installed packages, seen as `project_dir` is."""
+        return Path(os.path.normpath(self.project_dir / self.outcomes.plan.packages_dir))
+
+    def _is_installed(self, path: Path) -> bool:
+        """Whether a path is a folder of installed packages, another dbt project's too, or lies in this project's."""
+        if path == self.packages_dir or self.packages_dir in path.parents:
+            return True
+        return path.name == self.packages_dir.name and (path.parent / "dbt_project.yml").is_file()
+
     @pytest.hookimpl(wrapper=True)
     def pytest_ignore_collect(self, collection_path: Path) -> Generator[None, bool | None, bool | None]:
         """Let only `--ignore` and `--ignore-glob` leave out planned nodes.
 
         Folders that pytest does not look into, by their names (`build`, `dist` …) or a conftest file's wish, are
-        opened for the planned nodes in them, and for nothing else.
+        opened for the planned nodes in them, and for nothing else, as is the folder of installed packages.
         """
         ignored = yield
+        if self._is_installed(collection_path):
+            return collection_path not in self.wanted and not any(collection_path in f.parents for f in self.wanted)
         inside = bool(self._reopened) and not self._reopened.isdisjoint(collection_path.parents)
         if not (ignored or inside) or self.ignored(collection_path):
             return ignored
@@ -95,11 +109,36 @@ class Participant:
         return collection_path not in self._folders
 
     def ignored(self, path: Path) -> bool:
-        """Tell whether `--ignore` or `--ignore-glob` leaves out a path, or a folder that holds it."""
+        """Tell whether `--ignore` or `--ignore-glob` leaves out a path, or a folder that holds it.
+
+        Who leaves out the folder of installed packages means their Python tests, not the planned nodes.
+        """
         paths = {Path(os.path.abspath(p)) for p in self._config.getoption("ignore") or ()}  # noqa: PTH100
         globs = [os.path.abspath(g) for g in self._config.getoption("ignore_glob") or ()]  # noqa: PTH100
-        found = (path, *path.parents)
+        globs = [g for g in globs if not self._means_packages(g)]
+        found = [p for p in (path, *path.parents) if p != self.packages_dir]
         return any(p in paths or any(fnmatch.fnmatch(str(p), g) for g in globs) for p in found)
+
+    def _means_packages(self, glob: str) -> bool:
+        """Whether a pattern leaves out all of the packages' folder, and not all that lies beside it."""
+        folder, beside = self.packages_dir, self.packages_dir.with_name("\0")
+        return any(fnmatch.fnmatch(str(p), glob) for p in (folder, folder / "\0")) and not fnmatch.fnmatch(
+            str(beside), glob
+        )
+
+    @cached_property
+    def wanted(self) -> frozenset[Path]:
+        """Return the files of which something is collected."""
+        return frozenset(f for f in (*self.files, *map(Path, self.unselected)) if not self.ignored(f))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        """Open a folder of installed packages for the planned nodes alone."""
+        if not self._is_installed(path):
+            return None
+        folder = PackagesFolder.from_parent(parent, path=path)
+        folder.wanted, folder.make = self.wanted, self.pytest_collect_file
+        return folder
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Give the planned nodes of a file, and those of its nodes that were named although they are not planned."""

@@ -11,7 +11,7 @@ import pytest
 from pytest_dbtci.ci.stream import harmless
 from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
 from pytest_dbtci.errors import DbtCiError, UsageError
-from pytest_dbtci.project.project import find_project
+from pytest_dbtci.project.find import find_project
 from pytest_dbtci.schemas.sweep import Leftover, Sweep, read_criteria
 from pytest_dbtci.session.items import StatusItem
 from pytest_dbtci.session.terminal_guard import TerminalGuard

@@ -486,7 +486,7 @@ PACKAGES = (
         {"rounded_steps": "affected: variable toolbox_limit, by macro limited"},
     ),
     _swap("model of a local package", "shared/models/calendar.sql", "1", "2", {"calendar": "modified: body"}),
-    _swap("README of a local package", "shared/README.md", "T", "t", {}, "none: documentation only"),
+    _swap("README of a local package", "shared/README.md", "T", "t", {}, "none: dbt reads no such file"),
     _all(
         "hook of a local package",
         "shared/dbt_project.yml",
