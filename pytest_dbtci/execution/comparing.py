@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pytest_dbtci.compare.bases import needed, within
 from pytest_dbtci.compare.rules import holds
 from pytest_dbtci.dbt_client.client import Cancelled
-from pytest_dbtci.dbt_client.protocol import BuildTwins, Compare, Compared, Event, NodeFinished
+from pytest_dbtci.dbt_client.protocol import BuildTwins, Compare, Compared, CopyTables, Event, NodeFinished, TableCopy
 from pytest_dbtci.differences import PREFIX, Comparison, Counterpart, Differences, Pair
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.execution.run_host import RunHost
@@ -67,6 +67,7 @@ class Comparing:
         order = [n.unique_id for n in self.plan.nodes]
         paid, left = within(budget, twins, seconds, self.twins.base, order)
         self.failed.update(dict.fromkeys(left, f"the base's version would exceed the budget of {budget:g} s"))
+        paid = self._copy(paid)
         if not paid:
             return
         told = dict[str, Result]()
@@ -90,6 +91,22 @@ class Comparing:
             if result is None or result.outcome not in ("passed", "warned"):
                 why = result.message if result and result.message else "dbt skipped it"
                 self.failed[unique_id] = f"the base's version could not be built: {why}"
+
+    def _copy(self, twins: tuple[str, ...]) -> tuple[str, ...]:
+        """Copy what incremental twins go on from, as the head's do; return the twins that can be built then."""
+        if self.settings.incremental != "clone" or self.twins is None:
+            return twins
+        nodes, production = self.twins.base.nodes, {c.unique_id: c.stand_in for c in self.plan.compared}
+        copies = {
+            u: TableCopy(source=source, target=(nodes[u].database, nodes[u].schema, nodes[u].identifier))
+            for u in twins
+            if (nodes[u].materialized == "incremental" or nodes[u].resource_type == "snapshot")
+            and (source := production.get(u))
+        }
+        told = self.host.ask(CopyTables(tree="head", copies=copies)) if copies else {}
+        wrong = {u for u, why in told.items() if why}
+        self.failed.update((u, f"what the base's version goes on from could not be copied: {told[u]}") for u in wrong)
+        return tuple(u for u in twins if u not in wrong)
 
     def _compare(self, wanted: Iterable[Counterpart]) -> None:
         by_id, pairs = dict[str, Counterpart](), dict[str, Pair]()

@@ -106,6 +106,18 @@ def test_a_twin_that_is_too_dear_or_broken_is_said_and_production_stands_in(shop
 
 
 @pytest.mark.slow
+def test_incremental_twins_go_the_same_way_as_the_heads(shop: Shop) -> None:
+    directory = shop.branch("log", {"models/log.sql": f"{FILES['models/log.sql']}-- the same\n"})
+    for how in ("build", "clone"):
+        run = shop.validate(directory, "--dbt-ci-compare=auto", f"--dbt-ci-incremental={how}", "-v")
+        assert run.code == 0, run.output
+        assert counts(run) == {"log": ("twin", "0", "0", "0")}
+        rows = {"build": "identical, 101 rows", "clone": "identical, 102 rows"}[how]
+        assert compared(run)["log"].properties["dbt_compare"] == rows
+    assert shop.others() == shop.before
+
+
+@pytest.mark.slow
 def test_python_tests_get_the_numbers_under_xdist_too(shop: Shop) -> None:
     if shop.warehouse.kind != "duckdb":
         pytest.skip("the same on every warehouse")

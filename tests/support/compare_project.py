@@ -42,6 +42,8 @@ exposures:
     "models/stays.sql": "{{ config(materialized='table') }}\n" + STAYS + "\n",
     "models/dogs.sql": "{{ config(materialized='table') }}\n"
     "select dog, count(*) as stays, sum(price) as paid from {{ ref('stays') }} group by dog\n",
+    "models/log.sql": "{{ config(materialized='incremental', unique_key='id') }}\n" + STAYS + "\n"
+    "{% if is_incremental() %} where s.id > (select max(id) from {{ this }}) {% endif %}\n",
     "models/breeds.sql": "{{ config(materialized='table') }}\nselect 'collie' as breed, 1 as legs\n",
     "models/paws.sql": "{{ config(materialized='table') }}\nselect breed, 4 * legs as paws from {{ ref('breeds') }}\n",
 }
