@@ -65,6 +65,8 @@ class Warehouse(Statements):
         try:
             return self._read_mark(database, schema)
         except DbtFailed as error:
+            if schema not in self.list_schemas(database):
+                return None  # its run dropped it between two looks
             raise DbtFailed(f"the mark of schema {schema} could not be read: {error}", usage=False) from error
 
     def size(self, database: str, schema: str) -> tuple[int, int | None]:
