@@ -200,6 +200,11 @@ class Planner:
     ) -> Planned:
         """Say what each relation is compared with, and get what has to be built for that ready."""
         plan, host = planned.plan, trees.host
+        if self.settings.state:
+            raise UsageError(
+                "--dbt-ci-compare compares with the merge base, and --dbt-ci-state puts another manifest in its place: "
+                "leave one of them out."
+            )
         if before is None:
             note = "nothing is compared with the base, which has no such dbt project"
             return replace(planned, plan=replace(plan, notes=(*plan.notes, note)))

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.compare_project import FILES, STAYS, Shop, shop
 from tests.support.validation import Case, Validation
+from tests.support.warehouses.dbt_project import run_dbt, write_profiles
 
 __all__ = ["shop"]
 
@@ -142,4 +143,19 @@ def test_a_rule_that_is_none_is_a_usage_error_before_anything_is_written(shop: S
     run = shop.validate(directory, "--dbt-ci-compare=auto")
     assert run.code == 4, run.output
     assert "'changed > lots' is no condition" in run.output
+    assert shop.others() == shop.before
+
+
+def test_another_manifest_in_the_bases_place_is_a_usage_error(shop: Shop) -> None:
+    if shop.warehouse.kind != "duckdb":
+        pytest.skip("no warehouse is asked")
+    directory = shop.branch("state", {"models/stays.sql": REFACTORED})
+    profiles = write_profiles(directory, {"ci": shop.warehouse.output("dev")})
+    state = directory.parent / "manifest"
+    done = run_dbt(directory, ["parse", "--target-path", str(state)])
+    assert done.returncode == 0, done.stdout
+    profiles.unlink()
+    run = shop.validate(directory, "--dbt-ci-compare=auto", f"--dbt-ci-state={state}", "--dbt-ci-select=stays")
+    assert run.code == 4, run.output
+    assert "leave one of them out" in run.output
     assert shop.others() == shop.before
