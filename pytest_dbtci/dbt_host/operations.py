@@ -163,7 +163,10 @@ class Operations:
 
     def open_schemas(self, request: protocol.OpenSchemas) -> tuple[str, ...]:
         """Make the run's schemas ready: see `Ownership.open`."""
-        self._ownership = Ownership(owner=request.owner)
+        # What was reserved is dropped at the end, even if another schema turns out to be somebody else's.
+        before = self._ownership
+        reserved = before is not None and before.begun and before.mark.run == request.owner.mark.run
+        self._ownership = Ownership(owner=request.owner, begun=reserved)
         self._tree = request.tree
         done = self._ownership.open(self._warehouse(request.tree), request.schemas, request.reuse)
         if not all(f"{schema} reused" in done for _, schema in request.schemas):

@@ -77,11 +77,11 @@ class Ownership:
         wanted = {(d, warehouse.same(s)): (d, s) for d, s in schemas}
         self.start(warehouse)
         now = warehouse.clock().isoformat(timespec="microseconds")
+        self.planned = frozenset(wanted)
+        self.strangers = frozenset(place for place, mark in found.items() if mark is None)
         for (database, schema), mark in found.items():
             self._check(schema, mark, now, is_wanted=(database, warehouse.same(schema)) in wanted)
         self.begun = True
-        self.planned = frozenset(wanted)
-        self.strangers = frozenset(place for place, mark in found.items() if mark is None)
         theirs = {p: m for p, m in found.items() if m and m.is_of(self.mark) and m.run != self.mark.run}
         left = {(d, warehouse.same(s)) for (d, s), mark in theirs.items() if mark.run == reuse and mark.repository}
         as_it_is = bool(reuse) and wanted.keys() <= left
