@@ -90,7 +90,7 @@ def is_inside(schema: str, prefix: str) -> bool:
 def check_isolation(manifest: Manifest, nodes: Iterable[ManifestNode], prefix: str, database: str) -> None:
     """Stop with UsageError unless every relation to be written lies in the pull request's schemas.
 
-    `database` is the CI target's. The message names each node, where it would write, and the mend.
+    `database` is the CI target's. The message names each node, where it would write, and the fix.
     """
     limit = LIMITS.get(manifest.adapter, 10_000)
     wrong = []
