@@ -146,6 +146,7 @@ def test_a_base_with_other_packages_gets_its_own(planning_bench: Bench) -> None:
     }
     place = planning_bench.clone(extra)
     commit(place, {"dbt/packages.yml": FILES["dbt/packages.yml"], **EDIT}, "Drop the package")
+    planning_bench.install(place)
     planned = planning_bench.plan(place, base="HEAD~1")
     assert "InstallPackages" in planned.asked
     assert planned.roots["bill"].text.startswith("modified: body")

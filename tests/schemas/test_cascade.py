@@ -45,6 +45,9 @@ OTHERS = {
     "begin atomic select count(*) from dbt_build_7.dogs; end",
     "domain": "create domain finance.kept as int check (dbt_build_7.is_fine(value))",
 }
+UNKNOWN_TO_REDSHIFT = ("policy", "domain")
+"""Kinds that Redshift does not have, and that the look at its catalog therefore does not find on the stand-in."""
+
 NOWHERE = {
     "cast": "create cast (dbt_build_7.size as bigint) with function dbt_build_7.count(dbt_build_7.size); "
     "create cast (dbt_build_7.size as finance.money) with inout",
@@ -60,9 +63,9 @@ def opened(server_host: Host, server_warehouse: Warehouse) -> Host:
     return server_host
 
 
-def reopen(host: Host, warehouse: Warehouse) -> None:
-    """Make the schemas anew, with something of every kind in them."""
-    open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_staging")
+def reopen(host: Host, warehouse: Warehouse, run: str = "r1") -> None:
+    """Make the schemas anew, for another run, with something of every kind in them."""
+    open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_staging", run=run)
     warehouse.query("; ".join(OURS))
 
 
@@ -74,8 +77,10 @@ def refusal(host: Host) -> str:
 
 
 def test_takes_nothing_along_that_lies_elsewhere(opened: Host, server_warehouse: Warehouse) -> None:
-    for kind, outside in {**RELATIONS, **OTHERS}.items():
-        reopen(opened, server_warehouse)
+    for number, (kind, outside) in enumerate({**RELATIONS, **OTHERS}.items()):
+        if server_warehouse.kind == "redshift" and kind in UNKNOWN_TO_REDSHIFT:
+            continue
+        reopen(opened, server_warehouse, f"again{number}")
         server_warehouse.query(outside)
         said = refusal(opened)
         name = (

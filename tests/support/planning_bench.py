@@ -101,7 +101,7 @@ class Bench:
         git(self.folder, "clone", "-q", str(self.origin), str(place))
         git(place, "checkout", "-q", "-b", "change")
         commit(place, edits, message)
-        self._install(place)
+        self.install(place)
         return place
 
     def plan(self, place: Path, *, cached: bool = True, **settings: Any) -> Planned:
@@ -145,12 +145,16 @@ class Bench:
     def _host(self, project_dir: Path, pr: str, profile: Profile) -> Host:
         return self.host
 
-    def _install(self, place: Path) -> None:
-        """Link the local packages, as `dbt deps` does."""
+    def install(self, place: Path) -> None:
+        """Link the local packages that are there, and no others, as `dbt deps` does."""
         project = place / self.inside
+        for old in project.glob("dbt_packages/*"):
+            old.unlink()
         packages = project / "packages.yml"
         found = yaml.safe_load(packages.read_text(encoding="utf-8"))["packages"] if packages.is_file() else ()
         for folder in (project / package["local"] for package in found if "local" in package):
+            if not folder.is_dir():
+                continue
             name = yaml.safe_load((folder / "dbt_project.yml").read_text(encoding="utf-8"))["name"]
             link = project / "dbt_packages" / name
             link.parent.mkdir(exist_ok=True)
