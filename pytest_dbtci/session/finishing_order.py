@@ -11,6 +11,7 @@ import pytest
 
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Results
+from pytest_dbtci.session.command_line import only_looks
 from pytest_dbtci.session.items import DbtItem, StatusItem
 
 
@@ -36,7 +37,7 @@ class FinishingOrder:
         """Run all items; None leaves them to pytest's own loop."""
         option = session.config.option
         failed = session.testsfailed and not option.continue_on_collection_errors
-        if failed or option.collectonly or not self._applies(session):
+        if failed or only_looks(session.config) or not self._applies(session):
             return None
         # What is set up for all of the session stays, and nothing else, while it is not known which item comes next.
         anything: pytest.Item = StatusItem.from_parent(session, name="dbt_ci", status="")

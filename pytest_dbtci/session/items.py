@@ -140,8 +140,8 @@ class CompareItem(pytest.Item):
         self._outcomes = outcomes
         self.add_marker("dbt")
         self.add_marker("dbt_compare")
-        if self.config.pluginmanager.has_plugin("rerunfailures"):
-            self.add_marker(pytest.mark.flaky(reruns=0))
+        if any(line.startswith("flaky") for line in self.config.getini("markers")):
+            self.add_marker(pytest.mark.flaky(reruns=0, condition=False))
 
     @property
     def awaited(self) -> str:
@@ -150,6 +150,8 @@ class CompareItem(pytest.Item):
 
     def setup(self) -> None:
         """Take the result; a comparison that could not be made is an error where the answer decides."""
+        if only_looks(self.config):
+            return
         self.result = self._outcomes.wait(self.awaited)
         if self.result.comparison is not None:
             self.user_properties.append(("dbt_compare", comparison.headline(self.result.comparison)))
