@@ -235,8 +235,8 @@ def run_all(directory: Path, warehouse: Warehouse) -> Runs:
 
 
 def verdict(result: Result) -> dict[str, Any]:
-    """Give all that is said of a node but its time."""
-    return {name: value for name, value in asdict(result).items() if name != "seconds"}
+    """Return all that is said of a node but when, how long and by which thread it was worked on."""
+    return {name: value for name, value in asdict(result).items() if name not in ("seconds", "started", "thread")}
 
 
 def in_batches(found: dict[str, Result]) -> set[str]:
