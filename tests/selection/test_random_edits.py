@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from tests.support.planning_bench import Bench, Planned, bench
 from tests.support.random_edits import FILES, Project, edit
 from tests.support.repositories import git
 
-SEQUENCES = 240
+SEQUENCES = int(os.environ.get("RANDOM_SEQUENCES", "240"))
 PER_TEST = 20
 
 pytestmark = pytest.mark.slow
