@@ -16,6 +16,7 @@ from pytest_dbtci.git.repository import Comparison, Repository
 from pytest_dbtci.manifest import BUILDABLE, Manifest
 from pytest_dbtci.plan import PathChange, Plan, Reason
 from pytest_dbtci.planning.base_manifest import Base, ParsedBase
+from pytest_dbtci.planning.installed import check_installed
 from pytest_dbtci.planning.parse import Trees
 from pytest_dbtci.planning.planned import Planned, Workspace
 from pytest_dbtci.planning.project_settings import rendered, settings_texts
@@ -155,6 +156,7 @@ class Planner:
         host = workspace.start(project, plan.pr, profile)
         parsing = workspace.invocation(project, profile, "parse", placeholder)
         project = rendered(host, project, parsing)
+        check_installed(project, repository, comparison.base, workspace.work)
         plan = replace(plan, packages_dir=project.packages_dir)
         base = Base(
             repository=repository,

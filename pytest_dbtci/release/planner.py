@@ -22,6 +22,7 @@ from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import BUILDABLE
 from pytest_dbtci.plan import Plan, Reason
+from pytest_dbtci.planning.installed import check_installed
 from pytest_dbtci.planning.planned import Planned, Workspace
 from pytest_dbtci.planning.project_settings import rendered
 from pytest_dbtci.project.find import find_project
@@ -85,6 +86,7 @@ class ReleasePlanner:
         with workspace.step("head parse"):
             workspace.tell("parsing the project")
             project = rendered(host, project, invocation)
+            check_installed(project, repository, origin.commit, workspace.work)
             check_clean(repository, project, origin.commit)
             head = host.ask(Parse(tree="head", invocation=replace(invocation, target_path=written), write=True))
         check_sources(repository, project, head, origin.commit)

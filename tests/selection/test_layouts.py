@@ -182,8 +182,9 @@ LAYOUTS = (
         files=IN_KIT,
         installed=LINKED_KIT,
         copied=True,
-        edits={"kit/macros/twice.sql": THRICE},
+        edits={"kit/macros/twice.sql": THRICE, "kit/tests/test_kit.py": "import kit\n"},
         roots=LOAD,
+        effects={"kit/tests/test_kit.py": "none: dbt builds nothing from it"},
     ),
     Layout(
         name="folders and packages named with Jinja",
@@ -292,6 +293,81 @@ def test_a_kept_base_is_not_believed_where_only_a_folder_outside_is_another(made
     second = found.plan(_change(tmp_path, layout))
     assert first.told[0] == second.told[0] == "base: parsed"
     assert second.roots.keys() == {"other"}
+
+
+Refusal = Callable[[Layout, Callable[[Path], object]], str]
+
+
+class TestInstalledPackages:
+    """What is installed is what the branch names, or nothing is planned."""
+
+    COPY: ClassVar[Layout] = Layout(
+        name="", files=IN_KIT, installed=LINKED_KIT, copied=True, edits={"kit/README.md": "#\n", "kit/new.sql": ""}
+    )
+
+    @pytest.fixture
+    def refusal(self, made: Bench, tmp_path: Path) -> Refusal:
+        def plan(layout: Layout, change: Callable[[Path], object]) -> str:
+            found, place = _bench(made, tmp_path, layout), _change(tmp_path, layout)
+            change(place)
+            with pytest.raises(UsageError, match="Run `dbt deps`") as refused:
+                found.plan(place, cached=False)
+            return str(refused.value).split(":")[0]
+
+        return plan
+
+    @pytest.mark.parametrize(
+        ("edits", "file"),
+        [
+            ({"kit/macros/twice.sql": THRICE}, "macros/twice.sql"),
+            ({"kit/dbt_project.yml": "name: kit\nvars: {a: 1}\n"}, "dbt_project.yml"),
+            ({"kit/models/more.sql": "select 1 as n\n"}, "models/more.sql"),
+            ({"kit/models/days.sql": None}, "models/days.sql"),
+            ({"kit/models/days.py": "def model(dbt, session): ...\n"}, "models/days.py"),
+        ],
+    )
+    def test_a_copy_that_is_older_than_its_source_is_refused(self, refusal: Refusal, edits: Files, file: str) -> None:
+        said = refusal(self.COPY, lambda place: commit(place, edits))
+        assert said == f"dbt/dbt_packages/kit is a copy of a local package from which it differs in {file}"
+
+    def test_a_link_to_where_the_package_was_is_refused(self, refusal: Refusal) -> None:
+        moved = {path.replace("kit/", "new/", 1): text for path, text in KIT.items() if path.startswith("kit/")}
+        edits = {**moved, "new/macros/twice.sql": THRICE, "dbt/packages.yml": "packages:\n  - local: ../new\n"}
+        said = refusal(replace(self.COPY, copied=False), lambda place: commit(place, edits))
+        assert said == "dbt/dbt_packages/kit is a copy of a local package from which it differs in macros/twice.sql"
+
+    def test_a_package_of_which_another_is_installed_in_its_place_is_refused(self, refusal: Refusal) -> None:
+        edits = {"tools/dbt_project.yml": "name: tools\n", "dbt/packages.yml": "packages:\n  - local: ../tools\n"}
+        said = refusal(replace(self.COPY, copied=False), lambda place: commit(place, edits))
+        assert said == "the local package tools is not installed in dbt_packages"
+
+    @pytest.mark.parametrize(
+        ("lock", "said"),
+        [
+            (
+                "packages:\n  - {name: kit, package: x/kit, version: 1.1.0}\n",
+                "package-lock.yml names version 1.1.0 of the package kit, and 1.0.0 is installed",
+            ),
+            ("packages: []\n", "package-lock.yml does not name the package kit any more, and it is still installed"),
+        ],
+    )
+    def test_what_only_the_base_s_lock_names_is_refused(self, refusal: Refusal, lock: str, said: str) -> None:
+        def install(place: Path) -> None:
+            (place / "dbt/dbt_packages/kit").mkdir(parents=True)
+            (place / "dbt/dbt_packages/kit/dbt_project.yml").write_text("{name: kit, version: 1.0.0}\n")
+
+        then = "packages:\n  - {name: kit, package: x/kit, version: 1.0.0}\n"
+        files = {**SHARED, ".gitignore": "dbt_packages/\n", "dbt/package-lock.yml": then}
+        assert refusal(Layout(name="", files=files, edits={"dbt/package-lock.yml": lock}), install) == said
+
+    def test_another_commit_than_the_lock_names_is_refused(self, refusal: Refusal) -> None:
+        def install(place: Path) -> None:
+            repository(place / "dbt/dbt_packages/kit", {"dbt_project.yml": "name: kit\n"})
+
+        lock = f"packages:\n  - {{name: kit, git: x, revision: {'a' * 40}}}\n"
+        files = {**SHARED, ".gitignore": "dbt_packages/\n", "dbt/package-lock.yml": lock}
+        said = refusal(Layout(name="", files=files, edits={"dbt/models/other.sql": "select 2 as n\n"}), install)
+        assert said.startswith("package-lock.yml names commit aaaaaaaaaa of the package kit, and ")
 
 
 class TestGenerated:

@@ -119,6 +119,8 @@ def test_stops_dbt_for_all_workers_at_the_maximum_of_failures(dogs: Path, given:
     assert {c.message for c in run.cases.values() if c.outcome == "skipped"} <= {
         "the session stopped before dbt had a result for it",
         "the session stopped before the warehouse answered this query",
+        # pytest-xdist before 3.6 lets a worker begin its next test after its own last one failed.
+        "a_broken was not built: error",
     }
     assert "dropped dbt_build_1066" in run.output
     remembered = json.loads((dogs / ".pytest_cache/v/cache/lastfailed").read_text())
