@@ -84,5 +84,5 @@ def test_words_and_nothing_else_pass_through_the_filter() -> None:
     ],
 )
 def test_refuses_what_has_another_shape(data: Any) -> None:
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises((ValueError, TypeError), match=r"can't be read from|missing \d required|zip\(\) argument"):
         decode(Outer, data)

@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Iterable, Mapping
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
@@ -113,7 +114,7 @@ class RemoteOutcomes:
                     connection = Client(address, authkey=key)
                 connection.send((question, args))
                 outcome, answer = connection.recv()
-            except (EOFError, OSError) as error:
+            except (AuthenticationError, EOFError, OSError) as error:
                 raise DbtCiError(f"the controller of this run does not answer: {error!r}") from None
             self._connection = connection
         if outcome != "done":

@@ -51,6 +51,18 @@ def test_what_a_project_says_commands_nothing(tmp_path: Path, files: dict[str, s
     assert not commands(run.output)
 
 
+@pytest.mark.parametrize("environ", [AZURE, GITHUB], ids=["azure", "github"])
+def test_what_the_warehouse_says_commands_nothing_in_any_report(tmp_path: Path, environ: dict[str, str]) -> None:
+    project = make_tiny(tmp_path / "repo")
+    write(project, {"models/one.sql": f"{{{{ config(materialized='table') }}}} select error('{HOSTILE}') as a"})
+    run = validate(project, **environ)
+    assert run.by_unique_id()["model.tiny.one"].outcome == "failed", run.output
+    for text in (run.output, run.junit.read_text()):
+        assert "add-mask" in text
+        # What begins with colons is a command to GitHub alone.
+        assert not [line for line in commands(text) if environ is GITHUB or "##" in line]
+
+
 def commands(output: str) -> list[str]:
     """Return the lines that the provider would run, but for the annotations that are meant so."""
     meant = ("::error ", "::warning ", "::notice ", "##vso[task.logissue ", "##vso[task.uploadsummary]")

@@ -79,7 +79,7 @@ def test_takes_nonsense_for_the_end(host: Callable[[str], Host], line: str) -> N
     one = host(f"{ANSWER}        print('{line}', flush=True)\n")
     with pytest.raises(HostDied, match="wrote what is no answer"):
         one.ask(TargetSchema(tree="head"), on_event=lambda event: None)
-    with pytest.raises(HostDied):
+    with pytest.raises(HostDied, match="wrote what is no answer"):
         one.ask(DropSchemas(), last=True)
 
 
@@ -115,7 +115,7 @@ def test_ends_a_process_that_does_not_stop_when_cancelled(
     one.cancel()
     thread.join(10)
     assert "did not stop within 0.3 seconds" in str(ended[0])
-    with pytest.raises(Cancelled):
+    with pytest.raises(Cancelled, match=r"^cancelled$"):
         one.ask(BUILD)
 
 

@@ -170,7 +170,7 @@ def test_the_tree_is_a_key_for_its_contents(tmp_path: Path) -> None:
     assert repo.tree(first, "dbt") == repo.tree("HEAD", "dbt") == repo.tree("HEAD", "dbt/")
     assert repo.tree(first) != repo.tree("HEAD") == repo.tree("HEAD", ".")
     assert repo.tree("HEAD", "nothing") is None
-    with pytest.raises(DbtCiError):
+    with pytest.raises(DbtCiError, match=r"`git rev-parse --verify .*0{40}.* ended with code 128"):
         repo.tree("0" * 40, "dbt")
 
 

@@ -237,7 +237,7 @@ def test_a_conflict_that_isn_t_resolved_is_modified(project: Path) -> None:
     git(project, "checkout", "-q", "master")
     commit(project, {MODEL: "select 'theirs'\n"})
     git(project, "checkout", "-q", "feature")
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match=r"git \('merge', "):
         git(project, "merge", "-q", "master")
     assert changes(project) == [modified(MODEL)]
 

@@ -62,6 +62,15 @@ def test_what_the_parse_depends_on_makes_it_parse_anew(planning_bench: Bench, pl
         assert "base: parsed" in planning_bench.plan(place).told
 
 
+@pytest.mark.parametrize("name", ["KENNEL_WAREHOUSE", "DBT_STORE_FAILURES", "DBT_ENGINE_STATIC_PARSER"])
+def test_what_the_profile_and_dbt_itself_read_of_the_environment_makes_it_parse_anew(
+    planning_bench: Bench, place: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    assert "base: cached" in planning_bench.plan(place).told
+    monkeypatch.setitem(planning_bench.environ, name, "true")
+    assert "base: parsed" in planning_bench.plan(place).told
+
+
 @pytest.mark.parametrize("where", ["model", "project"])
 def test_an_environment_variable_that_dbt_used_makes_it_parse_anew(tmp_path: Path, where: str) -> None:
     files = dict(FILES)

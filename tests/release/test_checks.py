@@ -218,6 +218,19 @@ def test_does_not_take_an_unreachable_remote_for_a_no(master: Path) -> None:
         origin(master, behind=True)
 
 
+def test_does_not_take_a_fetch_that_fails_for_an_answer(master: Path, tmp_path: Path) -> None:
+    """The remote tells its tip, as one that goes away just after does, and has not all of it to give."""
+    origins, clone = master / ".git/origin.git", tmp_path / "clone"
+    demo.copy_repository(master, clone)
+    demo.git(clone, "remote", "set-url", "origin", str(origins))
+    commit(clone)
+    demo.git(clone, "push", "--quiet")
+    blob = demo.git(clone, "rev-parse", f"HEAD:{MODEL}").strip()
+    (origins / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(DbtCiError, match="can't be fetched from origin, so whether it holds"):
+        origin(master, behind=True)
+
+
 @pytest.mark.parametrize("path", ["notes.txt", "tests/python/__pycache__/x.pyc", ".env", "profiles/profiles.yml"])
 def test_lets_files_lie_about_that_no_release_is_made_of(master: Path, path: str) -> None:
     (master / ".gitignore").unlink()

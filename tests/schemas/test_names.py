@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_dbtci.errors import UsageError
+from pytest_dbtci.manifest import Manifest, ManifestNode
 from pytest_dbtci.project.project import read_project
 from pytest_dbtci.project.siblings import project_identity, siblings
-from pytest_dbtci.schemas.names import DEFAULT, schema_name, templates
+from pytest_dbtci.schemas.names import DEFAULT, check_isolation, is_inside, schema_name, templates
 from tests.support.tiny_project import write
 
 
@@ -57,3 +59,55 @@ def test_only_what_can_be_built_counts_as_another_project(tmp_path: Path) -> Non
     others = siblings(project, tmp_path, [*files, "eu/shop/dbt_project.yml", "finance/dbt_project.yml"])
     assert others == {"eu/shop": "shop", "finance": "finance"}
     assert project_identity(project, others) == "shop in shop"
+
+
+@pytest.mark.parametrize(
+    ("schema", "inside"),
+    [
+        ("dbt_build_7", True),
+        ("DBT_BUILD_7_Staging", True),
+        ("dbt_build_7_", True),
+        ("dbt_build_77", False),
+        ("dbt_build_7staging", False),
+        ("dbt_build", False),
+        ("x_dbt_build_7", False),
+    ],
+)
+def test_what_only_begins_like_the_pull_requests_schema_is_outside(schema: str, inside: bool) -> None:
+    assert is_inside(schema, "dbt_build_7") is inside
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ({"schema": "dbt_build_77"}, r"model\.shop\.m \(m\.sql\) would be written to schema dbt_build_77"),
+        ({"database": "prod"}, r"model\.shop\.m \(m\.sql\) would be written to database prod"),
+        ({"schema": "dbt_build_7_" + "x" * 60}, "is longer than 63 bytes"),
+    ],
+    ids=["schema", "database", "length"],
+)
+def test_a_relation_outside_the_pull_requests_schemas_stops_the_run(place: dict[str, str], said: str) -> None:
+    node = ManifestNode(
+        unique_id="model.shop.m",
+        resource_type="model",
+        name="m",
+        package="shop",
+        file="m.sql",
+        database=place.get("database", "ci"),
+        schema=place.get("schema", "dbt_build_7"),
+        writes=True,
+        parts={},
+    )
+    manifest = Manifest(
+        project="shop",
+        adapter="postgres",
+        dbt_version="1.11.0",
+        nodes={node.unique_id: node},
+        macros={},
+        docs={},
+        disabled={},
+        env_vars={},
+    )
+    with pytest.raises(UsageError, match=rf"nothing was written(.|\n)*{said}"):
+        check_isolation(manifest, [node], "dbt_build_7", "ci")
+    check_isolation(manifest, [replace(node, writes=False)], "dbt_build_7", "ci")

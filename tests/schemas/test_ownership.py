@@ -51,12 +51,16 @@ def test_refuses_a_schema_without_a_mark_and_writes_nothing(host: Host, warehous
     assert warehouse.schemas() == ("dbt_build_7_staging",)
 
 
-@pytest.mark.parametrize("columns", ["'dbt-ci' as tool, '7' as pr, 'x' as run, 'x' as head, 'x' as started", "1 as id"])
+# An earlier run of the same pull request, were it not another tool's.
+OTHER_TOOLS = "'dbt-ci' as tool, '7' as pr, 'r0' as run, 'x' as head, '2024-05-01T09:00:00+00:00' as started"
+
+
+@pytest.mark.parametrize("columns", [OTHER_TOOLS, "1 as id"])
 def test_takes_no_other_tools_table_for_its_mark(host: Host, warehouse: Warehouse, columns: str) -> None:
-    warehouse.query("create schema dbt_build_7")
-    warehouse.query(f"create table {MARK} as select {columns}")
+    role = "" if warehouse.server is None else "set role dbt; "
+    warehouse.query(f"{role}create schema dbt_build_7; create table {MARK} as select {columns}")
     before = warehouse.contents()
-    with pytest.raises(DbtCiError, match=r"schema dbt_build_7 "):
+    with pytest.raises(UsageError, match=r"schema dbt_build_7 exists and was not created by this tool"):
         open_schemas(host, warehouse, "dbt_build_7")
     assert host.ask(DropSchemas()) == ()
     assert warehouse.contents() == before
@@ -77,6 +81,13 @@ def test_notices_a_takeover_that_came_while_it_built(host: Host, warehouse: Ware
         with pytest.raises(DbtCiError, match=r"dbt_build_7 was taken over by a newer run"):
             host.ask(DropSchemas(keep=keep))
     assert warehouse.contents()[MARK][0][2] == "r2"
+
+
+def test_has_no_eye_for_a_pull_request_whose_number_begins_alike(host: Host, warehouse: Warehouse) -> None:
+    open_schemas(host, warehouse, "dbt_build_7")
+    warehouse.query("create schema dbt_build_77")
+    assert host.ask(DropSchemas()) == ("dbt_build_7",), "a schema that appeared is named in red only where it is ours"
+    assert warehouse.schemas() == ("dbt_build_77",)
 
 
 def test_notices_that_somebody_dropped_its_schema(host: Host, warehouse: Warehouse) -> None:

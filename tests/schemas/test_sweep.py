@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.errors import UsageError
+from pytest_dbtci.dbt_client.protocol import DropLeftover, ListLeftovers
+from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.schemas.sweep import Criteria, Leftover, read_criteria
 from pytest_dbtci.settings import Settings
 from tests.support.validation import Validation, validate
@@ -138,6 +139,32 @@ def test_is_red_and_says_why_where_the_warehouse_does_not_answer(sweep: Sweep, w
     assert "the schemas could not be listed: " in run.output
     assert "exceeded for non-bootstrap users" in run.output
     assert str(warehouse.profile["password"]) not in run.output
+
+
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
+def test_leaves_what_another_repository_or_project_owns(process: Host, sweep: Sweep, warehouse: Warehouse) -> None:
+    whose = {"repository": "github.com/org/shop", "project": "shop"}
+    open_schemas(process, warehouse, "dbt_build_7_theirs", pr="7", run="r9", whose=whose)
+    run = sweep("--dbt-ci-sweep=drop", "--dbt-ci-sweep-pr=7", "--dbt-ci-sweep-age=0m")
+    assert run.code == 0, run.output
+    gone = ("dbt_build_7", "dbt_build_7_staging")
+    assert outcomes(run) == {s: "passed" if s in gone else "skipped" for s in (*ALL, "dbt_build_7_theirs")}
+    assert "of pull request 7 of project shop in github.com/org/shop" in run.output
+    assert "dbt_build_7_theirs" in warehouse.schemas()
+
+
+def test_leaves_a_schema_that_a_new_run_took_between_the_list_and_the_drop(
+    process: Host, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    attach(process, tmp_path / "attached", warehouse)
+    open_schemas(process, warehouse, "dbt_build_7", run="r0")
+    [listed] = process.ask(ListLeftovers(beginning="dbt_build_"))
+    assert listed.mark is not None
+    open_schemas(process, warehouse, "dbt_build_7", run="r1", started=ago(seconds=1))
+    request = DropLeftover(database=listed.database, schema=listed.schema, run=listed.mark.run, inside=())
+    with pytest.raises(DbtCiError, match="dbt_build_7 has changed hands since it was listed, so it stays"):
+        process.ask(request)
+    assert warehouse.query("select run from dbt_build_7.dbt_ci_mark") == [("r1",)]
 
 
 NOW = Leftover(database="d", schema="dbt_build_7", pr="7", run="r", age=timedelta(hours=30))

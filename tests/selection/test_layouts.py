@@ -12,7 +12,7 @@ import pytest
 
 from pytest_dbtci.errors import UsageError
 from tests.support.planning_bench import Bench, Planned, bench
-from tests.support.repositories import Files, commit, git, repository
+from tests.support.repositories import Files, commit, git, repository, write
 
 PROFILES = "depot: {target: ci, outputs: {ci: {type: duckdb, path: d.duckdb, schema: dev}}}\n"
 PROJECT = "name: depot\nprofile: depot\n"
@@ -35,8 +35,9 @@ KIT: Files = {
     "kit/README.md": "# Kit\n",
     "dbt/models/load.sql": "select {{ kit.twice('2') }} as n\n",
 }
+PLAIN_KIT = {path.removeprefix("kit/"): text for path, text in KIT.items() if path.startswith("kit/")}
 AT_ROOT: Files = {
-    **{path.removeprefix("kit/"): text for path, text in KIT.items() if path.startswith("kit/")},
+    **PLAIN_KIT,
     ".gitignore": IGNORED,
     "t/dbt_project.yml": PROJECT,
     "t/profiles.yml": PROFILES,
@@ -281,6 +282,25 @@ def test_an_absolute_path_into_the_repository_is_refused_where_its_files_changed
     found = _bench(made, tmp_path, layout)
     with pytest.raises(UsageError, match=r"by an absolute path.*its own version of common/twice\.sql"):
         found.plan(_change(tmp_path, layout), cached=False)
+
+
+def test_a_package_exchanged_for_one_with_another_hook_can_affect_everything(made: Bench, tmp_path: Path) -> None:
+    """Its files lie outside of the repository, as an installed package's do, so no path of its own has changed."""
+    for name in ("old", "new"):
+        write(tmp_path / name, {**PLAIN_KIT, "dbt_project.yml": f"name: kit\non-run-end: \"select '{name}'\"\n"})
+    packages = "packages:\n  - local: {}\n"
+    files = {**BASE, "dbt/macros/twice.sql": TWICE, "dbt/packages.yml": packages.format(tmp_path / "old")}
+    layout = Layout(
+        name="",
+        files=files,
+        edits={"dbt/packages.yml": packages.format(tmp_path / "new")},
+        installed={"dbt/dbt_packages/kit": str(tmp_path / "new")},
+    )
+    planned = _bench(made, tmp_path, layout).plan(_change(tmp_path, layout), cached=False)
+    assert planned.roots.keys() == {"load", "after", "other", "days"}
+    texts = {reason.text for reason in planned.roots.values()}
+    assert texts == {"can be affected: on-run-start or on-run-end hooks changed"}
+    assert planned.effect("dbt/packages.yml").startswith("everything")
 
 
 def test_a_kept_base_is_not_believed_where_only_a_folder_outside_is_another(made: Bench, tmp_path: Path) -> None:

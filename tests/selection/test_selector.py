@@ -67,9 +67,12 @@ def test_a_named_selector_in_an_expression_is_refused_with_the_way_out(planning_
         planning_bench.change(BODY, select=select)
 
 
-@pytest.mark.parametrize("select", ["selector:unknown", "nonsense:1"])
-def test_a_wrong_selection_is_dbt_s_own_error(planning_bench: Bench, select: str) -> None:
-    with pytest.raises(UsageError):
+@pytest.mark.parametrize(
+    ("select", "said"),
+    [("selector:unknown", "Could not find selector named unknown"), ("nonsense:1", "'nonsense' is not a valid method")],
+)
+def test_a_wrong_selection_is_dbt_s_own_error(planning_bench: Bench, select: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
         planning_bench.change(BODY, select=select)
 
 

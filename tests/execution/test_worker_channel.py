@@ -1,0 +1,59 @@
+"""The link between workers and controller: whoever has not its key is told nothing, and tells nothing."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing.connection import Client, Listener
+from pathlib import Path
+
+import pytest
+
+from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.private import PrivateFolder
+from pytest_dbtci.errors import DbtCiError
+from pytest_dbtci.execution.run import Run
+from pytest_dbtci.execution.worker_channel import RemoteOutcomes, Server
+from pytest_dbtci.settings import Settings
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A controller's end of the link; its run has no dbt yet."""
+    host = Host(tmp_path, {}, tmp_path / "dbt.log", private=PrivateFolder())
+    run = Run(Settings(rootdir=tmp_path, invocation_dir=tmp_path), host)
+    made = Server(run)
+    yield made
+    made.close()
+    run.finish(red=False, stopped=True)
+
+
+def test_answers_a_worker(server: Server) -> None:
+    assert RemoteOutcomes(server.ticket).known() == {}
+
+
+def test_answers_nobody_without_the_key(server: Server) -> None:
+    heard = []
+    with Client(server.ticket["address"]) as connection, suppress(EOFError, OSError):
+        connection.send(("known", ()))
+        while True:
+            heard.append(connection.recv_bytes())
+    assert heard, "the question for the key, at least"
+    assert all(said.startswith(b"#") for said in heard)
+
+
+def test_asks_nobody_without_the_key(server: Server) -> None:
+    stranger = Listener(authkey=secrets.token_bytes(32))
+
+    def answer() -> None:
+        with suppress(Exception), stranger.accept() as connection:
+            connection.send(("done", {}))
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    worker = RemoteOutcomes({**server.ticket, "address": stranger.address})
+    with stranger, pytest.raises(DbtCiError, match="the controller of this run does not answer"):
+        worker.known()
+    thread.join(10)

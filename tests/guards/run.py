@@ -1,0 +1,122 @@
+"""Break one guard after the other in a copy of the tree, and see that a test notices: `make mutants`.
+
+Arguments, if any, are parts of guards' names: only these are tried. A mutation tool would break every line of these
+modules, and try each with tests that start dbt and a database: hours, for mutants most of which guard nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+LIST = Path(__file__).with_name("mutants.yml")
+PARTS = ("pytest_dbtci", "tests", "examples", "conftest.py", "pyproject.toml")
+"""What a copy of the tree needs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mutant:
+    """A guard, the one text in a file that is it, what stands there without it, and the tests that then fail."""
+
+    guard: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+    def apply(self, root: Path) -> str:
+        """Break the guard below `root`; return the file's text as it was. ValueError unless the guard is found once."""
+        path = root / self.file
+        text = path.read_text(encoding="utf-8")
+        if (count := text.count(self.old)) != 1:
+            raise ValueError(f"{self.guard}: {self.file} holds its text {count} times, not once: {self.old!r}")
+        broken = text.replace(self.old, self.new)
+        compile(broken, self.file, "exec")
+        path.write_text(broken, encoding="utf-8")
+        return text
+
+
+def read() -> tuple[Mutant, ...]:
+    """Return the mutants of the list."""
+    found = yaml.safe_load(LIST.read_text(encoding="utf-8"))
+    return tuple(Mutant(**{**mutant, "tests": tuple(mutant["tests"])}) for mutant in found)
+
+
+@contextmanager
+def _trees(count: int) -> Iterator[queue.Queue[Path]]:
+    """Yield copies of the tree, one for each process that runs tests."""
+    trees = queue.Queue[Path]()
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        for number in range(count):
+            tree = Path(folder, str(number))
+            tree.mkdir()
+            for part in PARTS:
+                source, target = ROOT / part, tree / part
+                shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+            trees.put(tree)
+        yield trees
+
+
+def _pytest(tree: Path, tests: Iterable[str]) -> tuple[int, str]:
+    """Run tests in the tree, whose package comes before the installed one in child processes, too."""
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "pytest", "-qx", "-p", "no:cacheprovider", *tests],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def _try(mutant: Mutant, trees: queue.Queue[Path]) -> str:
+    """Return what is wrong with the mutant's tests, empty if they pass with the guard and each fails without it."""
+    tree = trees.get()
+    try:
+        code, said = _pytest(tree, mutant.tests)
+        if code != 0:
+            return f"its tests do not pass with the guard (pytest's exit code {code}):\n{said[-3000:]}"
+        text = mutant.apply(tree)
+        try:
+            for test in mutant.tests:
+                code, said = _pytest(tree, [test])
+                if code != 1:
+                    return f"{test} ends with exit code {code} without the guard:\n{said[-1500:]}"
+        finally:
+            (tree / mutant.file).write_text(text, encoding="utf-8")
+    finally:
+        trees.put(tree)
+    return ""
+
+
+def main(asked: Sequence[str]) -> int:
+    """Try the mutants; return how many survived."""
+    mutants = [m for m in read() if not asked or any(part in m.guard for part in asked)]
+    jobs = os.environ.get("JOBS", "")
+    count = int(jobs) if jobs.isdigit() else os.cpu_count() or 1
+    survived = 0
+    with _trees(count) as trees, ThreadPoolExecutor(count) as pool:
+        for mutant, wrong in zip(mutants, pool.map(lambda m: _try(m, trees), mutants), strict=True):
+            print(f"{'SURVIVED' if wrong else 'killed':8} {mutant.guard}{': ' * bool(wrong)}{wrong}", flush=True)
+            survived += bool(wrong)
+    print(f"{len(mutants)} mutants, {survived} survived")
+    return min(survived, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,35 @@
+"""`--lf` takes from the kept schemas what is as it was, its macros and all that it reads included, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.support.tiny_project import commit, make_tiny, write
+from tests.support.validation import validate
+
+KEEP = ("--dbt-ci-pr=7", "--dbt-ci-keep-schema=failed")
+MACRO = "{{% macro size() %}}{}{{% endmacro %}}\n"
+FILES: dict[str, str | None] = {
+    "dbt_project.yml": "name: tiny\nprofile: tiny\nmodels: {+materialized: table}\n",
+    "macros/size.sql": MACRO.format(1),
+    "models/sized.sql": "select {{ size() }} as a\n",
+    "models/same.sql": "select 3 as a\n",
+    "models/bad.sql": "select no_such_column from {{ ref('two') }}, {{ ref('sized') }}, {{ ref('same') }}\n",
+}
+
+
+def test_builds_a_kept_parent_anew_where_only_its_macro_or_its_own_parent_is_another(tmp_path: Path) -> None:
+    project = make_tiny(tmp_path / "repo")
+    write(project, FILES)
+    first = validate(project, *KEEP)
+    assert {name.split("::")[1]: case.outcome for name, case in first.cases.items()} == {
+        **dict.fromkeys(("one", "two", "sized", "same"), "passed"),
+        "bad": "failed",
+    }, first.output
+    write(project, {"macros/size.sql": MACRO.format(2), "models/one.sql": "select 4 as a\n"})
+    commit(project, "a macro and a grandparent")
+    again = validate(project, *KEEP, "--lf")
+    assert again.code == 1, again.output
+    results = json.loads((project / "target/dbt_ci/run_results.json").read_text())["results"]
+    assert {r["unique_id"].split(".")[2] for r in results} == {"one", "two", "sized", "bad"}
