@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class DbtCiError(Exception):
-    """Say what failed, on what, and what to do next; the text is complete and meant for the user.
+    """What failed, on what, and what to do next; the text is complete and meant for the user.
 
     Raised as it stands it is trouble with dbt, git or the warehouse: the run is red and the items that it
     touches are errors, not failures. `trouble` names the kind of the warehouse's trouble, where it was that.
@@ -16,8 +16,8 @@ class DbtCiError(Exception):
 
 
 class HeldUp(DbtCiError):
-    """Say what another failure, or the session's stop after it, has left undone: a skip, which `--lf` does again."""
+    """What another failure, or the session's stop after it, has left undone: a skip, which `--lf` does again."""
 
 
 class UsageError(DbtCiError):
-    """Say what is wrong with the call, the settings or the repository; pytest ends with exit code 4."""
+    """What is wrong with the call, the settings or the repository; pytest ends with exit code 4."""

@@ -137,7 +137,7 @@ class Manifest:
 
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:
-        """Give the nodes that read each node."""
+        """Return the nodes that read each node."""
         found: dict[str, list[str]] = {}
         for node in self.nodes.values():
             for parent in node.parents:
@@ -145,7 +145,7 @@ class Manifest:
         return {k: tuple(v) for k, v in found.items()}
 
     def macros_behind(self, unique_ids: tuple[str, ...]) -> frozenset[str]:
-        """Give these macros and all that they call, directly or not."""
+        """Return these macros and all that they call, directly or not."""
         found, todo = set[str](), list(unique_ids)
         while todo:
             unique_id = todo.pop()

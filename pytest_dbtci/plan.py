@@ -18,7 +18,7 @@ Mode = Literal["pull_request", "release", "nothing"]
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """Say why a node is in the plan.
+    """Why a node is in the plan.
 
     `kind` is what readers sort by; `text` is the whole sentence (`modified: body`, `downstream of fact_dogs`);
     `files` are the changed paths behind it, POSIX, relative to the repository's root.
@@ -60,12 +60,12 @@ class Node:
 
     @property
     def is_item(self) -> bool:
-        """Tell whether dbt reports a result of its own for it (an ephemeral model has none)."""
+        """Whether dbt reports a result of its own for it (an ephemeral model has none)."""
         return self.materialized != "ephemeral"
 
     @property
     def why(self) -> str:
-        """Give the reason without the node's own file, which stands beside it wherever this is shown."""
+        """Return the reason without the node's own file, which stands beside it wherever this is shown."""
         elsewhere = tuple(f for f in self.reason.files if not f"/{f}".endswith(f"/{self.file}"))
         return str(dataclasses.replace(self.reason, files=elsewhere))
 
@@ -146,20 +146,20 @@ class Plan:
     warning: str = ""
 
     def node(self, unique_id: str) -> Node | None:
-        """Give the node of that unique_id, None where the plan has none."""
+        """Return the node of that unique_id, None where the plan has none."""
         return self._by_id.get(unique_id)
 
     def find(self, name: str) -> tuple[Node, ...]:
-        """Give the nodes of that name, item name or unique_id (a name can stand for several)."""
+        """Return the nodes of that name, item name or unique_id (a name can stand for several)."""
         return tuple(n for n in self.nodes if name in (n.unique_id, n.name, n.item))
 
     @property
     def items(self) -> tuple[Node, ...]:
-        """Give the nodes that dbt reports a result for."""
+        """Return the nodes that dbt reports a result for."""
         return tuple(n for n in self.nodes if n.is_item)
 
     def needed_by(self, unique_ids: Iterable[str]) -> frozenset[str]:
-        """Give these nodes and every planned ancestor of theirs, tests left out unless asked for.
+        """Return these nodes and every planned ancestor of theirs, tests left out unless asked for.
 
         A unit test brings its model along: dbt runs it only together with the model.
         """
@@ -176,7 +176,7 @@ class Plan:
         return frozenset(found)
 
     def blockers(self, unique_id: str) -> tuple[str, ...]:
-        """Give the planned nodes whose failure makes dbt skip this one: parents, their tests, its unit tests."""
+        """Return the planned nodes whose failure makes dbt skip this one: parents, their tests, its unit tests."""
         node = self._by_id.get(unique_id)
         parents = tuple(p for p in node.parents if p in self._by_id) if node else ()
         if node is None or node.resource_type in ("test", "unit_test"):

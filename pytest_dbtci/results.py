@@ -65,14 +65,14 @@ class Result:
 
     @property
     def outcome(self) -> Outcome:
-        """Give the outcome that pytest shows."""
+        """Return the outcome that pytest shows."""
         if self.trouble:
             return "error"
         return OUTCOMES.get(self.status, "error")
 
     @property
     def is_bad(self) -> bool:
-        """Tell whether this makes a run red."""
+        """Whether this makes a run red."""
         return self.outcome in ("failed", "error")
 
 
@@ -117,7 +117,7 @@ class Results:
             self._changed.notify_all()
 
     def get(self, unique_id: str) -> Result | None:
-        """Give the node's result if there is one by now."""
+        """Return the node's result if there is one by now."""
         return self._found.get(unique_id)
 
     def wait(self, unique_id: str, timeout: float | None = None) -> Result | None:
@@ -146,12 +146,12 @@ class Results:
 
     @property
     def closed(self) -> bool:
-        """Tell whether the build has ended."""
+        """Whether the build has ended."""
         return self._closed
 
     @property
     def running(self) -> dict[str, float]:
-        """Give the nodes that dbt works on now, with the seconds since they began."""
+        """Return the nodes that dbt works on now, with the seconds since they began."""
         with self._changed:
             now = time.monotonic()
             return {unique_id: now - began for unique_id, began in self._running.items()}

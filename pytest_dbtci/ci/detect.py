@@ -35,7 +35,7 @@ def _of_merge_queue(build: Build) -> Build:
 
 
 def verdict(build: Build, default_branch: str | None = None) -> Verdict:
-    """Say what kind of build this is; full refs are compared, so `feature/master` is not `master`.
+    """Return what kind of build this is; full refs are compared, so `feature/master` is not `master`.
 
     `default_branch` is what git knows. The provider's own word comes before it, as a CI clone seldom has the
     remote's HEAD; where neither says anything, `master` and `main` are taken for it.

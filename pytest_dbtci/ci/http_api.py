@@ -140,7 +140,7 @@ def known(api: CommentApi, method: str, url: str, *keys: str, body: object = Non
 
 
 def _message(said: str) -> str:
-    """Give what the provider says of a refusal, in one line."""
+    """Return what the provider says of a refusal, in one line."""
     try:
         answer = json.loads(said)
         said = str(answer.get("message") or answer.get("error") or said) if isinstance(answer, dict) else said

@@ -50,11 +50,11 @@ _LONGEST_LINE = 1 << 30
 
 
 class Cancelled(DbtCiError):
-    """Tell that the request ended because it was cancelled."""
+    """The request ended because it was cancelled."""
 
 
 class HostDied(DbtCiError):
-    """Tell that the host process is of no use any more; what it printed last is part of the text."""
+    """The host process is of no use any more; what it printed last is part of the text."""
 
 
 def begin(cwd: Path, environ: Mapping[str, str]) -> Host:
@@ -126,7 +126,7 @@ class Host:
 
     @property
     def pid(self) -> int | None:
-        """Give the process's number, None while there is none."""
+        """Return the process's number, None while there is none."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:

@@ -46,7 +46,7 @@ class Redaction:
         self._long = sorted((form for form in known if len(form) >= _LONG), key=len, reverse=True)
 
     def text(self, text: str) -> str:
-        """Give the text without secrets."""
+        """Return the text without secrets."""
         return self._pattern.sub(STARS, text) if self._pattern else text
 
     def long(self, text: str) -> str:
@@ -56,7 +56,7 @@ class Redaction:
         return text
 
     def deep(self, value: Any) -> Any:
-        """Give a JSON-ready value whose texts, but for the keys of its mappings, are without secrets."""
+        """Return a JSON-ready value whose texts, but for the keys of its mappings, are without secrets."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
@@ -160,7 +160,7 @@ def _is_secret(name: str) -> bool:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Give the ways in which a secret can turn up: as it is, escaped for SQL, Python, JSON or a URL, line by line."""
+    """Return the ways in which a secret can turn up: as it is, escaped for SQL, Python, JSON or a URL, line by line."""
     lines = [line.strip() for line in secret.splitlines()]
     for text in {secret, secret.strip(), *(line for line in lines if len(line) >= _LONG)}:
         yield from (text, text.replace("'", "''"), repr(text)[1:-1], json.dumps(text)[1:-1])

@@ -25,7 +25,7 @@ _RELATIONS = {"table", "view", "incremental", "seed", "snapshot", "materialized_
 
 
 def batchable(manifest: Any, unique_ids: Collection[str]) -> tuple[str, ...]:
-    """Give the data tests among the nodes to build that may be run in batches after all the rest.
+    """Return the data tests among the nodes to build that may be run in batches after all the rest.
 
     Left out is what something else waits for, and what dbt would run in any other way than as one query whose
     answer it compares with nothing but the test's own thresholds.
@@ -49,7 +49,7 @@ def batchable(manifest: Any, unique_ids: Collection[str]) -> tuple[str, ...]:
 
 
 def _runs_its_own_way(manifest: Any) -> bool:
-    """Tell whether a flag, a hook or a macro of the project changes how all tests run or what follows them."""
+    """Whether a flag, a hook or a macro of the project changes how all tests run or what follows them."""
     from dbt.flags import get_flags
 
     flags = get_flags()
@@ -114,7 +114,7 @@ class _Waiting:
                 self._downstream[above] = self._downstream.get(above, 0) | (1 << number)
 
     def nothing_needs(self, test: Any) -> bool:
-        """Tell that no node of the run waits for the test, and that what it waits for it reads itself."""
+        """Whether no node of the run waits for the test, and the test reads itself what it waits for."""
         common = -1
         for parent in test.depends_on_nodes:
             common &= self._downstream.get(parent, 0)
@@ -148,7 +148,7 @@ class _Macros:
         self._bound = cache(self._find_bound)
 
     def bind_to_run(self, test: Any) -> bool:
-        """Tell whether the test's text, or a macro's that it calls, speaks of the invocation it runs in."""
+        """Whether the test's text, or a macro's that it calls, speaks of the invocation it runs in."""
         given = getattr(getattr(test, "test_metadata", None), "kwargs", "")
         own = _jinja(f"{test.raw_code} {given} {test.config.where}")
         return bool(_BOUND_TO_RUN.search(own)) or self._bound(frozenset(test.depends_on.macros))
@@ -169,5 +169,5 @@ class _Macros:
 
 
 def _jinja(text: str) -> str:
-    """Give the parts of a template that Jinja executes."""
+    """Return the parts of a template that Jinja executes."""
     return "\n".join(re.findall(r"\{[{%].*?[}%]\}", text, re.DOTALL))

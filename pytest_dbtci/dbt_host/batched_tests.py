@@ -87,7 +87,7 @@ def _read_the_deferred(manifest: Any, planned: set[str]) -> None:
 
 
 def _is_ready(node: Any, planned: set[str], listener: Listener) -> bool:
-    """Tell whether all that the test waits for is built; say that it is skipped where something went wrong."""
+    """Whether all that the test waits for is built; say that it is skipped where something went wrong."""
     found = [listener.statuses.get(u) for u in node.depends_on_nodes if u in planned and not u.startswith("source.")]
     if any(status in _BAD for status in found):
         listener.add(node.unique_id, _result("skipped"), None)

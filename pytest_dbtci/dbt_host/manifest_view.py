@@ -131,7 +131,7 @@ def is_external(node: Any) -> bool:
 
 
 def _writes(node: Any, config: Any) -> bool:
-    """Tell whether building the node leaves a relation behind."""
+    """Whether building the node leaves a relation behind."""
     if is_external(node):
         return False
     if node.resource_type == "test":
@@ -149,7 +149,7 @@ def _stores_failures() -> bool:
 
 
 def _parts(node: Any, config: Any) -> dict[str, Any]:
-    """Give what dbt's `state:modified` compares, part by part, by the name of dbt's own sub-selector.
+    """Return what dbt's `state:modified` compares, part by part, by the name of dbt's own sub-selector.
 
     From `same_contents` of dbt's node classes. What has no sub-selector of its own has its plain name.
     """
@@ -177,7 +177,7 @@ def _parts(node: Any, config: Any) -> dict[str, Any]:
 
 
 def _compared(node: Any, config: Any, unrendered: dict[str, Any]) -> dict[str, Any]:
-    """Give the keys of the configuration as written that dbt compares (`BaseConfig.same_contents`)."""
+    """Return the keys of the configuration as written that dbt compares (`BaseConfig.same_contents`)."""
     if node.resource_type == "test":
         return {k: unrendered[k] for k in _TEST_MODIFIERS if k in unrendered}
     if config is None:
@@ -216,7 +216,7 @@ def _source_parts(node: Any) -> dict[str, Any]:
 
 
 def _effects(node: Any, config: Any, parents: list[str]) -> dict[str, Any]:
-    """Give what the node is after rendering: what dbt's comparison, which looks at the text, can miss.
+    """Return what the node is after rendering: what dbt's comparison, which looks at the text, can miss.
 
     Two trees parsed in one environment can be compared by these; otherwise they differ for other reasons.
     """

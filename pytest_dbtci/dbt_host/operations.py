@@ -69,7 +69,7 @@ class Operations:
         return layout(request.invocation, installed=request.installed)
 
     def resolve(self, request: protocol.Resolve) -> Manifest | None:
-        """Say where a parsed tree's relations lie in the invocation's target: see `deferral.resolve`."""
+        """Return where a parsed tree's relations lie in the invocation's target: see `deferral.resolve`."""
         manifest = self._manifests.get(request.tree)
         return manifest and deferral.resolve(request.invocation, manifest, request.parsed, request.into)
 

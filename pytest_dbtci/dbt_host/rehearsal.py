@@ -11,7 +11,7 @@ from pytest_dbtci.dbt_host.runner import DbtFailed, run_dbt
 
 
 def copy_into(manifest: Any, own: str, schema: str) -> Any:
-    """Give a copy of the manifest whose relations lie in other schemas, whatever made the names of the old ones.
+    """Return a copy of the manifest whose relations lie in other schemas, whatever made the names of the old ones.
 
     `own` is the target's schema, which becomes `schema`; `own_x` becomes `schema_x`, and any other y `schema_y`. Two
     schemas never become one. Sources stay: they are read where they are.

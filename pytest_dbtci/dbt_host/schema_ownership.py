@@ -107,7 +107,7 @@ class Ownership:
         return tuple(done)
 
     def lost(self, warehouse: Warehouse) -> str:
-        """Say which schema is no longer this run's, empty while all is well; one look, at the first schema."""
+        """Return which schema is no longer this run's, empty while all is well; one look, at the first schema."""
         database, schema = self.opened[0]
         mark = warehouse.read_mark(database, schema)
         if mark is None:

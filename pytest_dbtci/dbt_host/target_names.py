@@ -83,7 +83,7 @@ def _as_written(place: Place) -> dict[str, str | None]:
 
 
 def _depends_on_target(manifest: Any, project_dir: Path) -> bool:
-    """Tell whether a name, or whether a node exists, can depend on the target besides by the naming macros."""
+    """Whether a name, or whether a node exists, can depend on the target besides by the naming macros."""
     nodes = [*manifest.nodes.values(), *(n for found in manifest.disabled.values() for n in found)]
     return (
         any(_node_depends(node) for node in nodes)
@@ -103,7 +103,7 @@ def _node_depends(node: Any) -> bool:
 
 
 def _config_depends(code: str) -> bool:
-    """Tell whether a `config(...)` in the code is anything but literals where names are concerned."""
+    """Whether a `config(...)` in the code is anything but literals where names are concerned."""
     for call in _CALL.finditer(code):
         if "{%" in code[: call.start()]:
             return True  # it may stand in an `if`, or read what was `set` before
@@ -134,7 +134,7 @@ def _is_literal(value: ast.expr) -> bool:
 
 
 def _settings_depend(text: str) -> bool:
-    """Tell whether a naming key of a node's configuration is written with Jinja in a YAML file."""
+    """Whether a naming key of a node's configuration is written with Jinja in a YAML file."""
     if "{{" not in text and "{%" not in text:
         return False
     data = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -153,7 +153,7 @@ def _holds_jinja(part: Any) -> bool:
 
 
 def _settings(project_dir: Path, manifest: Any) -> Iterator[str]:
-    """Give the texts of the project files and the property files, packages' included."""
+    """Return the texts of the project files and the property files, packages' included."""
     yield (project_dir / "dbt_project.yml").read_text(encoding="utf-8")
     for file in project_dir.glob("*/*/dbt_project.yml"):
         yield file.read_text(encoding="utf-8")
@@ -164,7 +164,7 @@ def _settings(project_dir: Path, manifest: Any) -> Iterator[str]:
 
 
 def _macro_depends(macro: Any, manifest: Any) -> bool:
-    """Tell whether a naming macro is one that `--inline` SQL of the project would not call just so."""
+    """Whether a naming macro is one that `--inline` SQL of the project would not call just so."""
     from dbt.adapters.factory import get_adapter_package_names
 
     if macro.name not in _GENERATORS:

@@ -51,7 +51,7 @@ def kind_of_trouble(message: str) -> str:
 
 
 def explain(kind: str, message: str) -> str:
-    """Give the message as an item shows it: what kind of trouble it was, and what to do."""
+    """Return the message as an item shows it: what kind of trouble it was, and what to do."""
     return (
         f"{kind}: the warehouse's trouble, which says nothing about the node\n{message.strip()}\n\n"
         "dbt's adapter had repeated what it repeats (`retries`, `retry_all` of the profile). "

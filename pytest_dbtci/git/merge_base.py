@@ -187,7 +187,7 @@ def parents_of(git: Git, commit: str) -> tuple[str, ...]:
 
 
 def same(commit: str, named: str | None) -> bool:
-    """Say whether a CI system's name, which may be shortened (Bitbucket's is), means `commit`."""
+    """Whether a CI system's name, which may be shortened (Bitbucket's is), means `commit`."""
     return named is not None and len(named) >= 7 and commit.startswith(named.lower())
 
 

@@ -7,7 +7,7 @@ from pytest_dbtci.git.process import Git, GitError
 
 
 def contains(git: Git, where: str, branch: str, commit: str) -> bool:
-    """Say whether the remote's branch, as it is now, holds the commit; history that is missing here is fetched.
+    """Whether the remote's branch, as it is now, holds the commit; history that is missing here is fetched.
 
     DbtCiError when the remote can't be reached.
     """
@@ -26,5 +26,5 @@ def contains(git: Git, where: str, branch: str, commit: str) -> bool:
 
 
 def files(git: Git, commit: str) -> frozenset[str]:
-    """Give every path of the commit, POSIX, from the root; a submodule stands as its own path."""
+    """Return every path of the commit, POSIX, from the root; a submodule stands as its own path."""
     return frozenset(git("ls-tree", "-r", "-z", "--full-tree", "--name-only", commit).split("\0")) - {""}

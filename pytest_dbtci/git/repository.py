@@ -1,4 +1,4 @@
-"""Say what a branch changed, and write the files that it started from."""
+"""The repository: what a branch changed, and the files that it started from."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Repository:
             return "user"
 
     def holds(self, commit: str) -> bool:
-        """Say whether HEAD is that commit (its sha may be shortened), was merged from it, or descends from it."""
+        """Whether HEAD is that commit (its sha may be shortened), was merged from it, or descends from it."""
         head = self.head()
         if any(same(known, commit) for known in (head, *parents_of(self._git, head))):
             return True
@@ -199,15 +199,15 @@ class Repository:
         return listed.split("\t")[0] or None
 
     def contains(self, branch: str, commit: str) -> bool:
-        """Say whether a branch of the remote, fetched just now, holds the commit; see `git_release.contains`."""
+        """Whether a branch of the remote, fetched just now, holds the commit; see `remote.contains`."""
         return git_release.contains(self._git, remote(self._git) or "", branch, commit)
 
     def files(self, commit: str) -> frozenset[str]:
-        """Give every path of the commit; see `git_release.files`."""
+        """Return every path of the commit; see `remote.files`."""
         return git_release.files(self._git, commit)
 
     def is_clean(self) -> bool:
-        """Say whether the work tree is HEAD's: nothing changed, staged, conflicting or untracked."""
+        """Whether the work tree is HEAD's: nothing changed, staged, conflicting or untracked."""
         return not self._git("status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=none")
 
 

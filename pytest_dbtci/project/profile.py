@@ -33,7 +33,7 @@ class Profile:
 
     @property
     def adapter(self) -> str:
-        """Give the adapter's type, such as `redshift`."""
+        """Return the adapter's type, such as `redshift`."""
         return str(self.outputs[self.target].get("type", ""))
 
     def write(self, folder: Path, target: str, schema: str | None, *, run: str = "") -> Path:
@@ -102,7 +102,7 @@ def profile_places(project_dir: Path, environ: Mapping[str, str], profiles_dir: 
 
 
 def known_target(outputs: Mapping[str, Any], target: str, name: str, file: Path, environ: Mapping[str, str]) -> str:
-    """Give the target if the profile has it (its Jinja rendered where it is `env_var`); UsageError otherwise."""
+    """Return the target if the profile has it (its Jinja rendered where it is `env_var`); UsageError otherwise."""
     rendered = _render(target, environ)
     if rendered not in outputs:
         known = ", ".join(str(o) for o in outputs)

@@ -36,7 +36,7 @@ def variables(text: str) -> list[str]:
 
 
 def files(text: str, *, python: bool = False) -> list[str]:
-    """Give the data files that the text names, as patterns (Jinja and globs as `*`), without `.` and `..`."""
+    """Return the data files that the text names, as patterns (Jinja and globs as `*`), without `.` and `..`."""
     found = {_pattern(m.group(0)) for m in _FILE.finditer(text)} if "." in text else set[str]()
     if python:
         for match in _IMPORT.finditer(text):
@@ -45,7 +45,7 @@ def files(text: str, *, python: bool = False) -> list[str]:
 
 
 def is_named(path: str, patterns: Iterable[str]) -> bool:
-    """Tell whether one of the patterns can mean that path of a repository.
+    """Whether one of the patterns can mean that path of a repository.
 
     As many folders are compared as both have: a pattern may begin anywhere above or inside the repository.
     """
@@ -69,7 +69,7 @@ def calls(text: str) -> list[str]:
 
 
 def dispatches(text: str) -> list[tuple[str, str]]:
-    """Give the name and the namespace of each `adapter.dispatch`, as patterns: `*` stands for what is computed.
+    """Return the name and the namespace of each `adapter.dispatch`, as patterns: `*` stands for what is computed.
 
     The namespace is empty where none is given.
     """
@@ -78,7 +78,7 @@ def dispatches(text: str) -> list[tuple[str, str]]:
 
 
 def computed_calls(text: str) -> list[str]:
-    """Give patterns for the names of macros that the text looks up by a computed name."""
+    """Return patterns for the names of macros that the text looks up by a computed name."""
     return sorted(p for p in _looked_up(_COMMENT.sub("", text)) if "*" in p)
 
 
@@ -88,13 +88,13 @@ def _looked_up(text: str) -> set[str]:
 
 
 def _as_pattern(expression: str) -> str:
-    """Give what a string expression can be: its literal parts, `*` for the rest."""
+    """Return what a string expression can be: its literal parts, `*` for the rest."""
     parts = [_QUOTED.fullmatch(part) for part in expression.split("~")]
     return re.sub(r"\*+", "*", "".join(part.group(2) if part else "*" for part in parts))
 
 
 def reads_graph(text: str) -> bool:
-    """Tell whether the text reads other nodes' properties through `graph`."""
+    """Whether the text reads other nodes' properties through `graph`."""
     return _GRAPH.search(text) is not None
 
 
