@@ -12,7 +12,9 @@ from typing import Literal
 from pytest_dbtci.codec import decode, encode
 from pytest_dbtci.differences import Counterpart
 
-ReasonKind = Literal["modified", "new", "affected", "downstream", "selected", "ancestor", "hook", "released"]
+ReasonKind = Literal[
+    "modified", "new", "affected", "downstream", "selected", "ancestor", "hook", "released", "formatting"
+]
 Mode = Literal["pull_request", "release", "nothing"]
 
 
@@ -110,7 +112,8 @@ class Plan:
     `nodes` stand in the order in which dbt builds them. `schemas` are all that the run creates, marks and
     drops, as (database, schema): of a release only its rehearsal's, whose names begin with `rehearsal`.
     `packages_dir` is where the project's packages are installed, relative to its folder. `compared` are the nodes
-    whose contents are compared with the base's, `twins` the nodes of the base that are built for that. `status` is
+    whose contents are compared with the base's, `twins` the nodes of the base that are built for that. `left_out` are
+    nodes that the change selects and that are not built, as they can't differ; their reasons say why. `status` is
     set, and `nodes` empty, when there is nothing to build: the sentence that the one status item shows. `warning` is
     what the CI provider shows beside a green run.
     """
@@ -134,6 +137,7 @@ class Plan:
     provider: str = "local"
     url: str | None = None
     nodes: tuple[Node, ...] = ()
+    left_out: tuple[Node, ...] = ()
     schemas: tuple[tuple[str, str], ...] = ()
     changes: tuple[PathChange, ...] = ()
     exposures: tuple[Exposure, ...] = ()

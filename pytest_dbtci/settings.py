@@ -140,6 +140,15 @@ OPTIONS: tuple[Option, ...] = (
         default="false",
     ),
     Option(
+        name="build-less",
+        kind="choice",
+        choices=("none", "formatting", "all"),
+        metavar="RULES",
+        help="leave out what cannot differ: `formatting`, models and singular tests that compile to the same SQL but "
+        "for white space, comments and letters' case, and what only they select; `all`, by every rule there is",
+        default="none",
+    ),
+    Option(
         name="release",
         metavar="TARGET",
         help="build and test the whole project in this target's own schemas, from the default branch only",
@@ -263,6 +272,7 @@ class Settings:
     compare: Literal["none", "auto", "base", "prod"] = "none"
     compare_budget: int | None = None
     compare_values: bool = False
+    build_less: Literal["none", "formatting", "all"] = "none"
     release: str = ""
     release_behind: bool = False
     rehearse: bool = False

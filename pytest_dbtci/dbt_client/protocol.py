@@ -193,6 +193,17 @@ class Select(Request[tuple[str, ...]]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompareFormatting(Request[tuple[str, ...]]):
+    """Ask which of these nodes differ between two trees in their formatting alone: see `dbt_host.formatting`."""
+
+    before: str
+    before_invocation: Invocation
+    tree: str
+    invocation: Invocation
+    unique_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Narrowing(Request[tuple[str, ...]]):
     """Ask for the variables, each with its value, by which the environment makes dbt build or test less."""
 

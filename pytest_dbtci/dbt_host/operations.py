@@ -13,7 +13,7 @@ from typing import Any
 from pytest_dbtci.codec import encode
 from pytest_dbtci.dbt_client import protocol
 from pytest_dbtci.dbt_client.protocol import Invocation
-from pytest_dbtci.dbt_host import build, manifests, outside
+from pytest_dbtci.dbt_host import build, formatting, manifests, outside
 from pytest_dbtci.dbt_host import rehearsal as release
 from pytest_dbtci.dbt_host import target_names as deferral
 from pytest_dbtci.dbt_host.compare import comparisons
@@ -108,6 +108,12 @@ class Operations:
             marks=request.marks,
             own=request.own,
         )
+
+    def compare_formatting(self, request: protocol.CompareFormatting) -> tuple[str, ...]:
+        """Compare compiled texts: see `formatting.same_but_for_formatting`."""
+        before = (request.before_invocation, self._manifests[request.before])
+        now = (request.invocation, self._manifests[request.tree])
+        return formatting.same_but_for_formatting(before, now, request.unique_ids)
 
     def narrowing(self, request: protocol.Narrowing) -> tuple[str, ...]:
         """Ask what narrows a build: see `runner.narrowing`."""
@@ -291,6 +297,7 @@ ANSWERS: Mapping[type[protocol.Request[Any]], Callable[[Operations, Any], Any]] 
     protocol.LeaveOut: Operations.leave_out,
     protocol.Slim: Operations.slim,
     protocol.Select: Operations.select,
+    protocol.CompareFormatting: Operations.compare_formatting,
     protocol.Narrowing: Operations.narrowing,
     protocol.InstallPackages: Operations.install_packages,
     protocol.FindLayout: Operations.layout,

@@ -115,6 +115,24 @@ class Base:
                 return Path(tempfile.mkdtemp(prefix=prefix, dir=self._cache))
         return Path(tempfile.mkdtemp(prefix=prefix, dir=self._work))
 
+    def parse_again(self, tree: str, invocation: Invocation, folder: Path | None) -> tuple[Invocation, Manifest]:
+        """Parse the base as dbt builds it or compiles it; give what dbt is called with for that, and the manifest.
+
+        `tree` names it in the host, `invocation` is what the head is parsed with, `folder` holds an earlier parse.
+        """
+        base, saved = self.tree(invocation), folder / "partial_parse.msgpack" if folder else None
+        invocation = replace(invocation, project_dir=str(base.directory), target_path=str(self._work / tree))
+        parsed = self._host.ask(
+            Parse(
+                tree=tree,
+                invocation=invocation,
+                partial_parse=str(saved) if saved and saved.is_file() else "",
+                packages_dir=base.packages_dir,
+                write=False,
+            )
+        )
+        return invocation, parsed
+
     def forget(self) -> None:
         """Let the host forget what was parsed: all that is needed of it lies in the folders."""
         if self._trees:

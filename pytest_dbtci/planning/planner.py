@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +14,9 @@ from pytest_dbtci.dbt_client.protocol import Build, Connect, Invocation, Narrowi
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Comparison, Repository
 from pytest_dbtci.manifest import BUILDABLE, Manifest
-from pytest_dbtci.plan import PathChange, Plan, Reason
+from pytest_dbtci.plan import PathChange, Plan
 from pytest_dbtci.planning.base_manifest import Base, ParsedBase
+from pytest_dbtci.planning.formatting import Formatting
 from pytest_dbtci.planning.installed import check_installed
 from pytest_dbtci.planning.parse import Trees
 from pytest_dbtci.planning.planned import Planned, Workspace
@@ -187,12 +188,12 @@ class Planner:
         if trees is own:
             workspace.tell(f"parsed with {plan.schema} itself: {_some(head.schema_uses)} looks into target.schema")
         with workspace.step("selection"):
-            choice = self.adjust(self._choose(repository, trees, head, before, comparison), head)
+            choice = self.adjust(self._choose(repository, trees, head, before, comparison, base), head)
         narrowed = (f"{s} in the environment narrows what dbt builds and tests here" for s in host.ask(Narrowing()))
         with workspace.step("repoint"):
             head = head.moved(host.ask(Repoint(tree="head", placeholder=placeholder, schema=plan.schema)))
         plan = replace(plan, changes=choice.changes, notes=(*narrowed, *choice.notes))
-        planned = self._place_nodes(plan, choice.reasons, head, deferral, trees)
+        planned = self._place_nodes(plan, choice, head, deferral, trees)
         if settings.compare == "none" or planned.build is None or not planned.plan.nodes:
             return planned
         return self._add_comparisons(planned, planned.build, base, before, trees)
@@ -231,15 +232,17 @@ class Planner:
     def _place_nodes(
         self,
         plan: Plan,
-        reasons: Mapping[str, Reason],
+        choice: Choice,
         head: Manifest,
         deferral: ParsedBase | None,
         trees: Trees,
     ) -> Planned:
         """Say where everything is built, which must be the pull request's own, and what is deferred to."""
         host, packages_dir = trees.host, trees.project.packages_dir
-        ancestors, deferred = selection.add_ancestors(reasons, head, _deferrable(deferral))
-        nodes = selection.plan_nodes({**reasons, **ancestors}, head, packages_dir)
+        ancestors, deferred = selection.add_ancestors(choice.reasons, head, _deferrable(deferral))
+        reasons = {**choice.reasons, **ancestors}
+        nodes = selection.plan_nodes(reasons, head, packages_dir)
+        left_out = {u: reason for u, reason in choice.left_out.items() if u not in reasons}
         unique_ids = tuple(n.unique_id for n in nodes)
         invocation = self.workspace.invocation(trees.project, trees.profile, "run", plan.schema)
         database = host.ask(Connect(tree="head", invocation=invocation))
@@ -250,7 +253,11 @@ class Planner:
         if deferred and deferral is not None:
             manifest_file, into = deferral.folder / "manifest.json", self.workspace.work / "defer"
             state = host.ask(Slim(manifest_file=str(manifest_file), unique_ids=deferred, into=str(into)))
-        plan = replace(plan, total=sum(1 for n in head.nodes.values() if n.resource_type in BUILDABLE))
+        plan = replace(
+            plan,
+            total=sum(1 for n in head.nodes.values() if n.resource_type in BUILDABLE),
+            left_out=selection.plan_nodes(left_out, head, packages_dir),
+        )
         if nodes:
             plan = replace(
                 plan,
@@ -263,7 +270,11 @@ class Planner:
                 defer_target=self.settings.defer_target or None,
             )
         else:
-            status = f"dbt finds nothing to build in what changed against {plan.base_ref} ({plan.base[:10]})"
+            against = f"against {plan.base_ref} ({plan.base[:10]})"
+            status = f"dbt finds nothing to build in what changed {against}"
+            if plan.left_out:
+                many = "nodes" if len(plan.left_out) > 1 else "node"
+                status += f"; formatting only: {len(plan.left_out)} {many} left out"
             plan = replace(plan, mode="nothing", status=status)
         return Planned(
             plan=plan,
@@ -279,6 +290,7 @@ class Planner:
         head: Manifest,
         before: ParsedBase | None,
         comparison: Comparison,
+        base: Base,
     ) -> Choice:
         settings, work, profile = self.settings, self.workspace.work, trees.profile
         profile_file = trees.project.path_of(str(profile.file.resolve()))
@@ -297,6 +309,18 @@ class Planner:
         )
         state = before.folder if before else work
         chooser = Chooser(host=trees.host, invocation=trees.invocation, state=state, work=work)
+        if settings.build_less != "none" and before and not settings.state:
+            formatting = Formatting(
+                host=trees.host,
+                project=trees.project,
+                repository=repository,
+                commit=comparison.base,
+                base=base,
+                before=before,
+                invocation=trees.invocation,
+                work=work,
+            )
+            chooser = replace(chooser, formatted=formatting.find)
         choose = chooser.choose if before else chooser.choose_of_new
         return choose(evidence, settings.select, settings.exclude)
 

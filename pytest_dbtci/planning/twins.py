@@ -11,7 +11,7 @@ from pathlib import Path
 from pytest_dbtci.compare.bases import Chosen, Graph
 from pytest_dbtci.compare.rules import Rules, read_rules
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import Declared, Invocation, Parse, Redirect, Repoint
+from pytest_dbtci.dbt_client.protocol import Declared, Invocation, Redirect, Repoint
 from pytest_dbtci.differences import Counterpart, Declaration, Pair
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.manifest import Manifest, ManifestNode, Place
@@ -71,18 +71,7 @@ class Comparisons:
     def _prepare(self, plan: Plan, graph: Graph, twins: tuple[str, ...], external: str) -> Twins:
         """Parse the base once more, as dbt builds from it, and move its relations into schemas of the run's own."""
         schema = f"{plan.schema}__base"
-        base, target_path = self.base.tree(self.invocation), str(self.work / "twin")
-        partial = self.folder / "partial_parse.msgpack" if self.folder else None
-        invocation = dataclasses.replace(self.invocation, project_dir=str(base.directory), target_path=target_path)
-        parsed = self.host.ask(
-            Parse(
-                tree="twin",
-                invocation=invocation,
-                partial_parse=str(partial) if partial and partial.is_file() else "",
-                packages_dir=base.packages_dir,
-                write=False,
-            )
-        )
+        invocation, parsed = self.base.parse_again("twin", self.invocation, self.folder)
         moved = parsed.moved(self.host.ask(Repoint(tree="twin", placeholder=self.placeholder, schema=schema)))
         database = next((d for d, s in plan.schemas if s == plan.schema), "")
         writing = [moved.nodes[u] for u in twins]

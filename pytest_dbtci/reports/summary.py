@@ -49,6 +49,7 @@ def markdown(
             *_failures(plan, results),
             *compared,
             *_changes(plan),
+            *_left_out(plan),
             *_picture(lineage, build),
             *_built(lineage, results),
             *_others(plan, results),
@@ -56,7 +57,7 @@ def markdown(
             *([] if plan.mode == "release" else [_reproduce(plan, build, arguments)]),
         ]
     else:
-        sections += _changes(plan)
+        sections += [*_changes(plan), *_left_out(plan)]
     return _fitted(sections, limit)
 
 
@@ -181,6 +182,11 @@ def _changes(plan: Plan) -> Iterator[str]:
         rows.append((code(change.path), prose(change.status), "; ".join(says)))
     more = f"\n\n… and {len(plan.changes) - _MANY} more files." if len(plan.changes) > _MANY else ""
     yield f"### What changed\n\n{grid(('file', 'change', 'effect'), rows)}{more}"
+
+
+def _left_out(plan: Plan) -> Iterator[str]:
+    if plan.left_out:
+        yield f"### Not built, as only formatting changed\n\n{_names([*plan.left_out])}"
 
 
 def _picture(lineage: Lineage, build: Build) -> Iterator[str]:

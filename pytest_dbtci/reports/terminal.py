@@ -18,6 +18,7 @@ KINDS: dict[ReasonKind, str] = {
     "ancestor": "ancestors",
     "hook": "hooks",
     "released": "released",
+    "formatting": "formatting only",
 }
 """The word under which nodes are counted, for every kind of reason."""
 
@@ -40,9 +41,11 @@ def _header_lines(plan: Plan, verbosity: int) -> list[str]:
     counts = ", ".join(f"{kinds[k]} {k}" for k in _COUNTED if kinds[k])
     tests = kinds["tests"]
     changed = len(plan.changes)
-    untouched = plan.total - sum(kinds[k] for k in (*_COUNTED, "tests"))
+    left_out = len(plan.left_out)
+    untouched = plan.total - sum(kinds[k] for k in (*_COUNTED, "tests")) - left_out
     where = f"deferred to {plan.defer_target}" if plan.defer_target else "not needed"
     built = f"{counts or 'no nodes'}, {tests} test{'s' * (tests != 1)}"
+    built += f" · {left_out} left out (formatting only)" if left_out else ""
     lines.append(
         f"dbt-ci: {changed} file{'s' * (changed != 1)} changed → {built}"
         f" · {untouched} of {plan.total} nodes untouched ({where})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pytest_dbtci.git.repository import Change
@@ -69,3 +69,7 @@ class Affected:
     by_path: Mapping[str, frozenset[str]]
     causes: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...] = ()
+
+    def without(self, unique_ids: frozenset[str]) -> Affected:
+        """Return the same without these nodes."""
+        return replace(self, reasons={u: r for u, r in self.reasons.items() if u not in unique_ids})

@@ -11,15 +11,20 @@ from pytest_dbtci.project.project import ROOT_FILES
 from pytest_dbtci.selection.evidence import PACKAGE_FILES, TELLING, Affected, Evidence
 
 
-def explain_paths(evidence: Evidence, affected: Affected, chosen: frozenset[str]) -> tuple[PathChange, ...]:
-    """Say what became of every changed path; `chosen` is what the selection took, sources included."""
-    paths = _Paths(evidence, affected, chosen)
+def explain_paths(
+    evidence: Evidence, affected: Affected, chosen: frozenset[str], same: frozenset[str] = frozenset()
+) -> tuple[PathChange, ...]:
+    """Say what became of every changed path.
+
+    `chosen` is what the selection took, sources included, `same` are nodes of which only the formatting changed.
+    """
+    paths = _Paths(evidence, affected, chosen, same)
     return tuple(paths.explain(change) for change in evidence.changes)
 
 
 class _Paths:
-    def __init__(self, evidence: Evidence, affected: Affected, chosen: frozenset[str]) -> None:
-        self._evidence, self._affected, self._chosen = evidence, affected, chosen
+    def __init__(self, evidence: Evidence, affected: Affected, chosen: frozenset[str], same: frozenset[str]) -> None:
+        self._evidence, self._affected, self._chosen, self._same = evidence, affected, chosen, same
         self._project, self._base, self._head = evidence.project, evidence.base, evidence.head
 
     def explain(self, change: Change) -> PathChange:
@@ -28,6 +33,9 @@ class _Paths:
         nodes = {u for p in paths for u in self._affected.by_path.get(p, ())}
         gone = [name for p in paths for name in self._gone.get(p, ())]
         notes = [said for p in paths for said in self._affected.causes.get(p, ())]
+        if formatted := sorted(self._head.nodes[u].name for u in nodes & self._same):
+            notes.append(f"formatting only: {', '.join(formatted)}")
+        nodes -= self._same
         everything = self._affected.everything
         if everything and not set(paths).isdisjoint(everything.files):
             effect = "everything"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
@@ -24,9 +24,13 @@ _NAMED = "selector:"
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What is chosen, each node with its reason; what became of every changed path; what else to say."""
+    """What is chosen, each node with its reason; what became of every changed path; what else to say.
+
+    `left_out` are the nodes that would be chosen if their formatting, or that of what they read, counted.
+    """
 
     reasons: Mapping[str, Reason]
+    left_out: Mapping[str, Reason] = field(default_factory=dict)
     changes: tuple[PathChange, ...]
     notes: tuple[str, ...] = ()
 
@@ -35,30 +39,37 @@ class Choice:
 class Chooser:
     """Ask dbt, in the host's `head` tree, with `invocation`; `state` is the folder of the base's manifest.json.
 
-    `work` is a folder for what dbt has to be given as files.
+    `work` is a folder for what dbt has to be given as files. `formatted` finds the nodes that changed in their
+    formatting alone, where the run leaves them out.
     """
 
     host: Host
     invocation: Invocation
     state: Path
     work: Path
+    formatted: Callable[[Evidence, Affected], frozenset[str]] = lambda evidence, affected: frozenset()
 
     def choose(self, evidence: Evidence, select: str, exclude: str) -> Choice:
         """Choose from a base and a head; `evidence.modified` is replaced by what dbt says."""
         said = self._ask("state:modified", state=str(self.state), indirect="empty", own=True)
         evidence = _with(evidence, frozenset(said))
         affected = find_affected(evidence)
+        same = self.formatted(evidence, affected)
+        whole, affected = affected, affected.without(same)
         head = evidence.head
         roots = frozenset(head.nodes) if affected.everything else frozenset(affected.reasons)
         try:
             chosen = self._chosen(select, exclude, roots, said, head)
+            every = self._chosen(select, exclude, roots | same, said, head) if same else chosen
         except UsageError as error:
             given = f"--dbt-ci-select {select!r}" + (f" --dbt-ci-exclude {exclude!r}" if exclude else "")
             raise UsageError(f"dbt refuses {given}: {error}\nWrite it as for `dbt ls --select`.") from None
         reasons = {u: self._reason(u, affected, head) for u in chosen if _is_built(u, head)}
         read = {u for u in chosen if u in head.nodes and any(c in reasons for c in head.children.get(u, ()))}
-        changes = explain_paths(evidence, affected, frozenset(reasons) | read)
-        return Choice(reasons=reasons, changes=changes, notes=_notes(affected, head, str(self.state)))
+        left = {u: _left_out(u, whole, same, head) for u in every if _is_built(u, head) and u not in reasons}
+        changes = explain_paths(evidence, whole, frozenset(reasons) | read, same)
+        notes = _notes(affected, head, str(self.state))
+        return Choice(reasons=reasons, left_out=left, changes=changes, notes=notes)
 
     def choose_of_new(self, evidence: Evidence, select: str, exclude: str) -> Choice:
         """Choose where the base has no such project: every node is new."""
@@ -169,6 +180,13 @@ def _is_built(unique_id: str, head: Manifest) -> bool:
 
 def _with(evidence: Evidence, modified: frozenset[str]) -> Evidence:
     return replace(evidence, modified=modified)
+
+
+def _left_out(unique_id: str, affected: Affected, same: frozenset[str], head: Manifest) -> Reason:
+    if unique_id in same:
+        return Reason(kind="formatting", text="formatting only", files=affected.reasons[unique_id].files)
+    reason = selection.downstream_reason(unique_id, {u: affected.reasons[u] for u in same}, head)
+    return Reason(kind="formatting", text=f"{reason.text}, formatting only")
 
 
 def _notes(affected: Affected, head: Manifest, state: str) -> tuple[str, ...]:

@@ -31,10 +31,11 @@ class DbtFile(pytest.File):
     """A file of the dbt project, with the planned nodes that stand under it.
 
     `unselected` are nodes that the command line names although the pull request does not select them, each with
-    the sentence that says so.
+    the sentence that says so, `left_out` those that are not built because they can't differ.
     """
 
     nodes: tuple[Node, ...] = ()
+    left_out: tuple[Node, ...] = ()
     unselected: tuple[tuple[str, str], ...] = ()
     outcomes: Outcomes
 
@@ -44,6 +45,10 @@ class DbtFile(pytest.File):
             yield DbtItem.from_parent(self, name=node.item, node=node, outcomes=self.outcomes)
             if node.unique_id in compared:
                 yield ComparedNode.from_parent(self, name=node.item, node=node, outcomes=self.outcomes)
+        for node in self.left_out:
+            item = StatusItem.from_parent(self, name=node.item, status=f"not built: {node.why}")
+            item.user_properties += [("dbt_left_out", node.reason.kind), ("dbt_reason", str(node.reason))]
+            yield item
         for name, why in self.unselected:
             yield StatusItem.from_parent(self, name=name, status=why)
 

@@ -60,10 +60,15 @@ class Participant:
         if self._by_file is None:
             found: dict[Path, list[Node]] = {}
             for node in self.outcomes.plan.items:
-                found.setdefault(Path(os.path.normpath(self.project_dir / node.file)), []).append(node)
+                found.setdefault(self._path(node), []).append(node)
+            for node in self.outcomes.plan.left_out:
+                found.setdefault(self._path(node), [])
             self._by_file = {path: tuple(nodes) for path, nodes in found.items()}
             self._folders = {folder for path in found for folder in path.parents}
         return self._by_file
+
+    def _path(self, node: Node) -> Path:
+        return Path(os.path.normpath(self.project_dir / node.file))
 
     @property
     def project_dir(self) -> Path:
@@ -147,6 +152,7 @@ class Participant:
             file = DbtFile.from_parent(parent, path=file_path)
             file.nodes, file.outcomes = self.files.get(file_path, ()), self.outcomes
             file.unselected = tuple(unselected.items())
+            file.left_out = tuple(n for n in self.outcomes.plan.left_out if self._path(n) == file_path)
             return file
         if self.outcomes.plan.status and file_path == self.status_path:
             status = StatusFile.from_parent(parent, path=file_path)

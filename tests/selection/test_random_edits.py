@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from dbt.cli.main import dbtRunner
 
 from pytest_dbtci.manifest import BUILDABLE, READABLE
 from tests.support.planning_bench import Bench, Planned, bench
-from tests.support.random_edits import FILES, Project, edit
+from tests.support.random_edits import FILES, PROSE, Project, edit, format_anew
 from tests.support.repositories import git
 
 SEQUENCES = int(os.environ.get("RANDOM_SEQUENCES", "240"))
@@ -28,8 +29,20 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A bench whose master is released: `released.duckdb` in its folder holds what it built."""
-    folder = tmp_path_factory.mktemp("random")
-    with bench(folder, FILES, "dbt") as made:
+    with _release(tmp_path_factory.mktemp("random"), FILES) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def formatted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Another one, of the project that is formatted anew."""
+    with _release(tmp_path_factory.mktemp("formatted"), PROSE) as made:
+        yield made
+
+
+@contextmanager
+def _release(folder: Path, files: Project) -> Iterator[Bench]:
+    with bench(folder, files, "dbt") as made:
         made.host.parts = ()
         place = made.clone({})
         _build(made, place / "dbt", ["*"], "master")
@@ -56,6 +69,22 @@ def test_building_the_selection_on_top_of_master_gives_what_a_full_build_gives(r
         assert all(c.effect != "none" or c.note for c in planned.plan.changes), told
         _gives_what_a_full_build_gives(released, place, planned, told)
         shutil.rmtree(place)
+
+
+@pytest.mark.parametrize("chunk", range(max(1, SEQUENCES // 4 // PER_TEST)))
+def test_what_is_left_out_as_formatting_is_what_a_full_build_gives(formatted: Bench, chunk: int) -> None:
+    left_out = 0
+    for seed in range(chunk * PER_TEST, (chunk + 1) * PER_TEST):
+        rng = random.Random(seed)
+        project: Project = dict(PROSE)
+        made = [format_anew(rng, project) for _ in range(rng.randint(1, 4))]
+        made += [edit(rng, project) for _ in range(rng.choice([0, 0, 1]))]
+        place = formatted.clone({p: t for p, t in project.items() if PROSE.get(p) != t and (t or p in PROSE)})
+        planned = formatted.plan(place, build_less="formatting")
+        left_out += len(planned.plan.left_out)
+        _gives_what_a_full_build_gives(formatted, place, planned, f"seed {seed}: {made}")
+        shutil.rmtree(place)
+    assert left_out > PER_TEST
 
 
 def _gives_what_a_full_build_gives(released: Bench, place: Path, planned: Planned, told: str) -> None:

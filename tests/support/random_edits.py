@@ -108,6 +108,58 @@ models:
 }
 
 
+PROSE: Project = {
+    **FILES,
+    "dbt/models/staging/named.sql": """\
+-- every dog's name
+with names(dog_id, Name) as (values (1, 'a b'), (2, 'A  b'), (3, 'it''s -- one'), (4, 'x'/* 'y' */))
+select distinct dog_id, Name /* a 'name' */, "dog_id" + 1 as Next_Id, Name || ' /* no comment */' as said -- 'all'
+from names
+""",
+    "dbt/models/marts/union.sql": """\
+select dog_id, Name as name, {{ toolbox.scaled('dog_id') }} as n from {{ ref('named') }} where dog_id>=1
+union  -- without what is twice
+select dog_id, 'a b' as name, case when n > 1 then 1 - -1 else 2*-1 end as n from {{ ref('inline') }}
+{#- no 'union all' #}
+""",
+    "dbt/models/marts/measured.sql": "select '{{ model.raw_code | length }}' as n -- what it is  made of\n",
+    "dbt/models/marts/quoted.sql": """\
+{% set said %}'a   b'{% endset %}
+select name, {{ said }} as said
+from {{ ref('union') }}
+""",
+}
+"""A project with literals, comments and names of which some change with their case, to be formatted anew."""
+
+_FORMATTED = re.compile(
+    r"""\{[{%#](?:"[^"]*"|'[^']*'|.)*?[}%#]\}|'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/|\s+|\w+|.""", re.DOTALL
+)
+
+
+def format_anew(rng: random.Random, project: Project) -> str:
+    """Format one model anew, at times so that it is another one."""
+    path = rng.choice(_models(project))
+    daring = rng.random() < 0.3
+    project[path] = "".join(_formatted(rng, part, daring) for part in _FORMATTED.findall(_text(project, path)))
+    return f"format {path.rpartition('/')[2]}"
+
+
+def _formatted(rng: random.Random, part: str, daring: bool) -> str:
+    if part.isspace():
+        return rng.choice(
+            [part, part, f"{part}\n", f"\n{part}  ", f" /* {rng.randint(1, 9)} 'x' */{part}", f" -- it's\n{part}"]
+        )
+    if part.startswith(("--", "/*", "{#")):
+        return rng.choice([part, part, "--\n" if part.startswith("--") else ""])
+    if part.startswith("'"):
+        return rng.choice([part.replace(" ", "  "), part.upper()]) if daring and rng.random() < 0.3 else part
+    if part.startswith("{"):
+        return part.replace("'n'", "'N'") if daring and rng.random() < 0.3 else part
+    if part.isidentifier():
+        return rng.choice([part, part.upper()]) if daring or part in ("select", "from", "with", "as", "case") else part
+    return rng.choice([part, part, f" {part} "]) if part in ("(", ")", ",", "+", "||") else part
+
+
 def edit(rng: random.Random, project: Project) -> str:
     """Make one edit; give its name."""
     kinds: tuple[Callable[[random.Random, Project], None], ...] = (
