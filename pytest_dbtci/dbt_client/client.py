@@ -34,8 +34,11 @@ from pytest_dbtci.dbt_client.protocol import (
 from pytest_dbtci.dbt_client.redaction import Redaction
 from pytest_dbtci.errors import DbtCiError, UsageError
 
-CANCEL_SECONDS = 8.0
+CANCEL_SECONDS = 6.0
 """How long a cancelled dbt may take to end its queries before the process is killed."""
+
+KILL_SECONDS = 10.0
+"""How long to wait for the end of a process that was killed: one that waits for a disk ends when it likes."""
 
 # glibc gives nearly every thread a heap of its own, of which each keeps what was freed: some percent of dbt's memory.
 _DEFAULTS = {"MALLOC_ARENA_MAX": "2"}
@@ -54,7 +57,14 @@ class Cancelled(DbtCiError):
 
 
 class HostDied(DbtCiError):
-    """The host process is of no use any more; what it printed last is part of the text."""
+    """The host process is of no use any more; what it printed last is part of the text.
+
+    `silent`: it was ended because it did not answer in time.
+    """
+
+    def __init__(self, text: str, *, silent: bool = False, trouble: str = "") -> None:
+        super().__init__(text, trouble=trouble)
+        self.silent = silent
 
 
 def begin(cwd: Path, environ: Mapping[str, str]) -> Host:
@@ -101,6 +111,7 @@ class Host:
         self._answers: dict[int | None, Done | Failed] = {}
         self._open: dict[int | None, tuple[Any, Callable[[Event], None]]] = {}
         self._dead = ""
+        self._silent = False
         self._ending = False
         self._last = 0
         self.waited: float | None = None
@@ -213,6 +224,7 @@ class Host:
             return
         except TimeoutError:
             pass
+        self._silent = True
         self.kill(f"dbt did not stop within {CANCEL_SECONDS:g} seconds after it was cancelled, so it was ended")
 
     def kill(self, why: str = "") -> None:
@@ -224,7 +236,8 @@ class Host:
         with contextlib.suppress(OSError):
             # It leads a process group of its own; Windows knows none.
             os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
-        process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(KILL_SECONDS)
 
     def close(self) -> None:
         """End the process; safe to call more than once. One that is still at work is killed."""
@@ -266,7 +279,7 @@ class Host:
             process.stdin.write(f"\n{line}\n")
             process.stdin.flush()
         except (OSError, ValueError):
-            raise HostDied(self._obituary()) from None
+            raise HostDied(self._obituary(), silent=self._silent) from None
 
     def _wait(self, number: int, asked: str, within: float | None) -> Done | Failed:
         deadline = None if within is None else time.monotonic() + within
@@ -274,15 +287,16 @@ class Host:
             # Short waits, so that Ctrl-C reaches a main thread that waits here.
             while number not in self._answers:
                 if self._dead:
-                    raise HostDied(self._dead)
+                    raise HostDied(self._dead, silent=self._silent)
                 if deadline is not None and time.monotonic() > deadline:
                     break
                 self._answered.wait(0.5)
             else:
                 return self._answers.pop(number)
         why = f"the dbt process did not answer to `{asked}` within {within:g} seconds, so it was ended."
+        self._silent = True
         self.kill(why)
-        raise HostDied(why)
+        raise HostDied(why, silent=True)
 
     def _listen(self, answers: IO[str]) -> None:
         why = ""

@@ -31,7 +31,6 @@ from pytest_dbtci.dbt_client.protocol import (
     read_line,
     write_line,
 )
-from pytest_dbtci.dbt_host.liveness import sever
 from pytest_dbtci.dbt_host.operations import Operations
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.warehouse_errors import kind_of_trouble
@@ -131,7 +130,7 @@ class Host:
 
     def _sever(self, number: int | None) -> None:
         if self._working == number:
-            sever()
+            self._operations.sever()
 
     def _interrupt(self, *_: object) -> None:
         if self._current is not None:

@@ -1,4 +1,4 @@
-"""Notice, while dbt builds, what dbt does not: schemas that were taken over, and connections that answer no more."""
+"""Notice what dbt does not: schemas that were taken over, and connections that answer no more."""
 
 from __future__ import annotations
 
@@ -28,8 +28,14 @@ _GIVEN_UP = (
 )
 
 
-def sever() -> None:
-    """End every network connection of this process; who waits for an answer learns that there will be none."""
+def sever(ownership: Ownership | None, warehouse: Callable[[], Warehouse]) -> None:
+    """End every network connection of this process; who waits for an answer learns that there will be none.
+
+    The warehouse may work on for them, and hold locks: before the schemas are dropped, these sessions are ended.
+    """
+    if ownership is not None:
+        ownership.abandoned = True
+        ownership.sessions += warehouse().own_sessions()
     for name in os.listdir("/dev/fd") if os.path.isdir("/dev/fd") else ():  # noqa: PTH112, PTH208
         with suppress(OSError):  # no socket, or not connected
             connection = socket.socket(fileno=int(name))
@@ -41,13 +47,24 @@ def sever() -> None:
 
 
 class Watch:
-    """Look after one build; `emit` passes dbt's events on and notes that it lives."""
+    """Look after one request; `emit` passes events on and notes that it lives.
 
-    def __init__(self, ownership: Ownership, warehouse: Callable[[], Warehouse], emit: Emit) -> None:
+    `ownership` returns what the run owns, if anything yet. With `builds`, its schemas are looked at, too.
+    """
+
+    def __init__(
+        self,
+        ownership: Callable[[], Ownership | None],
+        warehouse: Callable[[], Warehouse],
+        emit: Emit,
+        *,
+        builds: bool = False,
+    ) -> None:
         self._ownership = ownership
+        self._builds = builds
         self._warehouse = warehouse
         self._emit = emit
-        self._ended, self._look = threading.Event(), threading.Event()
+        self._ended, self._due = threading.Event(), threading.Event()
         self._heard = time.monotonic()
         self._severed = False
         self._lost = ""
@@ -56,7 +73,7 @@ class Watch:
         """Pass an event of dbt's on; trouble with the warehouse may come from a newer run, so it is looked for."""
         self._heard = time.monotonic()
         if isinstance(event, NodeFinished) and event.result.trouble:
-            self._look.set()
+            self._due.set()
             if self._severed:
                 message = f"{event.result.message}\n\n{_GIVEN_UP}"
                 event = replace(event, result=replace(event.result, message=message))
@@ -64,8 +81,8 @@ class Watch:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch while the block runs; DbtFailed where a newer run has taken its schemas."""
-        for work in (self._look_at_schemas, self._listen_for_life):
+        """Watch while the block runs; DbtFailed where a newer run has taken its schemas, or nothing answered."""
+        for work in (self._look, self._listen):
             threading.Thread(target=work, daemon=True).start()
         try:
             yield
@@ -73,34 +90,40 @@ class Watch:
             if self._lost:
                 raise DbtFailed(self._lost, usage=False) from None
             raise
+        except DbtFailed as error:
+            if self._severed and not self._builds:
+                raise DbtFailed(f"{error}\n\n{_GIVEN_UP}", usage=False) from error
+            raise
         finally:
             self._ended.set()
-            self._look.set()
+            self._due.set()
 
-    def _look_at_schemas(self) -> None:
+    def _look(self) -> None:
         """Cancel what runs as soon as a newer run has taken the schemas over: it must not be written into."""
-        while self._look.wait(WATCH_SECONDS) or not self._ended.is_set():
-            self._look.clear()
+        while self._due.wait(WATCH_SECONDS) or not self._ended.is_set():
+            self._due.clear()
             if self._ended.is_set():
                 return
+            ownership, why = self._ownership(), ""
             try:
                 warehouse = self._warehouse()
-                why = self._ownership.lost(warehouse)
-                if not why and self._ownership.statements:
-                    # What can't be marked is said at the end.
-                    self._ownership.adopt(warehouse)
-                if warehouse.is_at_work(self._ownership.mark.run):
+                if self._builds and ownership is not None:
+                    why = ownership.lost(warehouse)
+                    if not why and ownership.statements:
+                        # What can't be marked is said at the end.
+                        ownership.adopt(warehouse)
+                if warehouse.is_at_work(ownership.mark.run if ownership is not None else ""):
                     self._heard = time.monotonic()
             except DbtFailed:
-                continue  # a warehouse that does not answer is the build's own trouble
+                continue  # a warehouse that does not answer is the request's own trouble
             if why and not self._ended.is_set():
                 self._lost = why
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
                 return
 
-    def _listen_for_life(self) -> None:
+    def _listen(self) -> None:
         while not self._ended.wait(min(1.0, SILENCE_SECONDS)):
             if time.monotonic() - self._heard > SILENCE_SECONDS:
                 self._severed = True
                 self._heard = time.monotonic()
-                sever()
+                sever(self._ownership(), self._warehouse)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from pytest_dbtci.dbt_host import target_names as deferral
 from pytest_dbtci.dbt_host.compare import comparisons
 from pytest_dbtci.dbt_host.compare.declared import declared
 from pytest_dbtci.dbt_host.layout import layout
-from pytest_dbtci.dbt_host.liveness import Watch
+from pytest_dbtci.dbt_host.liveness import Watch, sever
 from pytest_dbtci.dbt_host.repoint import repoint
 from pytest_dbtci.dbt_host.runner import OWN, DbtFailed, narrowing, run_dbt
 from pytest_dbtci.dbt_host.schema_ownership import Ownership, drop_leftover, leftovers, redate
@@ -43,8 +43,20 @@ class Operations:
 
     def answer(self, request: protocol.Request[protocol.Answer]) -> protocol.Answer:
         """Return the answer; raises DbtFailed, or KeyboardInterrupt when it was cancelled."""
-        answer: protocol.Answer = ANSWERS[type(request)](self, request)
+        with self._watching(request):
+            answer: protocol.Answer = ANSWERS[type(request)](self, request)
         return answer
+
+    def sever(self) -> None:
+        """Give up every connection: see `liveness.sever`."""
+        sever(self._ownership, lambda: self._warehouse(self._tree))
+
+    def _watching(self, request: Any) -> AbstractContextManager[None]:
+        """Let no request wait for ever for a warehouse that answers no more; a build is watched by itself."""
+        if type(request) not in _ASK_THE_WAREHOUSE:
+            return nullcontext()
+        tree = getattr(request, "tree", "") or self._tree or "queries"
+        return Watch(lambda: self._ownership, lambda: self._warehouse(tree), self._emit).watching()
 
     def parse(self, request: protocol.Parse) -> Manifest:
         """Parse a tree with dbt: see `manifests.parse`."""
@@ -141,7 +153,7 @@ class Operations:
         self._manifests[self._tree], _ = manifests.parse(request.invocation, write=False)
         if request.owner is not None:
             self._external = outside.ExternalFiles(folder=request.external)
-            self._ownership = Ownership(owner=request.owner, begun=True, inherited=True)
+            self._ownership = Ownership(owner=request.owner, begun=True, abandoned=True)
 
     def repoint(self, request: protocol.Repoint) -> Mapping[str, Place]:
         """Move a tree's relations to another schema."""
@@ -195,7 +207,7 @@ class Operations:
         if ownership is None or not ownership.opened:
             self._build(request, self._emit, lambda sql: None)
             return
-        watch = Watch(ownership, lambda: self._warehouse(request.tree), self._emit)
+        watch = Watch(lambda: ownership, lambda: self._warehouse(request.tree), self._emit, builds=True)
         with watch.watching():
             self._build(request, watch.emit, ownership.hear)
 
@@ -324,6 +336,12 @@ ANSWERS: Mapping[type[protocol.Request[Any]], Callable[[Operations, Any], Any]] 
     protocol.DropLeftover: Operations.drop_leftover,
 }
 """The method that answers each request."""
+
+_ASK_THE_WAREHOUSE = (
+    *(protocol.ReserveSchema, protocol.OpenSchemas, protocol.CopyTables, protocol.Compare, protocol.Query),
+    *(protocol.Document, protocol.ListLeftovers, protocol.Redate, protocol.DropLeftover),
+)
+"""Requests that can wait for the warehouse and that the controller sets no bound; a build has a watch of its own."""
 
 
 @contextmanager

@@ -20,14 +20,17 @@ _CREATES = re.compile(r"\bcreate\s+schema\b", re.IGNORECASE)
 class Ownership:
     """What one run owns.
 
-    `begun` tells that there may be such schemas, `inherited` that another process, now dead, made them. `opened` are
+    `begun` tells that there may be such schemas, `abandoned` that the warehouse may still work for the run although
+    nobody waits: for a process that is dead, or on a connection that was given up, by its numbers one of `sessions`
+    where it can't be known otherwise. `opened` are
     those of the `planned` ones that this process made ready, `strangers` schemas without a mark that were there before,
     `statements` those by which dbt made schemas since.
     """
 
     owner: Owner
     begun: bool = False
-    inherited: bool = False
+    abandoned: bool = False
+    sessions: tuple[int, ...] = ()
     opened: list[Place] = field(default_factory=list)
     planned: frozenset[Place] = frozenset()
     strangers: frozenset[Place] = frozenset()
@@ -135,8 +138,8 @@ class Ownership:
         trouble = self._adopt(warehouse, everything)
         found = {place: mark for place, mark in everything.items() if mark and mark.is_of(self.mark)}
         mine = sorted(place for place, mark in found.items() if mark.run == self.mark.run)
-        if self.inherited and not keep:
-            warehouse.end_sessions(self.mark.run, [s for _, s in mine])
+        if self.abandoned and not keep:
+            warehouse.end_sessions(self.mark.run, [s for _, s in mine], self.sessions)
         trouble += [_newer(schema, mark) for (_, schema), mark in found.items() if mark.run != self.mark.run]
         present = {(d, warehouse.same(s)) for d, s in found}
         trouble += [_vanished(s) for d, s in self.opened if (d, warehouse.same(s)) not in present]

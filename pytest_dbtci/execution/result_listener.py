@@ -9,6 +9,9 @@ from collections.abc import Callable
 
 from pytest_dbtci.results import Result
 
+LISTEN_SECONDS = 60.0
+"""How long the end of a session waits for a listener that still has results to hear of."""
+
 
 class Observer:
     """Call the listener with one result after the other; `trouble` is the traceback of its first exception."""
@@ -25,9 +28,11 @@ class Observer:
         self._waiting.put(result)
 
     def close(self) -> None:
-        """Wait until everything is told; safe to call more than once."""
+        """Wait until everything is told, for `LISTEN_SECONDS` at most; safe to call more than once."""
         self._waiting.put(None)
-        self._thread.join()
+        self._thread.join(LISTEN_SECONDS)
+        if self._thread.is_alive():
+            self.trouble = self.trouble or f"a listener did not return within {LISTEN_SECONDS:g} seconds"
 
     def _work(self) -> None:
         while (result := self._waiting.get()) is not None:

@@ -28,8 +28,9 @@ DROP_SECONDS = 300.0
 DROP_PAUSES = (3.0, 10.0)
 """How long to wait before the schemas are dropped once more, where the warehouse was not reachable."""
 
-PING_SECONDS = 5.0
-"""How long an interrupted run waits for a sign of life; CI providers kill a job after some ten seconds."""
+PING_SECONDS = 4.0
+"""How long an interrupted run waits for a sign of life; CI providers kill a job after some ten seconds, of which dbt
+has had up to `client.CANCEL_SECONDS` to stop."""
 
 
 def external_folder(invocation: Invocation, schema: str) -> str:
@@ -103,8 +104,7 @@ class OwnSchemas:
         try:
             self.host.ask(Ping(), last=True, within=PING_SECONDS)
         except HostDied as error:
-            hung = "did not answer" in str(error)
-            return f"the warehouse did not answer within {PING_SECONDS:g} seconds" if hung else ""
+            return f"the run was interrupted, and neither warehouse nor dbt answered: {error}" if error.silent else ""
         except DbtCiError as error:
             return str(error)
         return ""

@@ -115,6 +115,8 @@ def test_ends_a_process_that_does_not_stop_when_cancelled(
     one.cancel()
     thread.join(10)
     assert "did not stop within 0.3 seconds" in str(ended[0])
+    assert isinstance(ended[0], HostDied)
+    assert ended[0].silent
     with pytest.raises(Cancelled, match=r"^cancelled$"):
         one.ask(BUILD)
 

@@ -47,8 +47,12 @@ class Warehouse(Statements):
             raise DbtFailed(f"the warehouse's clock could not be read: it said {now!r}", usage=False)
         return now.replace(tzinfo=timezone.utc) if now.tzinfo is None else now.astimezone(timezone.utc)
 
-    def end_sessions(self, run: str, schemas: Sequence[str]) -> None:
-        """End what a killed run left at work in its schemas, where its sessions can be known for certain."""
+    def own_sessions(self) -> tuple[int, ...]:
+        """Return the numbers of this process's sessions, where no name of theirs tells the run."""
+        return ()
+
+    def end_sessions(self, run: str, schemas: Sequence[str], sessions: Sequence[int] = ()) -> None:
+        """End what a run left at work in its schemas, where its sessions can be known for certain, and `sessions`."""
 
     def is_at_work(self, run: str) -> bool:
         """Whether the warehouse answers and may be working for the run; False only where it is known not to."""

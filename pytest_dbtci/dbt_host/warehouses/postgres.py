@@ -134,8 +134,10 @@ class Postgres(Warehouse):
         ((seconds,),) = self.fetch(f"select {self.seconds}")
         return datetime.fromtimestamp(float(seconds), timezone.utc)
 
-    def end_sessions(self, run: str, schemas: Sequence[str]) -> None:
+    def end_sessions(self, run: str, schemas: Sequence[str], sessions: Sequence[int] = ()) -> None:
         """End the sessions of a run that was killed: the server works on for it, and holds its locks."""
+        for pid in sessions:
+            self.query(f"select pg_terminate_backend({pid})")
         deadline = time.monotonic() + self._lock_seconds
         while (left := self._sessions(run, schemas)) and time.monotonic() < deadline:
             for pid in left:

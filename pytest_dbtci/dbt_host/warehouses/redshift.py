@@ -96,6 +96,11 @@ class Redshift(Postgres):
         """Whether the user has any statement at work: a run's own can't be told for certain here."""
         return bool(self._statements())
 
+    def own_sessions(self) -> tuple[int, ...]:
+        """Return the backends of dbt's open connections, which no name tells from others; dbt asks each for its own."""
+        known = tuple(self._adapter.connections.thread_connections.values())
+        return tuple(pid for c in known if (pid := getattr(c, "backend_pid", None)) is not None)
+
     def _sessions(self, run: str, schemas: Sequence[str]) -> tuple[int, ...]:
         """Return the backends at work on a statement with dbt's comment that names one of the schemas.
 
