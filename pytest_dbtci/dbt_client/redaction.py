@@ -14,18 +14,23 @@ from pytest_dbtci.errors import DbtCiError
 STARS = "***"
 
 _VARIABLE = re.compile(
-    r"^DBT_ENV_SECRET|(TOKEN|PASSWORD|PASSWD|SECRET|_PASS|_PAT|_JWT|(API|ACCESS|PRIVATE|ACCOUNT)_?KEY|CREDENTIALS?)$",
+    r"^DBT_ENV_SECRET|(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIAL|_PWD?|_PASS|_PAT|_JWT"
+    r"|(API|ACCESS|PRIVATE|ACCOUNT|SECRET|SIGNING|ENCRYPTION|MASTER|STORAGE|DEPLOY|SSH)_?KEY"
+    r"|WEBHOOK(_UR[LI])?)(S|_?V?\d+|_(ID|VALUE|TEXT|JSON|PEM|B64|BASE64))*$",
     re.IGNORECASE,
 )
 """Names of environment variables that hold a secret: the CI provider's tokens, the cloud's keys, anybody's password."""
 
-_FIELD = re.compile(r"pass|secret|token|credential|access_key|private_key|key_?id|api_?key|request_data", re.IGNORECASE)
+_FIELD = re.compile(
+    r"pass|pwd|secret|token|credential|(access|private|account|encryption|signing)_?key|key_?id|api_?key|request_data",
+    re.IGNORECASE,
+)
 _NO_SECRET = re.compile(r"(_path|_file|_url|_uri|_endpoint)$", re.IGNORECASE)
 _CALL = re.compile(r"\b(?P<call>env_var|var)\(\s*(['\"])(?P<name>.*?)\2\s*(?:,\s*(['\"])(?P<default>.*?)\4)?")
 _SWITCH = re.compile(r"\d{1,3}|true|false|yes|no|on|off|none|null|file|env|default", re.IGNORECASE)
 _IN_ADDRESS = re.compile(
     r"://[^\s/@:{}]*:(?P<user>(?:\{\{.*?\}\}|[^\s/@])+)@"
-    r"|(?P<name>\w*(?:pass|secret|token|credential|access_key|api_?key)\w*)\s*=\s*"
+    r"|(?P<name>\w*(?:pass|pwd|secret|token|credential|(?:access|account|api)_?key)\w*)\s*=\s*"
     r"(?P<quote>['\"])?(?P<named>\{\{.*?\}\}|(?(quote)[^'\"]+|[^\s&;,'\"]+))",
     re.IGNORECASE,
 )
@@ -114,9 +119,13 @@ def secrets_of(
     """Return the secrets that a profile and the environment hold.
 
     These are the values of environment variables and of the profile's fields that are named like a secret, and the
-    passwords in addresses: literal, from the environment, from `variables` (dbt's vars), or what Jinja makes of them.
+    passwords in addresses, of variables whatever their name: literal, from the environment, from `variables` (dbt's
+    vars), or what Jinja makes of them.
     """
     found = {v for n, v in environ.items() if _VARIABLE.search(n) and not _SWITCH.fullmatch(v)}
+    # A shell's function, which the environment can hold as well, has variables where an address has a password.
+    addressed = (secret for value in environ.values() for secret in _in_addresses(value))
+    found.update(secret for secret in addressed if len(secret) >= _LONG and "$" not in secret)
     for field in _fields(outputs):
         calls = list(_CALL.finditer(field))
         for call in calls:
@@ -150,9 +159,13 @@ def _fields(value: Any, name: str = "") -> Iterator[str]:
     elif isinstance(value, str | int) and not isinstance(value, bool) and _is_secret(name):
         yield str(value)
     elif isinstance(value, str):
-        for match in _IN_ADDRESS.finditer(value):
-            found = match["user"] or match["named"]
-            yield from {found, unquote(found)}
+        yield from _in_addresses(value)
+
+
+def _in_addresses(text: str) -> Iterator[str]:
+    for match in _IN_ADDRESS.finditer(text):
+        found = match["user"] or match["named"]
+        yield from {found, unquote(found)}
 
 
 def _is_secret(name: str) -> bool:

@@ -75,6 +75,38 @@ def test_finds_the_tokens_of_ci_providers_and_not_the_switches_beside_them() -> 
     assert secrets_of({}, {**tokens, **switches}) == set(tokens.values())
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("BITBUCKET_STEP_OIDC_TOKEN", "BUILDKITE_AGENT_ACCESS_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"),
+        *("CI_REGISTRY_PASSWORD", "CI_NETRC_PASSWORD", "CIRCLE_OIDC_TOKEN_V2", "DBT_CLOUD_API_KEY", "VAULT_SECRET_ID"),
+        *("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE", "SNOWFLAKE_PRIVATE_KEY_B64", "GCP_CREDENTIALS_JSON", "AWS_SECRET_KEY"),
+        *("MYSQL_PWD", "REDSHIFT_PW", "DB_PASSWORD_1", "API_TOKENS", "SLACK_WEBHOOK_URL", "SSH_KEY", "ENCRYPTION_KEY"),
+    ],
+)
+def test_finds_what_other_providers_and_people_call_a_secret(name: str) -> None:
+    assert secrets_of({}, {name: "hush-hush"}) == {"hush-hush"}
+
+
+@pytest.mark.parametrize(
+    "name", ["PWD", "OLDPWD", "GPG_KEY", "GITHUB_ACTOR_ID", "MONKEY", "KEYBOARD", "TOKENIZERS", "PASSENGER", "CSPWD"]
+)
+def test_takes_no_other_variable_for_a_secret(name: str) -> None:
+    assert secrets_of({}, {name: "/home/anton"}) == frozenset()
+
+
+def test_finds_passwords_in_addresses_of_the_environment() -> None:
+    environ = {
+        "DATABASE_URL": "postgres://me:p%40ss-word@host/db",
+        "HTTPS_PROXY": "http://proxy.example.com:8080",
+        "PIP_INDEX_URL": "https://user:index-pw@packages.example.com/simple",
+        "STORE": "DefaultEndpointsProtocol=https;AccountName=dogs;AccountKey=abc/def+12==;EndpointSuffix=x",
+        "SERVER": "Server=h;Uid=me;Pwd=odbc-pw;",
+        "BASH_FUNC_login%%": "() {  token=$1; password=${2:-none}; secret=x\n}",
+    }
+    assert secrets_of({}, environ) == {"p%40ss-word", "p@ss-word", "index-pw", "abc/def+12==", "odbc-pw"}
+
+
 def test_finds_passwords_in_addresses_and_what_jinja_makes_of_several_variables() -> None:
     output = {
         "path": "md:dogs?motherduck_token=tok-123456&x=1",
