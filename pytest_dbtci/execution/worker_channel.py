@@ -7,7 +7,7 @@ import secrets
 import threading
 from collections.abc import Iterable, Mapping
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
 from typing import Any
 
 from pytest_dbtci.errors import DbtCiError, HeldUp
@@ -25,10 +25,10 @@ class Server:
         self._outcomes = outcomes
         self._key = secrets.token_bytes(32)
         try:
-            self._listener = Listener(authkey=self._key, backlog=64)
+            self._listener = Listener(backlog=64)
         except OSError:
             # A socket's path has 107 characters at most, and the folder for temporary files can be deep.
-            self._listener = Listener(("127.0.0.1", 0), authkey=self._key, backlog=64)
+            self._listener = Listener(("127.0.0.1", 0), backlog=64)
         self._plan = outcomes.plan.to_json()
         self._closed = False
         threading.Thread(target=self._accept, daemon=True).start()
@@ -49,13 +49,16 @@ class Server:
 
     def _accept(self) -> None:
         while not self._closed:
-            # A connection with the wrong key, or one that ends at once, concerns nobody else.
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(OSError):
                 connection = self._listener.accept()
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: Connection) -> None:
-        with connection, contextlib.suppress(EOFError, OSError):
+        # A connection with the wrong key, or one that ends at once, concerns nobody else; nor does one that is silent,
+        # which a listener with a key of its own would wait for before it accepts another.
+        with connection, contextlib.suppress(AuthenticationError, EOFError, OSError):
+            deliver_challenge(connection, self._key)
+            answer_challenge(connection, self._key)
             while True:
                 question, args = connection.recv()
                 if question not in _QUESTIONS:

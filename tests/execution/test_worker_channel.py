@@ -34,14 +34,22 @@ def test_answers_a_worker(server: Server) -> None:
     assert RemoteOutcomes(server.ticket).known() == {}
 
 
-def test_answers_nobody_without_the_key(server: Server) -> None:
+def test_waits_for_nobody_who_is_silent(server: Server) -> None:
+    with Client(server.ticket["address"]):
+        assert RemoteOutcomes(server.ticket).known() == {}
+
+
+@pytest.mark.parametrize("first", [(), (b"#CHALLENGE#" + b"x" * 20, b"#WELCOME#")], ids=["plain", "as if it had it"])
+def test_answers_nobody_without_the_key(server: Server, first: tuple[bytes, ...]) -> None:
     heard = []
     with Client(server.ticket["address"]) as connection, suppress(EOFError, OSError):
+        for said in first:
+            connection.send_bytes(said)
         connection.send(("known", ()))
         while True:
             heard.append(connection.recv_bytes())
     assert heard, "the question for the key, at least"
-    assert all(said.startswith(b"#") for said in heard)
+    assert all(answer.startswith(b"#") for answer in heard)
 
 
 def test_asks_nobody_without_the_key(server: Server) -> None:
