@@ -98,7 +98,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
             controller = Controller(config, settings, host, interrupts)
             config.pluginmanager.register(controller, SESSION)
-            reporting = Reporting(config, controller.run, settings, controller.guard)
+            reporting = Reporting(config, controller.run, settings, controller.guard, lambda: controller.trouble)
             config.pluginmanager.register(reporting, SESSION + "-reporting")
         if interrupts.missed:
             raise KeyboardInterrupt

@@ -14,6 +14,9 @@ from pytest_dbtci.differences import Comparison
 
 Outcome = Literal["passed", "warned", "failed", "skipped", "error"]
 
+NOT_RUN = "not run"
+"""The status of a node that trouble of the run kept from being built; the trouble itself is told once, elsewhere."""
+
 OUTCOMES: dict[str, Outcome] = {
     "success": "passed",
     "pass": "passed",
@@ -25,8 +28,9 @@ OUTCOMES: dict[str, Outcome] = {
     "runtime error": "failed",
     "partial success": "failed",
     "skipped": "skipped",
+    NOT_RUN: "skipped",
 }
-"""dbt's statuses (all resource types) as ours; what is not here is an `error`."""
+"""dbt's statuses (all resource types) as ours, and the one of our own; what is not here is an `error`."""
 
 
 @dataclass(frozen=True, kw_only=True)

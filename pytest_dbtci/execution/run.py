@@ -18,13 +18,13 @@ from pytest_dbtci.execution.outcomes import Answer, Relation, find_relation
 from pytest_dbtci.execution.queries import Queries
 from pytest_dbtci.execution.run_host import RunHost
 from pytest_dbtci.manifest import Manifest
-from pytest_dbtci.plan import Plan
+from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.planning import incremental
 from pytest_dbtci.planning.planned import Planned, Workspace
 from pytest_dbtci.planning.planner import Planner
 from pytest_dbtci.release.docs_folder import publish
 from pytest_dbtci.release.planner import ReleasePlanner
-from pytest_dbtci.results import Result, Results, Teardown
+from pytest_dbtci.results import NOT_RUN, Result, Results, Teardown
 from pytest_dbtci.schemas.lifecycle import OwnSchemas
 from pytest_dbtci.schemas.names import DEFAULT
 from pytest_dbtci.schemas.reuse import Kept, keep, reusable
@@ -84,6 +84,19 @@ class Run:
         """Whether a release went beyond its rehearsal."""
         return self._builder is not None and self._builder.released
 
+    @property
+    def trouble(self) -> str:
+        """Return what kept nodes from being built, and is no node's fault; empty where the session itself did."""
+        found = self._trouble or (self._builder and self._builder.trouble)
+        return str(found) if found and not self._cancelled else ""
+
+    @property
+    def not_run(self) -> tuple[Node, ...]:
+        """Return the nodes that were asked for and that trouble of the run kept from being built."""
+        if not self.trouble:
+            return ()
+        return tuple(n for n in self.plan.items if n.unique_id in self.asked and not self.results.get(n.unique_id))
+
     def prepare(self) -> Plan:
         """Make the plan; UsageError where the user's input is at fault. The warehouse stays untouched."""
         incremental.check(self.settings)
@@ -116,12 +129,12 @@ class Run:
         with self._beginning:
             if self._builder is not None or self._trouble is not None:
                 return
+            self.asked, needs = frozenset(unique_ids), tuple(needs)
             try:
-                self._check_whole(unique_ids := frozenset(unique_ids))
-                needs = tuple(needs)
+                self._check_whole(self.asked)
                 compared = frozenset(u.removeprefix(PREFIX) for u in needs if u.startswith(PREFIX))
-                needed = self.plan.needed_by((*unique_ids, *needs, *compared))
-                reused = self._reusable(unique_ids, needed)
+                needed = self.plan.needed_by((*self.asked, *needs, *compared))
+                reused = self._reusable(self.asked, needed)
                 done = self._open(self.kept.run if self.kept and reused else "") if self.plan.schemas and needed else ()
                 if not all(f"{schema} reused" in done for _, schema in self.plan.schemas):
                     reused = frozenset()
@@ -141,7 +154,7 @@ class Run:
                 raise
             for unique_id in reused:
                 self.results.add(Result(unique_id=unique_id, status="reused", message="kept from the run before"))
-            self.asked, self.begun = unique_ids, needed - reused
+            self.begun = needed - reused
             builder = Builder(
                 planned=self.planned,
                 settings=self.settings,
@@ -241,23 +254,23 @@ class Run:
         return self._queries.ask(sql)
 
     def wait(self, unique_id: str) -> Result:
-        """Wait for the node's result; a node that dbt gave none for has the outcome `error`, with the reason.
+        """Wait for the node's result; a node that dbt gave none for has the outcome `error`.
 
-        Where the session stopped the build, as `-x` asks, it has the outcome `skipped`: the run is red already.
+        Where trouble of the run kept it from being built, or the session stopped the build, as `-x` asks, it has the
+        outcome `skipped`: the run is red for that.
         """
         result = self.results_of(unique_id).wait(unique_id)
         if result is not None:
             return result
-        trouble = self._trouble or (self._builder and self._builder.trouble)
-        if unique_id.startswith(PREFIX):
-            why = str(trouble) if trouble else "the session stopped before it was compared"
-            return Result(unique_id=unique_id, status="skipped", message=why)
-        if self._cancelled:
-            return Result(
-                unique_id=unique_id, status="skipped", message="the session stopped before dbt had a result for it"
-            )
-        why = str(trouble) if trouble else "dbt ended without a result for it."
-        return Result(unique_id=unique_id, status="no result", message=why, trouble=True)
+        is_compared = unique_id.startswith(PREFIX)
+        if self.trouble:
+            return Result(unique_id=unique_id, status=NOT_RUN, message=f"not run: {self.trouble.partition(': ')[0]}")
+        if self._cancelled or is_compared:
+            before = "it was compared" if is_compared else "dbt had a result for it"
+            return Result(unique_id=unique_id, status="skipped", message=f"the session stopped before {before}")
+        return Result(
+            unique_id=unique_id, status="no result", message="dbt ended without a result for it.", trouble=True
+        )
 
     def document(self) -> str:
         """Write the released state's page and manifest where `--dbt-ci-docs` says; give the folder, empty if not asked.

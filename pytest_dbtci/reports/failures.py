@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.reports.locations import line_of, tested_by
 from pytest_dbtci.reports.table import cut, plain, table
-from pytest_dbtci.results import Result, Rows
+from pytest_dbtci.results import NOT_RUN, Result, Rows
 
 _MAX_LINES, _MAX_WIDTH = 120, 1000
 _VERDICT = 400  # pytest shortens JUnit's message to 500 characters, whole lines only
@@ -18,20 +19,45 @@ _VERDICT = 400  # pytest shortens JUnit's message to 500 characters, whole lines
 _WRAPPED = re.compile(r"(?P<kind>[A-Z][\w ]*? Error)(?: in [\w ]+ .*\(.*\))?")
 _COMPILED_AT = re.compile(r"^\s*compiled code at .*\n?", re.MULTILINE)
 _CALL = re.compile(r"^\s*> (?:in|called by) (?P<kind>\w+) .*\((?P<path>.*)\)$")
+# What a message says of the place: dbt's callers, the database's quoted line and the mark below it.
+_PLACE = re.compile(r"^\s*(?:> called by .*|LINE \d+:.*|\^+)$", re.MULTILINE)
+_BROKEN = ("error", "runtime error")
 _DIFFERS = "actual differs from expected"
 
 
 def describe(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]) -> str:
     """Tell a failure: verdict in the first line, the rest of the message, aligned facts, the failing rows.
 
-    No line but the message's own is wider than 80 columns, save where a path or a name is.
+    No line but the message's own is wider than 80 columns, save where a path or a name is. Of nodes that failed in
+    the same words the first tells all of them, the others a line.
     """
     first, *rest = own_words(result, plan).split("\n")
     verdict = _verdict(node, first)
+    if (told := told_by(result, results)) is not None:
+        other = plan.node(told)
+        compiled = f" · compiled {_in_project(result.compiled, plan)}" if result.compiled else ""
+        return f"{verdict}, in the same words as {other.label if other is not None else told}{compiled}"
     parts = ["\n".join([verdict, *rest]).rstrip(), "\n".join(_facts(node, result, plan, results))]
     if result.rows is not None and result.rows.columns:
         parts.append("\n".join(_rows(result.rows)))
     return "\n\n".join(parts)
+
+
+def told_by(result: Result, results: Mapping[str, Result]) -> str | None:
+    """Return the node that failed before this one did in the same words, from the same macro; None without one."""
+    if result.status not in _BROKEN:
+        return None
+    cause = _cause(result.message)
+    alike = (u for u, r in results.items() if r.status in _BROKEN and _cause(r.message) == cause)
+    first = next(alike, result.unique_id)
+    return first if first != result.unique_id else None
+
+
+@lru_cache(maxsize=4096)
+def _cause(message: str) -> str:
+    """Return a message without what differs from node to node: dbt's wrapping, who called the macro, the line."""
+    _, text = _unwrapped(message)
+    return _PLACE.sub("", text).strip()
 
 
 def headline(node: Node, result: Result) -> str:
@@ -44,16 +70,7 @@ def own_words(result: Result, plan: Plan | None = None) -> str:
 
     Of dbt's macro call stack only what lies in the project's own files stays, which needs the plan.
     """
-    text = plain(result.message).strip("\n")
-    kinds: list[str] = []
-    while True:
-        first, newline, rest = text.partition("\n")
-        wrapped = _WRAPPED.fullmatch(first.strip())
-        if not wrapped or not newline:
-            break
-        kinds.append(wrapped["kind"])
-        text = "\n".join(line.removeprefix("  ") for line in rest.split("\n")).strip("\n")
-    text = _COMPILED_AT.sub("", text + "\n")
+    kinds, text = _unwrapped(result.message)
     lines = [line.rstrip() for line in text.split("\n") if _is_ours(line, plan)]
     text = _capped(_squeezed(lines))
     if not text:
@@ -64,8 +81,24 @@ def own_words(result: Result, plan: Plan | None = None) -> str:
     return text
 
 
+def _unwrapped(message: str) -> tuple[list[str], str]:
+    """Return the kinds of errors that dbt wraps a message in, and the message."""
+    text = plain(message).strip("\n")
+    kinds: list[str] = []
+    while True:
+        first, newline, rest = text.partition("\n")
+        wrapped = _WRAPPED.fullmatch(first.strip())
+        if not wrapped or not newline:
+            break
+        kinds.append(wrapped["kind"])
+        text = "\n".join(line.removeprefix("  ") for line in rest.split("\n")).strip("\n")
+    return kinds, _COMPILED_AT.sub("", text + "\n")
+
+
 def skip_reason(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]) -> str:
     """Name the nearest nodes upstream that failed; where there are none, say what else stopped dbt."""
+    if result.status == NOT_RUN:
+        return result.message
     causes = _causes(node, plan, results)
     named = results.get(result.cause or "")
     if not causes and named is not None and named.is_bad:

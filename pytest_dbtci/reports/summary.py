@@ -12,7 +12,7 @@ from pytest_dbtci.ci.build import Build
 from pytest_dbtci.ci.providers import provider_of
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Node, Plan
-from pytest_dbtci.reports.failures import describe, headline, kind_of, own_words, skip_reason
+from pytest_dbtci.reports.failures import describe, headline, kind_of, own_words, skip_reason, told_by
 from pytest_dbtci.reports.lineage import SYMBOLS, WORST, Lineage
 from pytest_dbtci.reports.markdown import block, code, details, grid, prose
 from pytest_dbtci.results import Outcome, Result
@@ -35,23 +35,25 @@ def markdown(
     arguments: Sequence[str] = (),
     limit: int = SUMMARY_LIMIT,
     compared: Sequence[str] = (),
+    trouble: str = "",
 ) -> str:
     """Give the page; what matters most stands first, so that a cut at `limit` bytes costs the least.
 
-    `red` tells that something besides dbt's nodes failed. `seconds` is the wall time of the run, `arguments`
-    what else the command that reproduces it needs, `compared` the sections on what was compared. Text from dbt, the
-    warehouse and the repository can neither break the page nor notify anybody.
+    `red` tells that something besides dbt's nodes failed, `trouble` what kept nodes from being built. `seconds` is the
+    wall time of the run, `arguments` what else the command that reproduces it needs, `compared` the sections on what
+    was compared. Text from dbt, the warehouse and the repository can neither break the page nor notify anybody.
     """
     lineage = Lineage(plan, results)
-    sections = [_head(plan, results, build, seconds, red=red), *_notes(plan)]
+    sections = [_head(plan, results, build, seconds, red=red, trouble=trouble), *_trouble(plan, results, trouble)]
+    sections += _notes(plan)
     if plan.nodes:
         sections += [
-            *_failures(plan, results),
+            *_failures(plan, results, lost=() if trouble else _lost(plan, results)),
             *compared,
             *_changes(plan),
             *_left_out(plan),
             *_picture(lineage, build),
-            *_built(lineage, results),
+            *(_built(lineage, results) if results else ()),
             *_others(plan, results),
             *_slowest(plan, results),
             *([] if plan.mode == "release" else [_reproduce(plan, build, arguments)]),
@@ -91,17 +93,35 @@ def counts(results: Mapping[str, Result]) -> str:
     return ", ".join(f"{found[o]} {nouns.get(o, o)}{'s' * (o in nouns and found[o] > 1)}" for o in WORST if found[o])
 
 
-def _head(plan: Plan, results: Mapping[str, Result], build: Build, seconds: float | None, *, red: bool) -> str:
-    bad = [r for r in results.values() if r.is_bad]
-    missing = [n for n in plan.items if n.unique_id not in results]
+def title(plan: Plan, results: Mapping[str, Result], *, red: bool, trouble: str = "") -> str:
+    """Say in a line how the run ended; see `markdown` for the arguments."""
+    bad = red or bool(trouble) or any(r.is_bad for r in results.values())
     if not plan.nodes:
-        title = f"{SYMBOLS['failed' if red else 'skipped']} dbt: nothing was built"
-    elif bad or missing or red:
-        unknown = f", {len(missing)} without a result" if missing else ""
-        title = f"{SYMBOLS['failed']} dbt: {counts(results) or 'no result'}{unknown}"
-    else:
-        title = f"{SYMBOLS['passed']} dbt: {counts(results)}"
-    lines = [f"## {title}", " · ".join(_facts(plan, build, seconds))]
+        return f"{SYMBOLS['failed' if bad else 'skipped']} dbt: nothing was built"
+    lost = _lost(plan, results)
+    unknown = f"{len(lost)} {'not run' if trouble else 'without a result'}" if lost else ""
+    said = ", ".join(filter(None, (counts(results), unknown)))
+    return f"{SYMBOLS['failed' if bad or lost else 'passed']} dbt: {said}"
+
+
+def _lost(plan: Plan, results: Mapping[str, Result]) -> list[Node]:
+    return [n for n in plan.items if n.unique_id not in results]
+
+
+def _trouble(plan: Plan, results: Mapping[str, Result], trouble: str) -> Iterator[str]:
+    if trouble:
+        yield block(trouble)
+        if lost := _lost(plan, results):
+            yield f"{SYMBOLS['skipped']} Not run: {_names(lost)}"
+
+
+def _head(
+    plan: Plan, results: Mapping[str, Result], build: Build, seconds: float | None, *, red: bool, trouble: str
+) -> str:
+    lines = [
+        f"## {title(plan, results, red=red, trouble=trouble)}",
+        " · ".join(_facts(plan, build, seconds)),
+    ]
     schemas = [code(f"{database}.{schema}" if database else schema) for database, schema in plan.schemas]
     if schemas:
         more = f" and {len(schemas) - _MANY} more" if len(schemas) > _MANY else ""
@@ -140,10 +160,18 @@ def _notes(plan: Plan) -> Iterator[str]:
         yield "\n".join(f"- {note}" for note in said)
 
 
-def _failures(plan: Plan, results: Mapping[str, Result]) -> Iterator[str]:
-    bad = [(n, r) for n in plan.nodes if (r := results.get(n.unique_id)) is not None and r.is_bad]
+def _failures(plan: Plan, results: Mapping[str, Result], lost: Sequence[Node]) -> Iterator[str]:
+    everything = [(n, r) for n in plan.nodes if (r := results.get(n.unique_id)) is not None and r.is_bad]
+    bad, alike = list[tuple[Node, Result]](), dict[str, list[Node]]()
+    for node, result in everything:
+        if first := told_by(result, results):
+            alike.setdefault(first, []).append(node)
+        else:
+            bad.append((node, result))
     told = [
-        f"{SYMBOLS[r.outcome]} {code(n.label)}\n\n{block(describe(n, r, plan, results))}" for n, r in bad[:_IN_FULL]
+        f"{SYMBOLS[r.outcome]} {code(n.label)}\n\n{block(describe(n, r, plan, results))}"
+        + (f"\n\nThe same in {_names(others)}" if (others := alike.get(n.unique_id)) else "")
+        for n, r in bad[:_IN_FULL]
     ]
     told += [
         f"{SYMBOLS[r.outcome]} {code(r.unique_id)}\n\n{block(own_words(r, plan))}"
@@ -154,7 +182,6 @@ def _failures(plan: Plan, results: Mapping[str, Result]) -> Iterator[str]:
         told.append("\n".join(f"- {code(headline(n, r))}" for n, r in bad[_IN_FULL : _IN_FULL + _MANY]))
     if len(bad) > _IN_FULL + _MANY:
         told.append(f"… and {len(bad) - _IN_FULL - _MANY} more failures.")
-    lost = [n for n in plan.items if n.unique_id not in results]
     if lost:
         told.append(f"{SYMBOLS['error']} Without a result: {_names(lost)}")
     for i, section in enumerate(told):
@@ -242,7 +269,7 @@ def _reproduce(plan: Plan, build: Build, arguments: Sequence[str]) -> str:
     return f"### The same on your machine\n\n{block(command, 'sh')}"
 
 
-def _names(nodes: list[Node]) -> str:
+def _names(nodes: Sequence[Node]) -> str:
     shown = [code(n.item or n.name) for n in nodes[:6]]
     return ", ".join(shown) + (f" and {len(nodes) - 6} more" if len(nodes) > 6 else "")
 

@@ -74,6 +74,14 @@ def passed(why: str, room: int | None) -> str:
     return f"PASSED ({cut(why, left)})" if left >= min(8, len(why)) else "PASSED"
 
 
+def not_run_lines(nodes: Sequence[Node], trouble: str) -> list[str]:
+    """Say in one line which nodes were not run, and why."""
+    if not nodes:
+        return []
+    were = "nodes were" if len(nodes) > 1 else "node was"
+    return [f"dbt-ci: {len(nodes)} {were} not run: {trouble.partition(': ')[0]}"]
+
+
 def summary_lines(plan: Plan, teardown: Teardown) -> list[str]:
     """Say what became of the schemas."""
     lines = []

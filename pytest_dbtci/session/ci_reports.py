@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +16,12 @@ from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.execution.run import Run
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.plan import Plan
+from pytest_dbtci.project.find import find_project
+from pytest_dbtci.project.profile import project_file
 from pytest_dbtci.reports import summary
 from pytest_dbtci.reports.annotations import annotate
 from pytest_dbtci.reports.comparison import table
+from pytest_dbtci.session.late_reports import TROUBLE
 from pytest_dbtci.session.terminal_guard import TerminalGuard
 from pytest_dbtci.settings import DEFAULT_SELECT, Settings
 
@@ -26,27 +29,31 @@ from pytest_dbtci.settings import DEFAULT_SELECT, Settings
 class Reporting:
     """Print and write what the provider shows, once the run is over.
 
-    Nothing here changes the run's outcome: trouble with a report is a line in the terminal.
+    `trouble` gives what kept the plan from being made, or nodes from being built. Nothing here changes the run's
+    outcome: trouble with a report is a line in the terminal.
     """
 
-    def __init__(self, config: pytest.Config, run: Run, settings: Settings, guard: TerminalGuard) -> None:
+    def __init__(
+        self, config: pytest.Config, run: Run, settings: Settings, guard: TerminalGuard, trouble: Callable[[], str]
+    ) -> None:
         self._config = config
         self._run = run
         self._settings = settings
         self._guard = guard
+        self._trouble = trouble
         self._began = time.monotonic()
         self._python_failures = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count what failed besides dbt's nodes."""
-        if report.failed and "dbt_unique_id" not in dict(report.user_properties):
+        if report.failed and report.nodeid != TROUBLE and "dbt_unique_id" not in dict(report.user_properties):
             self._python_failures += 1
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the provider's commands and say where the summary and the comment are."""
         plan = self._run.plan
-        if not plan.project_dir:
+        if not plan.project_dir and not self._trouble():
             return
         try:
             build = ci.detect(self._settings.environ)
@@ -83,9 +90,8 @@ class Reporting:
             # It brings HTTP and TLS along.
             from pytest_dbtci.reports import comment
 
-            url = comment.post(
-                build, self._settings.environ, self._page(build, provider.comment_limit), self._run.plan.project
-            )
+            text = self._page(build, provider.comment_limit)
+            url = comment.post(build, self._settings.environ, text, self._project())
             yield f"dbt-ci: comment at {url}"
 
     def _report(self, build: Build) -> Iterator[str]:
@@ -98,10 +104,11 @@ class Reporting:
             self._begun(),
             self._run.known(),
             build,
-            repository=Repository.find(Path(self._run.plan.project_dir)).root,
+            repository=Repository.find(Path(directory)).root if (directory := self._run.plan.project_dir) else None,
             seconds=time.monotonic() - self._began,
             red=bool(self._python_failures),
             redact=self._run.redact,
+            trouble=self._trouble(),
         )
         yield f"dbt-ci: report in {path}"
 
@@ -120,8 +127,17 @@ class Reporting:
             red=bool(self._python_failures),
             arguments=arguments,
             limit=limit,
+            trouble=self._trouble(),
             compared=tuple(table(plan, self._run.comparisons, values=self._settings.compare_values)),
         )
+
+    def _project(self) -> str:
+        """Return the project's name, which is in the file where there is no plan."""
+        settings = self._settings
+        if self._run.plan.project:
+            return self._run.plan.project
+        directory = find_project(settings.project_dir, settings.rootdir, settings.invocation_dir)
+        return str(project_file(directory).get("name") or "")
 
     def _begun(self) -> Plan:
         """Give the plan without what was deselected, with notes on other failures and from plugins."""

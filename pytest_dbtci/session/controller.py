@@ -18,7 +18,7 @@ from pytest_dbtci.execution.signals import Interrupts
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.reports.comparison import terminal_lines
-from pytest_dbtci.reports.terminal import header_lines, ignored_line, passed, summary_lines, unasked_line
+from pytest_dbtci.reports.terminal import header_lines, ignored_line, not_run_lines, passed, summary_lines, unasked_line
 from pytest_dbtci.results import Result, Teardown
 from pytest_dbtci.selection.hook_wishes import adjust
 from pytest_dbtci.selection.selector import Choice
@@ -53,7 +53,7 @@ class Controller(Participant):
         self._failures = 0
         self._misuse: str | None = None
         self._trouble: str | None = None
-        self._late = LateReports(config, self.run, self.harmless)
+        self._late = LateReports(config, self.run, self.harmless, self.node_id)
         self._documented = self._undocumented = ""
         self._teardown = Teardown()
         self._server: Server | None = None
@@ -62,6 +62,7 @@ class Controller(Participant):
         self._interrupted = False
         self._cut_off = False
         self._arguments = Arguments()
+        self._session: pytest.Session
 
     @property
     def plan(self) -> Plan:
@@ -69,8 +70,9 @@ class Controller(Participant):
         return self.run.plan
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionstart(self) -> Generator[None, None, None]:
+    def pytest_sessionstart(self, session: pytest.Session) -> Generator[None, None, None]:
         """Make the plan, so that the header can show it and workers get it."""
+        self._session = session
         self.guard.install()
         if self._config.hook.pytest_dbtci_result.get_hookimpls():
             self._observer = Observer(self._show)
@@ -94,6 +96,12 @@ class Controller(Participant):
     def wait(self, unique_id: str) -> None:
         """Wait for a node's result, showing what dbt does meanwhile."""
         self.progress.wait(unique_id)
+        self._late.report_trouble(self._session)
+
+    @property
+    def trouble(self) -> str:
+        """Return what kept the plan from being made, or nodes from being built; empty where nothing did."""
+        return self.harmless(self._misuse or self._trouble or self.run.trouble)
 
     @property
     def _failed(self) -> bool:
@@ -131,6 +139,7 @@ class Controller(Participant):
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note which nodes were shown; once pytest is about to stop, let dbt stop, too, so that no worker waits."""
+        self._late.report_trouble(self._session)
         self._rerun.note(report)
         self._failures += report.failed
         if report.failed and 0 < (self._config.getoption("maxfail") or 0) <= self._failures:
@@ -166,11 +175,13 @@ class Controller(Participant):
         if session.exitstatus == pytest.ExitCode.OK and not session.testsfailed and not stopped:
             self._document()
         self.progress.stop()
+        troubled = self._late.report_trouble(session)
         self._close(red=bool(session.testsfailed) or session.exitstatus not in (0, 5), stopped=stopped)
         # pytest shows nothing of the items that it stopped before, and the run is red.
         but_asked = stopped and not self._cut_off and session.exitstatus != pytest.ExitCode.INTERNAL_ERROR
         unseen, errors = self._late.report_unseen(but_asked=but_asked), self._late.report_errors(self._late_errors())
-        if (unseen or errors) and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        green = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        if green and (troubled or unseen or errors):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._cut_off:
             self._late.report_the_rest(self)
@@ -179,7 +190,7 @@ class Controller(Participant):
         if self.run.misuse is not None:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         yield
-        self._rerun.write()
+        self._rerun.write(self.node_id(n) for n in self.run.not_run)
         if self.run.settings.timings:
             steps = [{"step": step, "seconds": seconds} for step, seconds in self.run.timings.items()]
             file = self.run.settings.invocation_dir / self.run.settings.timings
@@ -197,7 +208,7 @@ class Controller(Participant):
         """Say what became of the schemas, and what the plan wants a reader to know."""
         for line in terminal_lines(self.plan, self.run.comparisons):
             terminalreporter.write_line(self.harmless(line))
-        for line in summary_lines(self.plan, self._teardown):
+        for line in (*not_run_lines(self.run.not_run, self.run.trouble), *summary_lines(self.plan, self._teardown)):
             terminalreporter.write_line(line)
         nothing_asked = not self.run.asked and not self.run.comparisons
         if self.plan.nodes and nothing_asked and not self._failed and not only_looks(self._config):

@@ -15,7 +15,7 @@ from pytest_dbtci.execution.outcomes import Outcomes
 from pytest_dbtci.plan import Node
 from pytest_dbtci.reports import comparison, failures
 from pytest_dbtci.reports import locations as locate
-from pytest_dbtci.results import Result
+from pytest_dbtci.results import NOT_RUN, Result
 from pytest_dbtci.session.command_line import only_looks
 
 
@@ -167,6 +167,8 @@ class CompareItem(pytest.Item):
     def runtest(self) -> None:
         result = self.result
         assert result is not None
+        if result.status == NOT_RUN:
+            raise pytest.skip.Exception(result.message) from HeldUp(result.message)
         if result.outcome == "skipped":
             pytest.skip(result.message)
         if result.outcome == "failed" and result.comparison is not None:

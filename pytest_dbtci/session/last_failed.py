@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from pytest_dbtci.execution.run import Run
@@ -32,12 +34,18 @@ class Rerun:
         if (HELD_UP, True) in report.user_properties:
             self._skipped.append(report.nodeid)
 
-    def write(self) -> None:
-        """Write it down; call it when the schemas' fate is known and pytest has written its own."""
+    def write(self, not_run: Iterable[str]) -> None:
+        """Write it down; call it when the schemas' fate is known and pytest has written its own.
+
+        `not_run` are the node ids of what trouble kept from being built, shown or not: `-x` may end the session first.
+        """
         if self._cache is None or self._config.option.collectonly:
             return
-        if self._skipped:
-            failed = self._cache.get(_LAST_FAILED, {})
-            self._cache.set(_LAST_FAILED, {**failed, **dict.fromkeys(self._skipped, True)})
+        failed = self._cache.get(_LAST_FAILED, {})
+        # What this plugin reports beside the items can't be run again by its name.
+        ours = {name for name in failed if name.startswith("dbt_project.yml::dbt_ci_")}
+        again = dict.fromkeys((*self._skipped, *not_run), True)
+        if ours or again:
+            self._cache.set(_LAST_FAILED, {**{k: v for k, v in failed.items() if k not in ours}, **again})
         held = self._run.holds()
         self._cache.set(_KEPT, held.to_dict() if held is not None else None)

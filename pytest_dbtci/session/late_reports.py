@@ -8,23 +8,44 @@ from typing import Any
 import pytest
 
 from pytest_dbtci.execution.run import Run
+from pytest_dbtci.plan import Node
 from pytest_dbtci.reports import failures
+
+TROUBLE = "dbt_project.yml::dbt_ci_build"
+"""The node id of the report that tells what kept nodes from being built."""
 
 
 class LateReports:
-    """Know which nodes were shown, and report the rest; `harmless` makes a text fit for a terminal."""
+    """Know which nodes were shown, and report the rest.
 
-    def __init__(self, config: pytest.Config, run: Run, harmless: Callable[[str], str]) -> None:
+    `harmless` makes a text fit for a terminal, `node_id` gives the id of a node's item.
+    """
+
+    def __init__(
+        self, config: pytest.Config, run: Run, harmless: Callable[[str], str], node_id: Callable[[Node], str]
+    ) -> None:
         self._config = config
         self._run = run
         self._harmless = harmless
+        self._node_id = node_id
         self._shown = set[str]()
+        self._told = False
 
     def note(self, report: pytest.TestReport) -> None:
         """Note the node that the report shows."""
         unique_id = dict(report.user_properties).get("dbt_unique_id")
         if unique_id:
             self._shown.add(str(unique_id))
+
+    def report_trouble(self, session: pytest.Session) -> bool:
+        """Report, once, what kept nodes from being built; whether there was anything."""
+        trouble = self._run.trouble
+        if trouble and not self._told:
+            self._told = True
+            # pytest's terminal shows what part of all it has reported.
+            session.testscollected += 1
+            self._send(error_report(TROUBLE, self._harmless(trouble), "setup"))
+        return bool(trouble)
 
     def report_unseen(self, *, but_asked: bool) -> bool:
         """Report every bad result that no item showed, but for items' own with `but_asked`; whether there were any."""
@@ -36,7 +57,9 @@ class LateReports:
             note = "(no item of this run shows it, but something that was selected needs it)"
             if node.unique_id in self._run.asked:
                 note = "(the session ended before its item's turn)"
-            self._send(error_report(node.label, self._harmless(f"{text}\n\n{note}"), "teardown", node.unique_id))
+            self._send(
+                error_report(self._node_id(node), self._harmless(f"{text}\n\n{note}"), "teardown", node.unique_id)
+            )
         return bool(nodes)
 
     def report_errors(self, errors: dict[str, str]) -> bool:
@@ -52,7 +75,7 @@ class LateReports:
         for node in self._run.plan.items:
             if node.unique_id in self._run.begun and node.unique_id not in self._shown:
                 why = "the session was interrupted before this was shown"
-                self._send(error_report(node.label, why, "teardown", node.unique_id), terminal, controller)
+                self._send(error_report(self._node_id(node), why, "teardown", node.unique_id), terminal, controller)
 
     def report_stop(self, session: pytest.Session, name: str, text: str) -> None:
         """Report the error that ends the session where a JUnit file holds it, too; pytest itself shows it."""
@@ -68,10 +91,11 @@ class LateReports:
 
 def error_report(node_id: str, text: str, when: Any, unique_id: str = "") -> pytest.TestReport:
     """Return the report of an error."""
+    file, _, name = node_id.partition("::")
     # Only a report of the teardown carries its properties into a JUnit file.
     return pytest.TestReport(
         nodeid=node_id,
-        location=(node_id, None, node_id),
+        location=(file, None, name),
         keywords={},
         outcome="failed",
         longrepr=text,

@@ -17,6 +17,7 @@ from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
 from pytest_dbtci.errors import DbtCiError, HeldUp
 from pytest_dbtci.execution.outcomes import Outcomes
 from pytest_dbtci.plan import Node
+from pytest_dbtci.results import NOT_RUN
 from pytest_dbtci.session.command_line import only_looks
 from pytest_dbtci.session.fixtures import BUILDING, check_announced
 from pytest_dbtci.session.items import (
@@ -77,6 +78,13 @@ class Participant:
         Links below the project stay: a local package is a link in the packages' folder.
         """
         return _seen_from(self._config.rootpath, self.outcomes.plan.project_dir)
+
+    def node_id(self, node: Node) -> str:
+        """Return the node id that pytest gives a node's item."""
+        path = Path(os.path.normpath(self.project_dir / node.file))
+        root = self._config.rootpath
+        file = path.relative_to(root).as_posix() if path.is_relative_to(root) else node.file
+        return f"{file}::{node.item}"
 
     @property
     def status_path(self) -> Path:
@@ -239,8 +247,9 @@ class Participant:
             report.user_properties.append((HELD_UP, True))
         report.sections = [(name, self.harmless(text)) for name, text in report.sections]
         if isinstance(item, DbtItem | CompareItem | StatusItem) and isinstance(report.longrepr, tuple):
-            # A skip is said of the project's file, not of the line here that makes it.
-            report.longrepr = (str(item.path), 1, report.longrepr[2])
+            # A skip is said of the project's file, not of the line here that makes it; of one file, pytest counts them.
+            is_not_run = isinstance(item, DbtItem | CompareItem) and item.result and item.result.status == NOT_RUN
+            report.longrepr = (str(self.status_path if is_not_run else item.path), 1, report.longrepr[2])
         if isinstance(item, DbtItem | CompareItem):
             if call.excinfo is not None and isinstance(call.excinfo.value, NodeFailed | DbtCiError | DbtWarning):
                 report.longrepr = self.harmless(str(call.excinfo.value))

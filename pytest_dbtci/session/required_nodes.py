@@ -10,6 +10,7 @@ from pytest_dbtci.differences import PREFIX
 from pytest_dbtci.errors import HeldUp
 from pytest_dbtci.execution.outcomes import Outcomes
 from pytest_dbtci.plan import Node, Plan
+from pytest_dbtci.results import NOT_RUN
 from pytest_dbtci.session.fixtures import BUILDING, outcomes_of
 from pytest_dbtci.session.items import CompareItem, DbtItem
 
@@ -87,7 +88,7 @@ def _wait(outcomes: Outcomes, nodes: Sequence[Node]) -> None:
         if reads_it and result.outcome == "error":
             pytest.fail(f"{node.name}: {result.message}", pytrace=False)
         if reads_it and result.outcome in ("failed", "skipped"):
-            why = f"{node.name} was not built: {result.status}"
+            why = result.message if result.status == NOT_RUN else f"{node.name} was not built: {result.status}"
             raise pytest.skip.Exception(why) from HeldUp(why)
 
 

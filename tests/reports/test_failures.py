@@ -130,6 +130,38 @@ def test_leaves_dbts_own_macros_out_and_the_projects_in(plan: Plan) -> None:
     assert "called by model" not in text
 
 
+@pytest.mark.parametrize("message", [dogs_run.RAISED, dogs_run.POSTGRES_COLUMN, dogs_run.DUCKDB_SYNTAX])
+def test_tells_a_cause_once_and_of_the_other_nodes_a_line(plan: Plan, message: str) -> None:
+    first, second = (n for n in map(plan.node, ("model.dogs.fact_dogs", "model.dogs.walks")) if n is not None)
+    other = message.replace("fact_dogs", "walks").replace("LINE 15:   nme as name", "LINE 3: nme as x")
+    results = {
+        n.unique_id: Result(unique_id=n.unique_id, status="error", message=m)
+        for n, m in ((first, message), (second, other))
+    }
+    verdict = own_words(results[second.unique_id]).split("\n")[0]
+    line = f"{verdict} (model walks), in the same words as models/fact_dogs.sql::fact_dogs"
+    assert describe(second, results[second.unique_id], plan, results) == line
+    assert "file  " in describe(first, results[first.unique_id], plan, results).replace("    ", "  ")
+
+
+def test_tells_causes_apart_by_the_macro_that_they_come_from(plan: Plan) -> None:
+    first, second = (n for n in map(plan.node, ("model.dogs.fact_dogs", "model.dogs.walks")) if n is not None)
+    other = dogs_run.RAISED.replace("fact_dogs", "walks").replace(
+        "macro raise_no_such_dog (macros/dogs", "macro x (macros/x"
+    )
+    results = {
+        n.unique_id: Result(unique_id=n.unique_id, status="error", message=m)
+        for n, m in ((first, dogs_run.RAISED), (second, other))
+    }
+    assert "in the same words" not in describe(second, results[second.unique_id], plan, results)
+
+
+def test_tells_the_rows_of_every_failed_test(plan: Plan) -> None:
+    texts = [told(plan, n.unique_id) for n in plan.items if RESULTS[n.unique_id].status == "fail"]
+    assert texts
+    assert not any("in the same words" in text for text in texts)
+
+
 def test_cuts_a_message_that_nobody_reads_to_its_end(plan: Plan) -> None:
     text = told(plan, "model.dogs.fact_dogs", "\n".join(f"{i} {'x' * 5000}" for i in range(500)))
     lines = text.split("\n")

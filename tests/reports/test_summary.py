@@ -91,6 +91,29 @@ def test_is_not_green_while_a_node_has_no_result(plan: Plan) -> None:
     assert "💥 Without a result: `raw_dogs`" in text
 
 
+def test_tells_what_kept_nodes_from_being_built_before_all_else(plan: Plan) -> None:
+    text = markdown(plan, {}, GITHUB, trouble="the schemas could not be made ready: no `right`")
+    assert text.startswith("## ❌ dbt: 10 not run\n")
+    assert text.count("no `right`") == 1
+    assert text.index("no `right`") < text.index("⏭️ Not run: `raw_dogs`, ") < text.index("### What changed")
+    assert "Built, and why" not in text
+
+
+def test_tells_a_cause_once_and_names_the_others(plan: Plan) -> None:
+    same = "Compilation Error in model {0} (models/{0}.sql)\n  'spell' is undefined"
+    results = {
+        n.unique_id: Result(unique_id=n.unique_id, status="error", message=same.format(n.name))
+        for n in plan.items
+        if n.resource_type == "model"
+    }
+    first, *others = (n for n in plan.items if n.unique_id in results)
+    text = markdown(plan, results, GITHUB)
+    assert text.count("'spell' is undefined") == 1
+    named = ", ".join(f"`{n.name}`" for n in others)
+    assert f"❌ `{first.label}`\n\n```text\nCompilation Error: 'spell' is undefined" in text
+    assert f"The same in {named}\n" in text
+
+
 def test_tells_a_failure_that_is_of_no_planned_node(plan: Plan) -> None:
     hook = Result(unique_id="operation.dogs.x-on-run-end-0", status="error", message="Database Error\n  no")
     text = markdown(plan, {**RESULTS, hook.unique_id: hook}, GITHUB)
@@ -222,7 +245,9 @@ def test_nothing_closes_a_code_block_from_inside(text: str) -> None:
 @pytest.mark.parametrize("limit", [400, 2_000, 20_000, *{p.comment_limit for p in PROVIDERS}])
 def test_keeps_to_the_limit_and_says_what_is_cut(limit: int) -> None:
     nodes = [node(f"model.dogs.m{i}", kind="new", files=("狗" * 40,)) for i in range(400)]
-    results = {n.unique_id: Result(unique_id=n.unique_id, status="error", message=f"{'x' * 900}\n" * 60) for n in nodes}
+    results = {
+        n.unique_id: Result(unique_id=n.unique_id, status="error", message=f"{n.name}{'x' * 900}\n" * 60) for n in nodes
+    }
     text = markdown(replace(PLAN, nodes=tuple(nodes)), results, GITHUB, limit=limit)
     assert len(text.encode()) <= limit
     assert text.startswith("## ❌ dbt: 400 failed")

@@ -29,6 +29,9 @@ NODES = (
 )
 """What the pull request adds: `second` reads `first`, `third` is by itself; a node's name ends with a digest."""
 
+RUN = "dbt_project.yml::dbt_ci_build"
+"""The case of a JUnit file that tells what kept nodes from being built."""
+
 _FILES = {
     "dbt_project.yml": "name: kennel\nprofile: kennel\nflags: {send_anonymous_usage_stats: false}\n"
     "models: {+materialized: table}\n",

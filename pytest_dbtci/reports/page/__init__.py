@@ -26,14 +26,17 @@ def write(
     seconds: float,
     red: bool,
     redact: Callable[[str], str],
+    trouble: str = "",
 ) -> None:
     """Write the page to `path`.
 
     `repository` is the checkout's folder, which links to files start from; `seconds` is the run's wall time, `red`
-    tells that something besides dbt's nodes failed. `redact` takes secrets out of what is read from disk (compiled
-    SQL). Raises DbtCiError where the file can't be written.
+    tells that something besides dbt's nodes failed, `trouble` what kept nodes from being built. `redact` takes secrets
+    out of what is read from disk (compiled SQL). Raises DbtCiError where the file can't be written.
     """
-    data = contents(plan, results, build, repository=repository, seconds=seconds, red=red, redact=redact)
+    data = contents(
+        plan, results, build, repository=repository, seconds=seconds, red=red, redact=redact, trouble=trouble
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(_page(data), encoding="utf-8")

@@ -9,9 +9,9 @@ from typing import Any
 from pytest_dbtci.ci.build import Build
 from pytest_dbtci.plan import Node, PathChange, Plan
 from pytest_dbtci.reports.failures import describe, headline, kind_of
-from pytest_dbtci.reports.lineage import SYMBOLS, Lineage
+from pytest_dbtci.reports.lineage import Lineage
 from pytest_dbtci.reports.locations import line_of
-from pytest_dbtci.reports.summary import counts
+from pytest_dbtci.reports.summary import title
 from pytest_dbtci.reports.table import cut
 from pytest_dbtci.results import Result
 
@@ -36,16 +36,20 @@ def contents(
     seconds: float,
     red: bool,
     redact: Callable[[str], str],
+    trouble: str = "",
 ) -> dict[str, Any]:
     """Return the page's values; see `pytest_dbtci.reports.page.write` for the arguments."""
     lineage = Lineage(plan, results)
     files = _Files(plan, build, repository)
     bad = [(n, r) for n in plan.nodes if (r := results.get(n.unique_id)) is not None and r.is_bad]
     return {
-        "title": _title(plan, results, red),
+        "title": title(plan, results, red=red, trouble=trouble),
         "facts": list(_facts(plan, build, seconds)),
         "notes": [n for n in (plan.status, plan.warning, *plan.notes) if n],
-        "failures": [_failure(n, r, plan, results, files, redact) for n, r in bad[:IN_FULL]],
+        "failures": [
+            *([{**_RUN, "text": trouble}] if trouble else ()),
+            *(_failure(n, r, plan, results, files, redact) for n, r in bad[:IN_FULL]),
+        ],
         "failures_left": max(0, len(bad) - IN_FULL),
         "changes": [_change(c, plan, files) for c in plan.changes],
         "nodes": [
@@ -70,6 +74,7 @@ def critical_path(plan: Plan, results: Mapping[str, Result]) -> list[str]:
     return path
 
 
+_RUN = {"label": "The run", "href": None, "outcome": "error", "sql": ""}
 _EMPTY: dict[str, Any] = {
     "kind": "exposure",
     "outcome": "exposure",
@@ -106,15 +111,6 @@ class _Files:
 
     def of_repository(self, path: str, line: int | None = None) -> str | None:
         return self._template.address(self._head, path, line) if self._template else None
-
-
-def _title(plan: Plan, results: Mapping[str, Result], red: bool) -> str:
-    if not plan.nodes:
-        return f"{SYMBOLS['failed' if red else 'skipped']} dbt: nothing was built"
-    missing = sum(n.unique_id not in results for n in plan.items)
-    bad = red or missing or any(r.is_bad for r in results.values())
-    unknown = f", {missing} without a result" if missing else ""
-    return f"{SYMBOLS['failed' if bad else 'passed']} dbt: {counts(results) or 'no result'}{unknown}"
 
 
 def _facts(plan: Plan, build: Build, seconds: float) -> Iterator[tuple[str, str, str | None]]:
