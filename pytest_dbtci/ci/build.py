@@ -32,7 +32,8 @@ class Build:
     (`refs/heads/feature/master`, `refs/pull/17/merge`). `head_sha` is the tip of the pull request's branch,
     never a merge commit. `base_sha` is the merge base as the provider recorded it: for when git lacks the
     history to find it, not before, as older GitLab keeps the old one when the target branch is changed.
-    `url` is for people: the pull request, else the build. `files` leads to files at a commit.
+    `url` is for people: the pull request, else the build. `run` is the build's own page, `artifacts` where it shows
+    what it published. `files` leads to files at a commit.
     """
 
     provider: str
@@ -45,6 +46,8 @@ class Build:
     base_sha: str | None = None
     is_fork: bool = False
     url: str | None = None
+    run: str | None = field(default=None, compare=False)
+    artifacts: str | None = field(default=None, compare=False)
     files: FileLinks | None = field(default=None, compare=False)
 
 

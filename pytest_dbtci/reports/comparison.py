@@ -120,13 +120,14 @@ def _breaking(plan: Plan, names: Mapping[str, str], differing: Iterable[Comparis
         changes = comparison.differences.schema if comparison.differences else ()
         told = [c for c in changes if c.kind != "added"]
         lines += [f"- {code(names[comparison.unique_id])}: {prose(schema_text(change))}" for change in told]
-        lines += [f"  - read by {_reader(e)}" for e in plan.exposures if told and comparison.unique_id in e.parents]
+        lines += [f"  - read by {reader(e)}" for e in plan.exposures if told and comparison.unique_id in e.parents]
     if lines:
         yield "### Breaking changes"
         yield "\n".join(lines[:_ROWS]) + _more(len(lines) - _ROWS)
 
 
-def _reader(exposure: Exposure) -> str:
+def reader(exposure: Exposure) -> str:
+    """Return an exposure in Markdown: its name, as a link where it has an address, and its owner."""
     url = exposure.url if re.fullmatch(r"https?://[^\s<>]+", exposure.url) else ""
     name = f"[{prose(exposure.label)}](<{url}>)" if url else prose(exposure.label)
     return f"{name}, {prose(exposure.owner)}" if exposure.owner else name

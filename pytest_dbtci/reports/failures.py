@@ -33,27 +33,28 @@ def describe(node: Node, result: Result, plan: Plan, results: Mapping[str, Resul
     """
     first, *rest = own_words(result, plan).split("\n")
     verdict = _verdict(node, first)
-    if (told := told_by(result, results)) is not None:
+    if told := told_before(results).get(node.unique_id):
         other = plan.node(told)
         compiled = f" · compiled {_in_project(result.compiled, plan)}" if result.compiled else ""
         return f"{verdict}, in the same words as {other.label if other is not None else told}{compiled}"
-    parts = ["\n".join([verdict, *rest]).rstrip(), "\n".join(_facts(node, result, plan, results))]
+    parts = ["\n".join([verdict, *rest]).rstrip(), "\n".join(_facts(node, result, plan))]
     if result.rows is not None and result.rows.columns:
         parts.append("\n".join(_rows(result.rows)))
     return "\n\n".join(parts)
 
 
-def told_by(result: Result, results: Mapping[str, Result]) -> str | None:
-    """Return the node that failed before this one did in the same words, from the same macro; None without one."""
-    if result.status not in _BROKEN:
-        return None
-    cause = _cause(result.message)
-    alike = (u for u, r in results.items() if r.status in _BROKEN and _cause(r.message) == cause)
-    first = next(alike, result.unique_id)
-    return first if first != result.unique_id else None
+def told_before(results: Mapping[str, Result]) -> dict[str, str]:
+    """Map nodes to the one that failed before them in the same words, from the same macro, and tells them in full."""
+    firsts, found = dict[str, str](), dict[str, str]()
+    for unique_id, result in results.items():
+        if result.status in _BROKEN:
+            first = firsts.setdefault(_cause(result.message), unique_id)
+            if first != unique_id:
+                found[unique_id] = first
+    return found
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2**15)
 def _cause(message: str) -> str:
     """Return a message without what differs from node to node: dbt's wrapping, who called the macro, the line."""
     _, text = _unwrapped(message)
@@ -130,7 +131,7 @@ def _verdict(node: Node, first: str) -> str:
     return f"{cut(first.strip(), _VERDICT - len(subject))} ({subject})"
 
 
-def _facts(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]) -> Iterator[str]:
+def _facts(node: Node, result: Result, plan: Plan) -> Iterator[str]:
     line = line_of(Path(plan.project_dir), node, result.message)
     place = f"{node.defined_in}:{line}" if line else node.defined_in
     is_test = node.resource_type in ("test", "unit_test")
@@ -144,7 +145,7 @@ def _facts(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]
         "diff": "expected→actual, +++ is too many, --- is missing" if _DIFFERS in result.message else "",
         "compiled": _in_project(result.compiled or "", plan),
         "selected": str(node.reason),
-        "skipped": _and(_skipped_after(node, plan, results)),
+        "skipped": _and(_skipped_after(node, plan)),
     }
     known = {label: plain(value).replace("\n", " ") for label, value in facts.items() if value}
     size = max(len(label) for label in known)
@@ -213,22 +214,33 @@ def _causes(node: Node, plan: Plan, results: Mapping[str, Result]) -> list[str]:
     return []
 
 
-def _skipped_after(node: Node, plan: Plan, results: Mapping[str, Result]) -> list[str]:
-    """Name what dbt skipped downstream of the node, or of what it tests."""
+def _skipped_after(node: Node, plan: Plan) -> list[str]:
+    """Name what dbt skips after the node's failure: the same before and after dbt has come to it.
+
+    After a node that is all downstream of it, after a test what reads all that it tests, after a unit test its model.
+    """
     children: dict[str, list[Node]] = {}
     for child in plan.nodes:
         for parent in child.parents:
             children.setdefault(parent, []).append(child)
-    is_test = node.resource_type in ("test", "unit_test")
-    todo, seen = list(node.parents if is_test else (node.unique_id,)), set[str]()
-    if node.resource_type == "unit_test":  # dbt builds a model after its unit tests
-        seen.update(todo)
-    while todo:
-        below = [c.unique_id for c in children.get(todo.pop(), ()) if c.unique_id not in seen]
-        seen.update(below)
-        todo.extend(below)
-    skipped = {u for u in seen if (r := results.get(u)) is not None and r.outcome == "skipped"}
-    return [n.item or n.name for n in plan.nodes if n.unique_id in skipped]
+
+    def below(unique_id: str) -> set[str]:
+        found, todo = set[str](), [unique_id]
+        while todo:
+            new = [c.unique_id for c in children.get(todo.pop(), ()) if c.unique_id not in found]
+            found.update(new)
+            todo.extend(new)
+        return found
+
+    if node.resource_type == "unit_test" and node.about:
+        after = below(node.about) | {node.about}
+    elif node.resource_type == "test" and node.parents:
+        read = set.intersection(*map(below, node.parents))
+        first = {u for u in read if (n := plan.node(u)) and n.resource_type not in ("test", "unit_test")}
+        after = first.union(*map(below, first))
+    else:
+        after = below(node.unique_id)
+    return [n.item or n.name for n in plan.nodes if n.unique_id in after and n is not node and n.is_item]
 
 
 def _called(unique_id: str, plan: Plan) -> str:

@@ -54,6 +54,11 @@ class Lineage:
         own, tests = self.outcome(node), {self.outcome(t) for t in self._tests_of(node)} - {"skipped"}
         return next((o for o in WORST if o == own or o in tests), None)
 
+    def symbol(self, node: Node) -> str:
+        """Return the node's symbol: what was built is not green where a test of it failed."""
+        own = self.outcome(node)
+        return SYMBOLS[self.outcome_with_tests(node) if own == "passed" else own]
+
     def tests(self, node: Node) -> str:
         """Sum up the node's tests: `2 of 5 tests failed`, `5 tests`; empty where it has none."""
         outcomes = [self.outcome(t) for t in self._tests_of(node)]
@@ -82,7 +87,7 @@ class Lineage:
         lines, classes = ["flowchart LR"], dict[str, list[str]]()
         for node in nodes:
             label = [
-                f"{SYMBOLS[self.outcome(node)]} {_encoded(node.item or node.name)}",
+                f"{self.symbol(node)} {_encoded(node.item or node.name)}",
                 *self._trouble(node),
             ]
             lines.append(f'  {ids[node.unique_id]}["{"<br/>".join(label)}"]')
@@ -100,22 +105,26 @@ class Lineage:
         return "\n".join(lines)
 
     def tree(self, limit: int = 30) -> str:
-        """Give the same as text: each node once, under that of its parents that was built last."""
+        """Give the same as text: a node under each of its parents, what is below it under the last of them."""
         nodes, left = self.drawn(limit)
         order = {n.unique_id: i for i, n in enumerate(nodes)}
-        below: dict[str | None, list[Node]] = {}
+        below, last = dict[str | None, list[Node]](), dict[str, str | None]()
         for node in nodes:
-            parent = max((p for p in node.parents if p in order), key=order.__getitem__, default=None)
-            below.setdefault(parent, []).append(node)
+            parents = sorted({*node.parents} & order.keys(), key=order.__getitem__)
+            places: tuple[str | None, ...] = (*parents,) or (None,)
+            for place in places:
+                below.setdefault(place, []).append(node)
+            last[node.unique_id] = places[-1]
 
-        def branch(node: Node, lead: str, stem: str) -> Iterator[str]:
-            yield f"{lead}{stem}{self._text(node)}"
-            lead += {"": "", "├─ ": "│  ", "└─ ": "   "}[stem]
+        def branch(node: Node, parent: str | None, lead: str, stem: str) -> Iterator[str]:
             children = below.get(node.unique_id, [])
-            for child in children:
-                yield from branch(child, lead, "└─ " if child is children[-1] else "├─ ")
+            is_told = last[node.unique_id] == parent
+            yield f"{lead}{stem}{self._text(node)}{'' if is_told or not children else ' …'}"
+            lead += {"": "", "├─ ": "│  ", "└─ ": "   "}[stem]
+            for child in children if is_told else ():
+                yield from branch(child, node.unique_id, lead, "└─ " if child is children[-1] else "├─ ")
 
-        lines = [line for root in below.get(None, []) for line in branch(root, "", "")]
+        lines = [line for root in below.get(None, []) for line in branch(root, None, "", "")]
         return "\n".join([*lines, *([f"… and {left} more"] if left else [])])
 
     def _tests_of(self, node: Node) -> list[Node]:
@@ -131,7 +140,7 @@ class Lineage:
 
     def _text(self, node: Node) -> str:
         changed = f" ({node.reason.kind})" if node.reason.kind in _CHANGED else ""
-        return ": ".join([f"{SYMBOLS[self.outcome(node)]} {node.item or node.name}{changed}", *self._trouble(node)])
+        return ": ".join([f"{self.symbol(node)} {node.item or node.name}{changed}", *self._trouble(node)])
 
 
 def _encoded(text: str) -> str:

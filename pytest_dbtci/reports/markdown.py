@@ -11,6 +11,7 @@ from pytest_dbtci.reports.table import plain
 _REFERENCES = re.compile(r"([@#!$%~])(?=\w)")
 # An underscore inside a word is an underscore.
 _PUNCTUATION = re.compile(r"([\\`*{}\[\]|~<>]|(?<![^\W_])_|_(?![^\W_]))")
+_ADDRESS = re.compile(r"https?://[^\s<>]+")
 _SAFE_CODE = re.compile(r"[^\n`|\\]*[^\s`|\\]")
 
 
@@ -28,6 +29,11 @@ def code(text: str) -> str:
     if not text:
         return ""
     return f"`{text}`" if _SAFE_CODE.fullmatch(text) else html_code(text)
+
+
+def linked(text: str, address: str | None) -> str:
+    """Put a name into a code span, as a link where there is an address of a page."""
+    return f"[{code(text)}](<{address}>)" if address and _ADDRESS.fullmatch(address) else code(text)
 
 
 def html_code(text: str) -> str:

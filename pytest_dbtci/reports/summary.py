@@ -12,9 +12,11 @@ from pytest_dbtci.ci.build import Build
 from pytest_dbtci.ci.providers import provider_of
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Node, Plan
-from pytest_dbtci.reports.failures import describe, headline, kind_of, own_words, skip_reason, told_by
+from pytest_dbtci.reports.comparison import reader
+from pytest_dbtci.reports.failures import describe, headline, kind_of, own_words, skip_reason, told_before
+from pytest_dbtci.reports.head_files import HeadFiles
 from pytest_dbtci.reports.lineage import SYMBOLS, WORST, Lineage
-from pytest_dbtci.reports.markdown import block, code, details, grid, prose
+from pytest_dbtci.reports.markdown import block, code, details, grid, linked, prose
 from pytest_dbtci.results import Outcome, Result
 
 SUMMARY_LIMIT = 1024 * 1024
@@ -36,30 +38,37 @@ def markdown(
     limit: int = SUMMARY_LIMIT,
     compared: Sequence[str] = (),
     trouble: str = "",
+    repository: Path | None = None,
+    report: str = "",
 ) -> str:
     """Give the page; what matters most stands first, so that a cut at `limit` bytes costs the least.
 
     `red` tells that something besides dbt's nodes failed, `trouble` what kept nodes from being built. `seconds` is the
     wall time of the run, `arguments` what else the command that reproduces it needs, `compared` the sections on what
-    was compared. Text from dbt, the warehouse and the repository can neither break the page nor notify anybody.
+    was compared. `repository` is the checkout's folder, from which files get their links, `report` the file of the HTML
+    page. Text from dbt, the warehouse and the repository can neither break the page nor notify anybody.
     """
-    lineage = Lineage(plan, results)
-    sections = [_head(plan, results, build, seconds, red=red, trouble=trouble), *_trouble(plan, results, trouble)]
+    lineage, files = Lineage(plan, results), HeadFiles(plan, build, repository)
+    sections = [
+        _head(plan, results, build, seconds, red=red, trouble=trouble, report=report),
+        *_trouble(plan, results, trouble),
+    ]
     sections += _notes(plan)
     if plan.nodes:
         sections += [
-            *_failures(plan, results, lost=() if trouble else _lost(plan, results)),
+            *_failures(plan, results, files, lost=() if trouble else _lost(plan, results)),
             *compared,
-            *_changes(plan),
+            *_readers(plan),
+            *_changes(plan, files),
             *_left_out(plan),
             *_picture(lineage, build),
-            *(_built(lineage, results) if results else ()),
+            *(_built(lineage, results, files) if results else ()),
             *_others(plan, results),
             *_slowest(plan, results),
             *([] if plan.mode == "release" else [_reproduce(plan, build, arguments)]),
         ]
     else:
-        sections += [*_changes(plan), *_left_out(plan)]
+        sections += [*_changes(plan, files), *_left_out(plan)]
     return _fitted(sections, limit)
 
 
@@ -116,11 +125,18 @@ def _trouble(plan: Plan, results: Mapping[str, Result], trouble: str) -> Iterato
 
 
 def _head(
-    plan: Plan, results: Mapping[str, Result], build: Build, seconds: float | None, *, red: bool, trouble: str
+    plan: Plan,
+    results: Mapping[str, Result],
+    build: Build,
+    seconds: float | None,
+    *,
+    red: bool,
+    trouble: str,
+    report: str,
 ) -> str:
     lines = [
         f"## {title(plan, results, red=red, trouble=trouble)}",
-        " · ".join(_facts(plan, build, seconds)),
+        " · ".join(_facts(plan, build, seconds, report)),
     ]
     schemas = [code(f"{database}.{schema}" if database else schema) for database, schema in plan.schemas]
     if schemas:
@@ -129,7 +145,7 @@ def _head(
     return "\n\n".join(lines)
 
 
-def _facts(plan: Plan, build: Build, seconds: float | None) -> Iterator[str]:
+def _facts(plan: Plan, build: Build, seconds: float | None, report: str) -> Iterator[str]:
     if plan.mode == "release":
         yield f"release of {code(plan.base_ref)}"
     if plan.project:
@@ -150,6 +166,10 @@ def _facts(plan: Plan, build: Build, seconds: float | None) -> Iterator[str]:
         yield f"unbuilt parents from {code(plan.defer_target)}"
     if seconds is not None:
         yield f"{seconds:.1f} s"
+    if build.run and build.run != build.url:
+        yield f"[build](<{build.run}>)"
+    if report:
+        yield f"page [{prose(report)}](<{build.artifacts}>)" if build.artifacts else f"page {code(report)}"
 
 
 def _notes(plan: Plan) -> Iterator[str]:
@@ -160,16 +180,17 @@ def _notes(plan: Plan) -> Iterator[str]:
         yield "\n".join(f"- {note}" for note in said)
 
 
-def _failures(plan: Plan, results: Mapping[str, Result], lost: Sequence[Node]) -> Iterator[str]:
+def _failures(plan: Plan, results: Mapping[str, Result], files: HeadFiles, lost: Sequence[Node]) -> Iterator[str]:
     everything = [(n, r) for n in plan.nodes if (r := results.get(n.unique_id)) is not None and r.is_bad]
     bad, alike = list[tuple[Node, Result]](), dict[str, list[Node]]()
+    before = told_before(results)
     for node, result in everything:
-        if first := told_by(result, results):
+        if first := before.get(node.unique_id):
             alike.setdefault(first, []).append(node)
         else:
             bad.append((node, result))
     told = [
-        f"{SYMBOLS[r.outcome]} {code(n.label)}\n\n{block(describe(n, r, plan, results))}"
+        f"{SYMBOLS[r.outcome]} {linked(n.label, files.of_node(n, r.message))}\n\n{block(describe(n, r, plan, results))}"
         + (f"\n\nThe same in {_names(others)}" if (others := alike.get(n.unique_id)) else "")
         for n, r in bad[:_IN_FULL]
     ]
@@ -188,7 +209,15 @@ def _failures(plan: Plan, results: Mapping[str, Result], lost: Sequence[Node]) -
         yield section if i else f"### Failures\n\n{section}"
 
 
-def _changes(plan: Plan) -> Iterator[str]:
+def _readers(plan: Plan) -> Iterator[str]:
+    """Name what reads the nodes from outside of dbt, and who answers for it."""
+    if plan.exposures:
+        lines = [f"- {reader(e)}" for e in plan.exposures[:_MANY]]
+        more = [f"- … and {len(plan.exposures) - _MANY} more"] if len(plan.exposures) > _MANY else []
+        yield "### Read by\n\n" + "\n".join([*lines, *more])
+
+
+def _changes(plan: Plan, files: HeadFiles) -> Iterator[str]:
     if not plan.changes:
         return
     effects = {
@@ -206,7 +235,8 @@ def _changes(plan: Plan) -> Iterator[str]:
         selects = _names(by_file.get(change.path, []))
         effect = effects.get(change.effect, change.effect)
         says = filter(None, (effect, prose(change.note), f"selects {selects}" if selects else ""))
-        rows.append((code(change.path), prose(change.status), "; ".join(says)))
+        address = None if change.status == "deleted" else files.of_repository(change.path)
+        rows.append((linked(change.path, address), prose(change.status), "; ".join(says)))
     more = f"\n\n… and {len(plan.changes) - _MANY} more files." if len(plan.changes) > _MANY else ""
     yield f"### What changed\n\n{grid(('file', 'change', 'effect'), rows)}{more}"
 
@@ -224,14 +254,14 @@ def _picture(lineage: Lineage, build: Build) -> Iterator[str]:
         yield f"### Lineage\n\n{picture}"
 
 
-def _built(lineage: Lineage, results: Mapping[str, Result]) -> Iterator[str]:
+def _built(lineage: Lineage, results: Mapping[str, Result], files: HeadFiles) -> Iterator[str]:
     nodes, left = lineage.drawn(_MANY)
     rows = []
     for node in nodes:
         result = results.get(node.unique_id)
         why = prose(node.reason.text) + "".join(f", {code(f)}" for f in node.reason.files[:1])
         took = f"{result.seconds:.2f}" if result is not None and result.outcome != "skipped" else ""
-        name = f"{SYMBOLS[lineage.outcome(node)]} {code(node.item or node.name)}"
+        name = f"{lineage.symbol(node)} {linked(node.item or node.name, files.of_project(node.defined_in))}"
         rows.append((name, why, lineage.tests(node), took))
     if rows:
         more = f"\n\n… and {left} more." if left else ""
@@ -264,7 +294,7 @@ def _slowest(plan: Plan, results: Mapping[str, Result]) -> Iterator[str]:
 def _reproduce(plan: Plan, build: Build, arguments: Sequence[str]) -> str:
     base = f"origin/{build.target_branch}" if build.target_branch else plan.base_ref or plan.base
     given = {"base": base, "target": plan.target, "defer-target": plan.defer_target}
-    options = [word for name, value in given.items() if value for word in (f"--dbt-ci-{name}", value)]
+    options = [f"--dbt-ci-{name}={value}" for name, value in given.items() if value]
     command = shlex.join(["pytest", "--dbt-ci", *options, *arguments])
     return f"### The same on your machine\n\n{block(command, 'sh')}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,7 +24,23 @@ from pytest_dbtci.reports.annotations import annotate
 from pytest_dbtci.reports.comparison import table
 from pytest_dbtci.session.late_reports import TROUBLE
 from pytest_dbtci.session.terminal_guard import TerminalGuard
-from pytest_dbtci.settings import DEFAULT_SELECT, Settings
+from pytest_dbtci.settings import OPTIONS, Settings
+
+_REPEATED = (
+    *("project-dir", "profile", "vars", "full-refresh", "select", "exclude", "state", "incremental", "compare"),
+    "batch-tests",
+)
+"""The options that change what a run finds, besides base and targets, which the summary knows itself."""
+
+
+def repeated(settings: Settings) -> list[str]:
+    """Return the arguments that give another machine the settings of this run."""
+    found = []
+    for option in OPTIONS:
+        value = getattr(settings, option.name.replace("-", "_"))
+        if option.name in _REPEATED and value and value != option.default:
+            found.append(option.flag if value is True else f"{option.flag}={value}")
+    return found
 
 
 class Reporting:
@@ -50,6 +67,13 @@ class Reporting:
             self._python_failures += 1
 
     @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Write the reports where no terminal asks for them."""
+        if not self._config.pluginmanager.has_plugin("terminalreporter"):
+            with contextlib.suppress(DbtCiError, OSError):
+                list(self._pages(ci.detect(self._settings.environ)))
+
+    @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the provider's commands and say where the summary and the comment are."""
         plan = self._run.plan
@@ -73,7 +97,8 @@ class Reporting:
     def _annotations(self, build: Build) -> Iterator[str]:
         known = self._run.known()
         if known and provider_of(build.provider).annotates:
-            root = Repository.find(Path(self._run.plan.project_dir)).root
+            root = self._repository()
+            assert root is not None, "what has results has a plan"
             yield from annotate(self._run.plan, known, build, root)
 
     def _pages(self, build: Build) -> Iterator[str]:
@@ -104,7 +129,7 @@ class Reporting:
             self._begun(),
             self._run.known(),
             build,
-            repository=Repository.find(Path(directory)).root if (directory := self._run.plan.project_dir) else None,
+            repository=self._repository(),
             seconds=time.monotonic() - self._began,
             red=bool(self._python_failures),
             redact=self._run.redact,
@@ -113,10 +138,6 @@ class Reporting:
         yield f"dbt-ci: report in {path}"
 
     def _page(self, build: Build, limit: int) -> str:
-        chosen = {"--dbt-ci-vars": self._settings.vars, "--dbt-ci-exclude": self._settings.exclude}
-        arguments = [f"{flag}={value}" for flag, value in chosen.items() if value]
-        if self._settings.select != DEFAULT_SELECT:
-            arguments.append(f"--dbt-ci-select={self._settings.select}")
         seconds = time.monotonic() - self._began
         plan = self._begun()
         return summary.markdown(
@@ -125,11 +146,17 @@ class Reporting:
             build,
             seconds,
             red=bool(self._python_failures),
-            arguments=arguments,
+            arguments=repeated(self._settings),
             limit=limit,
             trouble=self._trouble(),
+            repository=self._repository(),
+            report=self._settings.report,
             compared=tuple(table(plan, self._run.comparisons, values=self._settings.compare_values)),
         )
+
+    def _repository(self) -> Path | None:
+        directory = self._run.plan.project_dir
+        return Repository.find(Path(directory)).root if directory else None
 
     def _project(self) -> str:
         """Return the project's name, which is in the file where there is no plan."""

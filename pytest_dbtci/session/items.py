@@ -17,6 +17,7 @@ from pytest_dbtci.reports import comparison, failures
 from pytest_dbtci.reports import locations as locate
 from pytest_dbtci.results import NOT_RUN, Result
 from pytest_dbtci.session.command_line import only_looks
+from pytest_dbtci.session.fixtures import SESSION
 
 
 class DbtWarning(pytest.PytestWarning):
@@ -118,7 +119,8 @@ class DbtItem(pytest.Item):
             warnings.warn_explicit(text, DbtWarning, str(project_dir / self.node.defined_in), line)
 
     def _describe(self, result: Result) -> str:
-        return failures.describe(self.node, result, self._outcomes.plan, self._outcomes.known())
+        session: Any = self.config.pluginmanager.get_plugin(SESSION)
+        return failures.describe(self.node, result, session.built, self._outcomes.known())
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, None, f"{self.name} ({self.node.resource_type.replace('_', ' ')})"

@@ -6,6 +6,7 @@ import contextlib
 import fnmatch
 import os
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import pytest
 
 from pytest_dbtci.ci.stream import harmless
 from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
+from pytest_dbtci.differences import PREFIX
 from pytest_dbtci.errors import DbtCiError, HeldUp
 from pytest_dbtci.execution.outcomes import Outcomes
-from pytest_dbtci.plan import Node
+from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.results import NOT_RUN
 from pytest_dbtci.session.command_line import only_looks
 from pytest_dbtci.session.fixtures import BUILDING, check_announced
@@ -78,6 +80,13 @@ class Participant:
         Links below the project stay: a local package is a link in the packages' folder.
         """
         return _seen_from(self._config.rootpath, self.outcomes.plan.project_dir)
+
+    @cached_property
+    def built(self) -> Plan:
+        """Return the plan without what was deselected; ask for it once the build has begun."""
+        plan = self.outcomes.plan
+        begun = plan.needed_by(u.removeprefix(PREFIX) for u in self._begun)
+        return replace(plan, nodes=tuple(n for n in plan.nodes if n.unique_id in begun))
 
     def node_id(self, node: Node) -> str:
         """Return the node id that pytest gives a node's item."""

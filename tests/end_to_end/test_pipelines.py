@@ -161,7 +161,7 @@ def test_azure_uploads_the_summary_where_commands_are_not_restricted() -> None:
     assert "target" not in step
     [path] = re.findall(r"uploadsummary\](\S+)\"", step["bash"])
     [run] = [step for step in azure_steps() if "--dbt-ci-summary" in step.get("bash", "")]
-    assert f'--dbt-ci-summary "{path}"' in run["bash"]
+    assert f'--dbt-ci-summary="{path}"' in run["bash"]
 
 
 def test_azure_publishes_the_results_that_the_run_writes() -> None:

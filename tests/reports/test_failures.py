@@ -80,7 +80,7 @@ HINT:  Perhaps you meant to reference the column "stg_dogs.name".
 file      models/fact_dogs.sql:3
 relation  "d"."dbt_build_7"."fact_dogs"
 selected  modified: body (models/fact_dogs.sql)
-skipped   top_dogs, best_dog and no_dupes"""
+skipped   unique_fact_dogs_id, accepted_values_fact_dogs_name, top_dogs and 2 more"""
     )
 
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pytest_dbtci.ci.build import Build
+from pytest_dbtci.ci.build import Build, file_links
 from pytest_dbtci.ci.providers import PROVIDERS, provider_of
 from pytest_dbtci.errors import DbtCiError
-from pytest_dbtci.plan import PathChange, Plan, Reason
+from pytest_dbtci.plan import Exposure, PathChange, Plan, Reason
 from pytest_dbtci.reports.markdown import block, code, html_code, prose
 from pytest_dbtci.reports.summary import SUMMARY_LIMIT, counts, markdown, room, write
 from pytest_dbtci.reports.table import plain
@@ -71,9 +71,9 @@ def test_tells_a_failed_run_in_the_order_in_which_it_is_read(plan: Plan) -> None
     assert "| `models/fact_dogs.sql` | modified | selects `fact_dogs` |" in text
     assert "| `README.md` | modified | affects nothing in dbt |" in text
     assert "| `models/old.sql` | deleted | removed, and nothing needs it |" in text
-    assert "| ✅ `fact_dogs` | modified: body, `models/fact_dogs.sql` | 1 of 2 tests failed | 1.84 |" in text
+    assert "| ❌ `fact_dogs` | modified: body, `models/fact_dogs.sql` | 1 of 2 tests failed | 1.84 |" in text
     assert "- `models/walks.sql::walks`: unit test human_years failed upstream" in text
-    assert "pytest --dbt-ci --dbt-ci-base origin/main --dbt-ci-target ci --dbt-ci-defer-target prod\n" in text
+    assert "pytest --dbt-ci --dbt-ci-base=origin/main --dbt-ci-target=ci --dbt-ci-defer-target=prod\n" in text
 
 
 def test_says_green_when_it_is_green(plan: Plan) -> None:
@@ -137,7 +137,7 @@ def test_says_why_nothing_was_built() -> None:
 def test_draws_mermaid_where_it_renders(plan: Plan) -> None:
     text = markdown(plan, RESULTS, GITHUB)
     chart = text.partition("```mermaid\n")[2].partition("```")[0]
-    assert '  n2["✅ fact_dogs<br/>1 of 2 tests failed"]\n' in chart
+    assert '  n2["❌ fact_dogs<br/>1 of 2 tests failed"]\n' in chart
     assert "  n1 --> n2\n" in chart
     assert "  class n2,n3 failed\n" in chart
     assert "  class n2 changed\n" in chart
@@ -152,13 +152,67 @@ def test_draws_a_tree_where_mermaid_does_not_render(plan: Plan, provider: str) -
         """
 ✅ raw_dogs
 └─ ✅ stg_dogs
-   ├─ ✅ fact_dogs (modified): 1 of 2 tests failed
+   ├─ ❌ fact_dogs (modified): 1 of 2 tests failed
    │  └─ ⏭️ top_dogs
    │     └─ ⏭️ best_dog
    └─ ⏭️ walks: 1 of 1 test failed
 """
         in text
     )
+
+
+def test_draws_every_edge_in_the_tree(plan: Plan) -> None:
+    both = replace(PLAN.nodes[6], parents=("model.dogs.walks", "model.dogs.fact_dogs"))
+    nodes = tuple(both if n.unique_id == both.unique_id else n for n in plan.nodes)
+    text = markdown(replace(plan, nodes=nodes), RESULTS, Build(provider="azure"))
+    assert (
+        """
+   ├─ ❌ fact_dogs (modified): 1 of 2 tests failed
+   │  └─ ⏭️ top_dogs …
+   └─ ⏭️ walks: 1 of 1 test failed
+      └─ ⏭️ top_dogs
+         └─ ⏭️ best_dog
+"""
+        in text
+    )
+
+
+def test_names_who_reads_what_was_built_and_links_files_and_builds(plan: Plan) -> None:
+    exposures = (
+        Exposure(unique_id="exposure.dogs.board", label="Board", owner="Ada <@ada>", url="https://bi.example.com/7"),
+        Exposure(unique_id="exposure.dogs.app", label="App", url="javascript:alert(1)"),
+    )
+    home = "https://github.com/o/dogs"
+    build = replace(
+        GITHUB,
+        run=f"{home}/actions/runs/9",
+        artifacts=f"{home}/actions/runs/9#artifacts",
+        files=file_links(home, "github"),
+    )
+    root, name = Path(plan.project_dir).parent, Path(plan.project_dir).name
+    text = markdown(replace(plan, exposures=exposures), RESULTS, build, repository=root, report="dbt-ci.html")
+    assert "### Read by\n\n- [Board](<https://bi.example.com/7>), Ada &lt;@\u200bada&gt;\n- App\n" in text
+    at = f"{home}/blob/{plan.head}/{name}/models"
+    assert f"| [`models/fact_dogs.sql`](<{home}/blob/{plan.head}/models/fact_dogs.sql>) | modified |" in text
+    assert f"| ❌ [`fact_dogs`](<{at}/fact_dogs.sql>) | modified: body" in text
+    assert f"](<{at}/staging.yml#L" in text
+    assert "| `models/old.sql` | deleted |" in text
+    assert f"[build](<{build.run}>) · page [dbt-ci.html](<{build.artifacts}>)" in text
+
+
+@pytest.mark.parametrize("limit", sorted({p.comment_limit for p in PROVIDERS}))
+@pytest.mark.parametrize("status", ["success", "error"])
+def test_keeps_to_the_limit_with_five_thousand_nodes(limit: int, status: str) -> None:
+    nodes = [
+        node(f"model.dogs.m{i}", f"model.dogs.m{i - 1}", kind="modified", files=(f"m{i}.sql",)) for i in range(5000)
+    ]
+    changes = tuple(PathChange(path=f"m{i}.sql", status="modified") for i in range(5000))
+    words = "no" if status == "error" else ""
+    results = {n.unique_id: Result(unique_id=n.unique_id, status=status, message=f"{n.name} {words}") for n in nodes}
+    text = markdown(replace(PLAN, nodes=tuple(nodes), changes=changes), results, GITHUB, limit=limit)
+    assert len(text.encode()) <= limit
+    assert sections(text)[-3:] == ["Lineage", "Built, and why", "The same on your machine"]
+    assert "cut to the size" not in text
 
 
 @pytest.mark.parametrize("provider", ["github", "azure"])
@@ -179,7 +233,7 @@ def test_quotes_the_command_to_reproduce_for_a_shell(plan: Plan) -> None:
     build = Build(provider="local")
     text = markdown(replace(plan, base_ref="", base="abc"), RESULTS, build, arguments=("--dbt-ci-vars", "{a: 1}"))
     assert (
-        "pytest --dbt-ci --dbt-ci-base abc --dbt-ci-target ci --dbt-ci-defer-target prod "
+        "pytest --dbt-ci --dbt-ci-base=abc --dbt-ci-target=ci --dbt-ci-defer-target=prod "
         "--dbt-ci-vars '{a: 1}'\n" in text
     )
 

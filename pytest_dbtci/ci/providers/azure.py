@@ -54,6 +54,7 @@ class Azure(Provider):
         if kind == "tfsgit":
             repository = address(site, "/_git/", quote(env("BUILD_REPOSITORY_NAME") or ""))
         page = {"tfsgit": "/pullrequest/", "github": "/pull/", "bitbucket": "/pull-requests/"}.get(kind)
+        run = address(site, "/_build/results?buildId=", env("BUILD_BUILDID"))
         return Build(
             provider="azure",
             pr=pr,
@@ -62,7 +63,9 @@ class Azure(Provider):
             ref=ref,
             head_sha=env("SYSTEM_PULLREQUEST_SOURCECOMMITID"),
             is_fork=env.true("SYSTEM_PULLREQUEST_ISFORK"),
-            url=address(repository, page, pr) or address(site, "/_build/results?buildId=", env("BUILD_BUILDID")),
+            url=address(repository, page, pr) or run,
+            run=run,
+            artifacts=address(run, "&view=artifacts&pathAsName=false&type=publishedArtifacts"),
             files=file_links(repository, kind),
         )
 

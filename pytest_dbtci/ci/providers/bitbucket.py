@@ -28,5 +28,6 @@ class Bitbucket(Provider):
             head_sha=env("BITBUCKET_COMMIT") if pr else None,
             url=address(site, "/pull-requests/", pr)
             or address(site, "/pipelines/results/", env("BITBUCKET_BUILD_NUMBER")),
+            run=address(site, "/pipelines/results/", env("BITBUCKET_BUILD_NUMBER")),
             files=file_links(site, "bitbucket"),
         )

@@ -32,4 +32,5 @@ class Buildkite(Provider):
             head_sha=commit if pr and is_tip else None,
             is_fork=bool(pr and fork) and owner_and_name(fork) != owner_and_name(env("BUILDKITE_REPO")),
             url=env("BUILDKITE_BUILD_URL"),
+            run=env("BUILDKITE_BUILD_URL"),
         )

@@ -32,4 +32,5 @@ class CircleCI(Provider):
             head_sha=env("CIRCLE_SHA1") if pr else None,
             is_fork=of_fork or env("CIRCLE_PR_NUMBER") is not None,
             url=env("CIRCLE_PULL_REQUEST", "CIRCLE_BUILD_URL"),
+            run=env("CIRCLE_BUILD_URL"),
         )

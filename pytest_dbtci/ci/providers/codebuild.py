@@ -29,4 +29,5 @@ class CodeBuild(Provider):
             source_branch=branch_of(head),
             ref=None if pr else head or (source if source.startswith("refs/") else None),
             url=env("CODEBUILD_PUBLIC_BUILD_URL", "CODEBUILD_BUILD_URL"),
+            run=env("CODEBUILD_PUBLIC_BUILD_URL", "CODEBUILD_BUILD_URL"),
         )

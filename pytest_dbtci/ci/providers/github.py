@@ -68,6 +68,7 @@ class GitHub(Provider):
             _at(event, *pull, "base", "repo", "full_name"),
             _at(event, *pull, "head", "repo", "full_name"),
         )
+        run = address(site, "/actions/runs/", env("GITHUB_RUN_ID"))
         return Build(
             provider="github",
             pr=pr,
@@ -77,7 +78,9 @@ class GitHub(Provider):
             ref=ref,
             head_sha=_at(event, *pull, "head", "sha"),
             is_fork=home is not None and head != home,  # a fork that was deleted since has no name
-            url=address(site, "/pull/", pr) or address(site, "/actions/runs/", env("GITHUB_RUN_ID")),
+            url=address(site, "/pull/", pr) or run,
+            run=run,
+            artifacts=address(run, "#artifacts"),
             files=file_links(site, "github"),
         )
 

@@ -55,6 +55,8 @@ class GitLab(Provider):
             base_sha=env("CI_MERGE_REQUEST_DIFF_BASE_SHA") if detached else None,
             is_fork=source != home,
             url=address(env("CI_MERGE_REQUEST_PROJECT_URL"), "/-/merge_requests/", pr) or env("CI_PIPELINE_URL"),
+            run=env("CI_JOB_URL", "CI_PIPELINE_URL"),
+            artifacts=address(env("CI_JOB_URL"), "/artifacts/browse"),
             files=file_links(env("CI_PROJECT_URL"), "gitlab"),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pytest_dbtci.ci.build import Build, Environment, branch_of, full_ref
+from pytest_dbtci.ci.build import Build, Environment, address, branch_of, full_ref
 from pytest_dbtci.ci.providers.provider import Provider
 
 
@@ -32,4 +32,6 @@ class Jenkins(Provider):
             head_sha=env("ghprbActualCommit"),  # GIT_COMMIT may be the merge that Jenkins made
             is_fork=env("CHANGE_FORK") is not None,
             url=env("CHANGE_URL", "ghprbPullLink", "BUILD_URL"),
+            run=env("BUILD_URL"),
+            artifacts=address(env("BUILD_URL"), "artifact/"),
         )

@@ -26,4 +26,5 @@ class Woodpecker(Provider):
             ref=ref,
             head_sha=env("CI_COMMIT_SHA") if pr else None,
             url=env("CI_PIPELINE_FORGE_URL", "CI_PIPELINE_URL"),
+            run=env("CI_PIPELINE_URL"),
         )

@@ -9,8 +9,8 @@ from typing import Any
 from pytest_dbtci.ci.build import Build
 from pytest_dbtci.plan import Node, PathChange, Plan
 from pytest_dbtci.reports.failures import describe, headline, kind_of
+from pytest_dbtci.reports.head_files import HeadFiles
 from pytest_dbtci.reports.lineage import Lineage
-from pytest_dbtci.reports.locations import line_of
 from pytest_dbtci.reports.summary import title
 from pytest_dbtci.reports.table import cut
 from pytest_dbtci.results import Result
@@ -40,7 +40,7 @@ def contents(
 ) -> dict[str, Any]:
     """Return the page's values; see `pytest_dbtci.reports.page.write` for the arguments."""
     lineage = Lineage(plan, results)
-    files = _Files(plan, build, repository)
+    files = HeadFiles(plan, build, repository)
     bad = [(n, r) for n in plan.nodes if (r := results.get(n.unique_id)) is not None and r.is_bad]
     return {
         "title": title(plan, results, red=red, trouble=trouble),
@@ -92,27 +92,6 @@ _EMPTY: dict[str, Any] = {
 }
 
 
-class _Files:
-    """Addresses of the project's files at the head commit, where the provider's site shows them."""
-
-    def __init__(self, plan: Plan, build: Build, repository: Path | None) -> None:
-        self._template = build.files if plan.head else None
-        # In CI the checkout may be a merge that no site shows for long.
-        self._head = build.head_sha or plan.head
-        directory = Path(plan.project_dir)
-        inside = repository is not None and directory.is_relative_to(repository)
-        self._project = directory.relative_to(repository).as_posix() if inside and repository is not None else None
-
-    def of_project(self, path: str, line: int | None = None) -> str | None:
-        """Return the address of a file that is named relative to the dbt project."""
-        if self._project is None:
-            return None
-        return self.of_repository(path if self._project == "." else f"{self._project}/{path}", line)
-
-    def of_repository(self, path: str, line: int | None = None) -> str | None:
-        return self._template.address(self._head, path, line) if self._template else None
-
-
 def _facts(plan: Plan, build: Build, seconds: float) -> Iterator[tuple[str, str, str | None]]:
     facts = (
         ("project", plan.project, None),
@@ -128,7 +107,7 @@ def _facts(plan: Plan, build: Build, seconds: float) -> Iterator[tuple[str, str,
     yield from (fact for fact in facts if fact[1])
 
 
-def _change(change: PathChange, plan: Plan, files: _Files) -> dict[str, Any]:
+def _change(change: PathChange, plan: Plan, files: HeadFiles) -> dict[str, Any]:
     selects = [n.item or n.name for n in plan.nodes if change.path in n.reason.files]
     named = ", ".join(selects[:5]) + (f" and {len(selects) - 5} more" if len(selects) > 5 else "")
     effect = _EFFECTS.get(change.effect, change.effect)
@@ -145,13 +124,12 @@ def _failure(
     result: Result,
     plan: Plan,
     results: Mapping[str, Result],
-    files: _Files,
+    files: HeadFiles,
     redact: Callable[[str], str],
 ) -> dict[str, Any]:
-    line = line_of(Path(plan.project_dir), node, result.message)
     return {
         "label": node.label,
-        "href": files.of_project(node.defined_in, line),
+        "href": files.of_node(node, result.message),
         "outcome": result.outcome,
         "text": describe(node, result, plan, results),
         "sql": redact(_compiled(result)),
@@ -165,7 +143,7 @@ def _compiled(result: Result) -> str:
         return ""
 
 
-def _node(node: Node, lineage: Lineage, results: Mapping[str, Result], files: _Files) -> dict[str, Any]:
+def _node(node: Node, lineage: Lineage, results: Mapping[str, Result], files: HeadFiles) -> dict[str, Any]:
     result = results.get(node.unique_id)
     drawn = lineage.is_drawn(node)
     timed = result is not None and result.outcome != "skipped"
