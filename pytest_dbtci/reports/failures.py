@@ -232,8 +232,8 @@ def _skipped_after(node: Node, plan: Plan) -> list[str]:
             todo.extend(new)
         return found
 
-    if node.resource_type == "unit_test" and node.about:
-        after = below(node.about) | {node.about}
+    if node.resource_type == "unit_test":
+        after = {*tested_by(node)}.union(*map(below, tested_by(node)))
     elif node.resource_type == "test" and node.parents:
         read = set.intersection(*map(below, node.parents))
         first = {u for u in read if (n := plan.node(u)) and n.resource_type not in ("test", "unit_test")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
@@ -21,6 +22,9 @@ KINDS: dict[ReasonKind, str] = {
     "formatting": "formatting only",
 }
 """The word under which nodes are counted, for every kind of reason."""
+
+GO_ON = "dbt-ci: to go on with what failed, and look at its schemas, add: --lf --dbt-ci-keep-schema=failed"
+"""What a red run on somebody's machine says last."""
 
 _COUNTED = ("modified", "downstream", "selected", "ancestors")
 
@@ -86,12 +90,22 @@ def summary_lines(plan: Plan, teardown: Teardown) -> list[str]:
     """Say what became of the schemas."""
     lines = []
     if teardown.dropped:
-        lines.append(f"dbt-ci: dropped {', '.join(teardown.dropped)}")
+        lines.append(f"dbt-ci: dropped {_several(teardown.dropped)}")
     if teardown.kept:
-        lines.append(f"dbt-ci: kept {', '.join(teardown.kept)}")
+        lines.append(f"dbt-ci: kept {_several(teardown.kept)}")
     if teardown.trouble:
         lines.append(f"dbt-ci: {teardown.trouble}")
     return lines
+
+
+def wrapped(line: str, columns: int) -> list[str]:
+    """Break a line at words, where it is longer than the terminal has columns."""
+    return textwrap.wrap(line, columns, subsequent_indent="        ", break_long_words=False, break_on_hyphens=False)
+
+
+def _several(names: Sequence[str], shown: int = 6) -> str:
+    left = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {left} more" if left > 0 else "")
 
 
 def unasked_line(plan: Plan, built: frozenset[str]) -> str:

@@ -130,6 +130,11 @@ class Sweep:
         found = (self._leftover(s) for s in there if any(_fits(s, template) for template in self._templates))
         return tuple(sorted(found, key=lambda leftover: leftover.schema))
 
+    @property
+    def nothing(self) -> str:
+        """Return what to say where no schema is there: which names were looked for."""
+        return f"no schema was left: none is named as {' or '.join(sorted(self._templates))} makes it"
+
     def settle(self, leftover: Leftover) -> None:
         """Let a mark that is dated ahead of the warehouse's clock count from now on, so that it comes of age."""
         if leftover.age is not None and leftover.age < timedelta() and not leftover.owner:

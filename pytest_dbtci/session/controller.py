@@ -18,7 +18,16 @@ from pytest_dbtci.execution.signals import Interrupts
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.reports.comparison import terminal_lines
-from pytest_dbtci.reports.terminal import header_lines, ignored_line, not_run_lines, passed, summary_lines, unasked_line
+from pytest_dbtci.reports.terminal import (
+    GO_ON,
+    header_lines,
+    ignored_line,
+    not_run_lines,
+    passed,
+    summary_lines,
+    unasked_line,
+    wrapped,
+)
 from pytest_dbtci.results import Result, Teardown
 from pytest_dbtci.selection.hook_wishes import adjust
 from pytest_dbtci.selection.selector import Choice
@@ -111,7 +120,10 @@ class Controller(Participant):
         """Say what is compared, what will be built, where."""
         if self._failed:
             return ["dbt-ci: there is no plan, see the error below"]
-        return header_lines(self.plan, self._config.get_verbosity())
+        lines = header_lines(self.plan, self._config.get_verbosity())
+        # A log is searched by whole lines, and shown by what wraps them itself.
+        columns = shutil.get_terminal_size().columns if self.progress.is_live else 0
+        return [part for line in lines for part in (wrapped(line, columns) if columns else [line])]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> None:
@@ -213,6 +225,10 @@ class Controller(Participant):
         nothing_asked = not self.run.asked and not self.run.comparisons
         if self.plan.nodes and nothing_asked and not self._failed and not only_looks(self._config):
             terminalreporter.write_line(unasked_line(self.plan, self.run.begun))
+        failed = any(r.is_bad for r in self.run.results) or bool(self.run.not_run)
+        is_at_hand = self.plan.mode == "pull_request" and self.plan.provider == "local"
+        if failed and is_at_hand and self.run.settings.keep_schema == "never":
+            terminalreporter.write_line(GO_ON)
         if self._arguments.ignored:
             terminalreporter.write_line(ignored_line(self._arguments.ignored))
         if self.plan.rehearsal and self.run.begun and not self.run.released:

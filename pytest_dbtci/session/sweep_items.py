@@ -83,7 +83,7 @@ class SweepFile(pytest.File):
             nothing = Leftover(database="", schema="sweep", trouble=self.sweeping.trouble)
             yield SweepItem.from_parent(self, name="sweep", leftover=nothing, sweeping=self.sweeping)
         elif not found:
-            yield StatusItem.from_parent(self, name="sweep", status="no schema fits the template, so none was left")
+            yield StatusItem.from_parent(self, name="sweep", status=self.sweeping.sweep.nothing)
         for leftover in found:
             yield SweepItem.from_parent(self, name=leftover.schema, leftover=leftover, sweeping=self.sweeping)
 

@@ -156,6 +156,19 @@ def test_tells_causes_apart_by_the_macro_that_they_come_from(plan: Plan) -> None
     assert "in the same words" not in describe(second, results[second.unique_id], plan, results)
 
 
+def test_says_what_dbt_skips_before_dbt_has_come_to_it(plan: Plan) -> None:
+    skipped = {
+        "test.dogs.unique_fact_dogs_id": "top_dogs, best_dog and no_dupes",
+        "unit_test.dogs.human_years": "walks",
+    }
+    for unique_id, names in skipped.items():
+        found = plan.node(unique_id)
+        assert found is not None
+        early = {unique_id: RESULTS[unique_id]}
+        assert describe(found, early[unique_id], plan, early) == told(plan, unique_id)
+        assert f"\nskipped   {names}" in told(plan, unique_id)
+
+
 def test_tells_the_rows_of_every_failed_test(plan: Plan) -> None:
     texts = [told(plan, n.unique_id) for n in plan.items if RESULTS[n.unique_id].status == "fail"]
     assert texts

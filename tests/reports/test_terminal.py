@@ -7,7 +7,8 @@ from typing import get_args
 import pytest
 
 from pytest_dbtci.plan import Plan, ReasonKind
-from pytest_dbtci.reports.terminal import KINDS, header_lines
+from pytest_dbtci.reports.terminal import KINDS, header_lines, not_run_lines, summary_lines, wrapped
+from pytest_dbtci.results import Teardown
 from tests.support.finished_run import node
 
 
@@ -33,3 +34,23 @@ def test_a_kind_that_nobody_knows_is_no_silent_count() -> None:
     stranger = node("model.dogs.m", kind="rumour")  # type: ignore[arg-type]
     with pytest.raises(KeyError, match="rumour"):
         header_lines(Plan(mode="pull_request", nodes=(stranger,), total=1))
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_breaks_a_line_at_words(columns: int) -> None:
+    line = "dbt-ci: PR 7 → schema dbt_build_7 (target ci) · base origin/main @ 3ab1d80 (merge base) " + "and more " * 20
+    lines = wrapped(line, columns)
+    assert max(map(len, lines)) <= columns
+    assert " ".join(" ".join(lines).split()) == line.strip()
+    assert all(part.startswith("        ") for part in lines[1:])
+
+
+def test_counts_schemas_and_nodes_that_are_too_many_to_read() -> None:
+    many = tuple(f"dbt_build_7_{i}" for i in range(40))
+    assert summary_lines(Plan(mode="nothing"), Teardown(dropped=many)) == [
+        f"dbt-ci: dropped {', '.join(many[:6])} and 34 more"
+    ]
+    nodes = [node(f"model.dogs.m{i}") for i in range(2)]
+    assert not_run_lines(nodes, "dbt stopped before it had a result: it died") == [
+        "dbt-ci: 2 nodes were not run: dbt stopped before it had a result"
+    ]
