@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,14 @@ class Sweeping:
         file = SweepFile.from_parent(parent, path=file_path)
         file.sweeping = self
         return file
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, call: Any) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Show the text alone, of a setup, too: a traceback says nothing about a warehouse."""
+        report = yield
+        if call.excinfo is not None and isinstance(call.excinfo.value, SweepFailed):
+            report.longrepr = str(call.excinfo.value)
+        return report
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """List every schema, and what became of it."""
@@ -121,12 +129,6 @@ class SweepItem(pytest.Item):
             sweeping.done[self.name] = "FAILED"
             raise SweepFailed(str(error)) from None
         sweeping.done[self.name] = "dropped"
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """Show the text alone: a traceback says nothing about a warehouse."""
-        if isinstance(excinfo.value, SweepFailed):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, None, f"{self.name} (schema)"

@@ -25,6 +25,9 @@ LIST = Path(__file__).with_name("mutants.yml")
 PARTS = ("pytest_dbtci", "tests", "examples", "conftest.py", "pyproject.toml")
 """What a copy of the tree needs."""
 
+TEST_SECONDS = 600.0
+"""How long a mutant's tests may take: one that waits for ever where a guard is gone does not say so."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mutant:
@@ -71,7 +74,15 @@ def _trees(count: int) -> Iterator[queue.Queue[Path]]:
 
 def _pytest(tree: Path, tests: Iterable[str]) -> tuple[int, str]:
     """Run tests in the tree, whose package comes before the installed one in child processes, too."""
-    done = subprocess.run(
+    try:
+        done = _run(tree, tests)
+    except subprocess.TimeoutExpired:
+        return -1, f"not within {TEST_SECONDS:g} s"
+    return done.returncode, done.stdout
+
+
+def _run(tree: Path, tests: Iterable[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-B", "-m", "pytest", "-qx", "-p", "no:cacheprovider", *tests],
         cwd=tree,
         env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
@@ -80,8 +91,8 @@ def _pytest(tree: Path, tests: Iterable[str]) -> tuple[int, str]:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
+        timeout=TEST_SECONDS,
     )
-    return done.returncode, done.stdout
 
 
 def _try(mutant: Mutant, trees: queue.Queue[Path]) -> str:

@@ -139,6 +139,27 @@ def test_is_red_and_says_why_where_the_warehouse_does_not_answer(sweep: Sweep, w
     assert "the schemas could not be listed: " in run.output
     assert "exceeded for non-bootstrap users" in run.output
     assert str(warehouse.profile["password"]) not in run.output
+    assert "raise SweepFailed" not in run.output, "a traceback says nothing about a warehouse"
+
+
+ODD = (
+    "dbt_build_7_A näme",
+    "dbt_build_7_x.y",
+    "dbt_build_7_it's",
+    "dbt_build_7_50%",
+    "dbt_build_7_a::b",
+    "dbt_build_7_\n",
+)
+
+
+def test_drops_what_has_an_odd_name_and_lists_a_strangers(process: Host, sweep: Sweep, warehouse: Warehouse) -> None:
+    open_schemas(process, warehouse, *ODD, prefix="dbt_build_7_", pr="7", started=ago(days=1))
+    warehouse.query('create schema "dbt_build_7_""quoted"""')
+    run = sweep("--dbt-ci-sweep=drop", "--dbt-ci-sweep-pr=7")
+    assert run.code == 0, run.output
+    left = tuple(s for s in warehouse.schemas() if s.lower().startswith("dbt_build_7_"))
+    assert left == ('dbt_build_7_"quoted"',), run.output
+    assert 'dbt_build_7_"quoted" carries no mark, so it is not ours: kept' in run.output
 
 
 @pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from pytest_dbtci.dbt_host.compare.dialect import Dialect, families
+from pytest_dbtci.dbt_host.mark import MARK_TABLE
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
 _UNSIGNED = ("utinyint", "usmallint", "uinteger", "ubigint")
@@ -40,6 +41,20 @@ class DuckDb(Warehouse):
         """Return the time, UTC, without pytz, which DuckDB needs to give a time with its zone."""
         ((seconds,),) = self.fetch("select epoch(current_timestamp)")
         return datetime.fromtimestamp(float(seconds), timezone.utc)
+
+    def _relations(self, database: str, schema: str) -> tuple[str, ...]:
+        return tuple(name for name, _ in self._tables(database, schema))
+
+    def _has_own_mark(self, database: str, schema: str) -> bool:
+        return (MARK_TABLE, "BASE TABLE") in self._tables(database, schema)
+
+    def _tables(self, database: str, schema: str) -> list[tuple[str, str]]:
+        # Not by dbt's macro, which a name with an apostrophe breaks; a schema of somebody else can have one.
+        rows = self.query(
+            "select table_name, table_type from information_schema.tables "
+            f"where table_catalog = {self._literal(database)} and table_schema = {self._literal(schema)}"
+        ).rows
+        return [(name, kind) for name, kind in rows]
 
     def _drop(self, database: str, schema: str) -> None:
         # Not by dbt's macro, which a project can override.
