@@ -7,7 +7,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 WHEEL := .cache/wheel
 
-.PHONY: help demo test test-all lint wheel-test matrix versions docs mutants bench clean
+.PHONY: help demo test test-all lint wheel-test matrix versions docs pictures mutants bench clean
 
 help: ## list what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -47,6 +47,9 @@ versions: $(READY) ## run the core and selection tests on the oldest dbt and on 
 
 docs: $(READY) ## build the documentation site in build/docs; a broken link is an error
 	$(PY) -m sphinx -q -W --keep-going -n docs build/docs
+
+pictures: $(READY) ## take the README's pictures of a real run (needs Chromium)
+	$(PY) -m docs.pictures.make
 
 mutants: $(READY) ## break each guard that is listed in tests/guards/mutants.yml, and see that a test notices
 	JOBS=$(JOBS) $(PY) -m tests.guards.run $(ONLY)
