@@ -42,7 +42,7 @@ ABANDON_SECONDS = 300.0
 """How long a host whose controller is gone may take to clean up."""
 
 
-class Host:
+class Server:
     """Serve requests until `quit` or until the controller is gone.
 
     `private` is the run's folder, which the controller removes; this host does when the controller can't.
@@ -179,7 +179,7 @@ def main() -> None:
     with Path(os.devnull).open(encoding="utf-8") as nothing:
         os.dup2(nothing.fileno(), 0)
     _import_dbt()
-    Host(requests, answers, *sys.argv[1:2]).serve()
+    Server(requests, answers, *sys.argv[1:2]).serve()
     sys.stderr.flush()
     # Adapters leave threads and connections of their own behind that must not hold the process back.
     os._exit(0)

@@ -59,7 +59,7 @@ class Trees:
         if head.parsed == "partly" and Macros(before.manifest, head).calls_may_resolve_anew():
             # dbt does not look again at what unchanged files call.
             head = self._parse()
-        self.tell("head: parsed from the base's" if head.parsed == "partly" else "head: parsed as a whole")
+        self.tell("head: parsed where it differs" if head.parsed == "partly" else "head: parsed in full")
         return head
 
     def _parse(self, partial_parse: str = "") -> Manifest:

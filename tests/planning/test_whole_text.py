@@ -144,7 +144,7 @@ def test_a_saved_parse_that_another_run_left_beside_its_manifest_is_not_believed
     for name in ("manifest.json", "partial_parse.msgpack"):
         shutil.copy(kept / name, tmp_path)
     planned = spaces.plan(place, state=str(tmp_path))
-    assert planned.told[-1] == "head: parsed as a whole"
+    assert planned.told[-1] == "head: parsed in full"
     assert planned.roots.keys() == {"literal"}
 
 
@@ -158,7 +158,7 @@ def _plan_and_compare(spaces: Bench, *kinds: Kind) -> None:
     write(place, texts)
 
     planned = spaces.plan(place)
-    assert planned.told[-1] == "head: parsed from the base's"
+    assert planned.told[-1] == "head: parsed where it differs"
     assert planned.roots.keys() == {root for kind in kinds for root in kind.roots}
     for kind in kinds:
         assert planned.effect(kind.path).startswith("selected") == bool(kind.roots), kind
