@@ -78,12 +78,19 @@ class Counterpart:
 
 @dataclass(frozen=True, kw_only=True)
 class SchemaChange:
-    """One difference between the columns of the two relations; `before` and `after` are types, names or positions."""
+    """One difference between the columns of the two relations; `before` and `after` are types, names or positions.
+
+    Of a column that is gone or has another type, `named_by` are the nodes of the head that name it, `reaches` all that
+    it may reach through them, `contracts` the nodes whose enforced contract has it.
+    """
 
     kind: SchemaKind
     column: str
     before: str = ""
     after: str = ""
+    named_by: tuple[str, ...] = ()
+    reaches: tuple[str, ...] = ()
+    contracts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +157,35 @@ class Differences:
     def identical(self) -> bool:
         """Whether nothing differs: neither rows nor columns."""
         return self.same_rows and not self.schema
+
+
+Label = Literal["new", "worse", "same", "other", "unknown"]
+"""How a failed data test stands on the base: it passes there or is not there, has fewer failures, fails with the same
+rows, fails with others, or that is not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnBase:
+    """How a failed data test stands on the base, in a word and in a sentence."""
+
+    label: Label
+    text: Words
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailingRows:
+    """What tells a data test's failing rows apart.
+
+    `head` and `base` are the tested relation on each side, empty where there is not one, `key` names its columns by
+    which rows are matched (none: the whole row counts, but for `exclude`). `same_inputs` tells that all that the test
+    reads holds the same rows on both sides.
+    """
+
+    head: str = ""
+    base: str = ""
+    key: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    same_inputs: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Literal
 
 from pytest_dbtci.codec import Words
-from pytest_dbtci.differences import Comparison
+from pytest_dbtci.differences import Comparison, OnBase
 
 Outcome = Literal["passed", "warned", "failed", "skipped", "error"]
 
@@ -50,6 +50,7 @@ class Result:
     test. `message` is dbt's or the warehouse's text without colours. `compiled` is the path of the compiled
     SQL, `rows` the first failing rows. `cause` is the unique_id of the node because of which it was skipped.
     `started` is when dbt began with it (seconds since the epoch), `thread` the name of dbt's thread that worked on it.
+    `on_base` says of a failed data test how it stands on the base.
     `outcome` follows from the status unless the trouble was not the node's (`error`).
     """
 
@@ -66,6 +67,7 @@ class Result:
     started: float | None = None
     thread: str = ""
     comparison: Comparison | None = None
+    on_base: OnBase | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -112,6 +114,11 @@ class Results:
             self._running.pop(result.unique_id, None)
             self._found.setdefault(result.unique_id, result)
             self._changed.notify_all()
+
+    def set_aside(self, unique_id: str) -> None:
+        """Note that dbt is done with the node, whose result comes later."""
+        with self._changed:
+            self._running.pop(unique_id, None)
 
     def close(self) -> None:
         """Say that no further result will come."""

@@ -149,6 +149,15 @@ OPTIONS: tuple[Option, ...] = (
         default="none",
     ),
     Option(
+        name="known",
+        kind="choice",
+        choices=("fail", "warn"),
+        metavar="HOW",
+        help="where contents are compared: a data test that fails on the base with the same rows fails here, too "
+        "(`fail`), or only warns (`warn`)",
+        default="fail",
+    ),
+    Option(
         name="release",
         metavar="TARGET",
         help="build and test the whole project in this target's own schemas, from the default branch only",
@@ -273,6 +282,7 @@ class Settings:
     compare_budget: int | None = None
     compare_values: bool = False
     build_less: Literal["none", "formatting", "all"] = "none"
+    known: Literal["fail", "warn"] = "fail"
     release: str = ""
     release_behind: bool = False
     rehearse: bool = False
@@ -315,17 +325,20 @@ def read_settings(option: Callable[[str], Any], ini: Callable[[str], Any], **kno
             said = ini(declared.ini)
             said = None if said == "" else said
         values[declared.name.replace("-", "_")] = _value(declared, declared.default if said is None else said)
-    _check_together(values, rehearse=option("dbtci_rehearse") is not None)
+    typed = {name: option(f"dbtci_{name}") is not None for name in ("rehearse", "known")}
+    _check_together(values, **typed)
     if values["release"]:
         # They are a pull request's, and may stand in the ini file.
-        values |= {"base": "", "defer_target": "", "incremental": "build", "compare": "none"}
+        values |= {"base": "", "defer_target": "", "incremental": "build", "compare": "none", "known": "fail"}
     return Settings(**values)
 
 
-def _check_together(values: Mapping[str, Any], *, rehearse: bool) -> None:
-    """Raise UsageError where an option needs another one; `rehearse` tells that it is no mere default of the team."""
+def _check_together(values: Mapping[str, Any], *, rehearse: bool, known: bool) -> None:
+    """Raise UsageError where an option needs another; `rehearse` and `known` tell those that were typed."""
     given = {name for name in ("docs", "release_behind", "sweep_age", "sweep_pr", "release") if values[name]}
     given |= {"rehearse"} if rehearse else set()
+    if known and values["known"] == "warn" and values["compare"] == "none":
+        raise UsageError("--dbt-ci-known=warn needs the base to ask: it goes with --dbt-ci-compare.")
     for name in ("docs", "release_behind", "rehearse"):
         if name in given and "release" not in given:
             flag = name.replace("_", "-")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from pytest_dbtci.codec import Words, decode, encode
-from pytest_dbtci.differences import Declaration, Differences, Pair
+from pytest_dbtci.differences import Declaration, Differences, FailingRows, OnBase, Pair
 from pytest_dbtci.layout import Layout
 from pytest_dbtci.manifest import Manifest, Place
 from pytest_dbtci.results import Result
@@ -204,6 +204,11 @@ class CompareFormatting(Request[tuple[str, ...]]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContractChanges(Request[tuple[Words, ...]]):
+    """Ask for what dbt warned of while it selected by state: breaking changes to contracts."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Narrowing(Request[tuple[str, ...]]):
     """Ask for the variables, each with its value, by which the environment makes dbt build or test less."""
 
@@ -334,13 +339,26 @@ class Declared(Request[Mapping[str, Declaration]]):
 
 @dataclass(frozen=True, kw_only=True)
 class BuildTwins(Request[None]):
-    """Build the base's version of these nodes; what is not built stands `elsewhere`. Events are those of a build."""
+    """Build the base's version of these nodes; what is not built stands `elsewhere`. Events are those of a build.
+
+    `hooks` tells whether those of the project run.
+    """
 
     tree: str
     invocation: Invocation
     unique_ids: tuple[str, ...]
     elsewhere: Mapping[str, Place]
     full_refresh: bool = False
+    hooks: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class SameRows(Request[Mapping[str, OnBase]]):
+    """Ask of data tests that failed in both trees whether they failed with the same rows: see `failing_rows.run`."""
+
+    head: str
+    base: str
+    tests: Mapping[str, FailingRows]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,10 +370,11 @@ class Compare(Request[None]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeepForQueries(Request[None]):
-    """Keep a copy of the tree's manifest, as it is before the build, for queries to compile with."""
+class Keep(Request[None]):
+    """Keep a copy of the tree's manifest, as it is before the build, under another name."""
 
     tree: str
+    copy: str
 
 
 @dataclass(frozen=True, kw_only=True)

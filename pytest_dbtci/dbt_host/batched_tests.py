@@ -68,12 +68,6 @@ def run(
     return [u for u in ready if u not in listener.statuses]
 
 
-def forget_hooks(manifest: Any) -> None:
-    """Take the hooks out of the manifest, which have run, so that what dbt still has to do brings no second time."""
-    for unique_id in [u for u in manifest.nodes if u.startswith("operation.")]:
-        del manifest.nodes[unique_id]
-
-
 def _read_the_deferred(manifest: Any, planned: set[str]) -> None:
     """Let tests read what this run has not built where dbt's deferral found it.
 

@@ -10,7 +10,7 @@ from typing import Any
 from pytest_dbtci.dbt_client.protocol import Emit, Invocation, NodeFinished, NodeStarted
 from pytest_dbtci.dbt_host import batched_tests as batches
 from pytest_dbtci.dbt_host.batchable_tests import batchable
-from pytest_dbtci.dbt_host.manifests import MARK, mark
+from pytest_dbtci.dbt_host.manifests import MARK, forget_hooks, mark
 from pytest_dbtci.dbt_host.runner import plain, run_dbt
 from pytest_dbtci.dbt_host.warehouse_errors import explain, kind_of_trouble
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
@@ -47,7 +47,7 @@ def build(
         tests = [u for u in planned if u in last]
         left = batches.run(invocation, manifest, planned, tests, listener)
         if left:
-            batches.forget_hooks(manifest)
+            forget_hooks(manifest)
             _build(invocation, manifest, left, ["--no-defer"], listener)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from pytest_dbtci.dbt_client.protocol import Invocation
 from pytest_dbtci.dbt_host.manifest_view import functions
 from pytest_dbtci.dbt_host.manifest_view import view as view
-from pytest_dbtci.dbt_host.runner import OWN, WARNINGS, DbtFailed, run_dbt
+from pytest_dbtci.dbt_host.runner import OWN, WARNINGS, DbtFailed, plain, run_dbt
 from pytest_dbtci.dbt_host.saved_parse import SavedParse, adapt, record
 from pytest_dbtci.manifest import Place
 from pytest_dbtci.project.plugins import has_dbt_plugins
@@ -128,8 +128,11 @@ def select(
     indirect: str = "",
     marks: Mapping[str, Iterable[str]] | None = None,
     own: bool = False,
+    warned: Callable[[str], None] = lambda text: None,
 ) -> tuple[str, ...]:
     """Ask dbt which nodes a selection means; give their unique_ids.
+
+    `warned` gets dbt's words where a contract changed in a way that breaks its readers.
 
     `indirect` is dbt's indirect selection of tests, dbt's own where empty. `marks` maps names to unique_ids:
     `tag:dbtci_NAME` then stands for these nodes in `select` and `exclude`. `own` tells a question of ours from the
@@ -153,6 +156,8 @@ def select(
     def hear(event: Any) -> None:
         if getattr(getattr(event, "info", None), "name", "") == "NoNodesForSelectionCriteria":
             unmatched.append(event.data.spec_raw)
+        elif getattr(getattr(event, "info", None), "name", "") == "UnversionedBreakingChange":
+            warned(plain(event.info.msg))
 
     unset = OWN if own else WARNINGS
     lines = run_dbt(invocation, "ls", *args, manifest=manifest, callbacks=[hear], unset=unset)
@@ -210,6 +215,12 @@ def deepcopy(manifest: Any) -> Any:
         manifest.selectors = selectors
     copied.selectors = dict(selectors)
     return copied
+
+
+def forget_hooks(manifest: Any) -> None:
+    """Take the hooks out of the manifest, which have run, so that what dbt still has to do brings no second time."""
+    for unique_id in [u for u in manifest.nodes if u.startswith("operation.")]:
+        del manifest.nodes[unique_id]
 
 
 def place_elsewhere(manifest: Any, places: Mapping[str, Place]) -> None:

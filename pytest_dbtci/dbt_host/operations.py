@@ -16,7 +16,7 @@ from pytest_dbtci.dbt_client.protocol import Invocation
 from pytest_dbtci.dbt_host import build, formatting, manifests, outside
 from pytest_dbtci.dbt_host import rehearsal as release
 from pytest_dbtci.dbt_host import target_names as deferral
-from pytest_dbtci.dbt_host.compare import comparisons
+from pytest_dbtci.dbt_host.compare import comparisons, failing_rows
 from pytest_dbtci.dbt_host.compare.declared import declared
 from pytest_dbtci.dbt_host.layout import layout
 from pytest_dbtci.dbt_host.liveness import Watch, sever
@@ -26,7 +26,7 @@ from pytest_dbtci.dbt_host.schema_ownership import Ownership, drop_leftover, lef
 from pytest_dbtci.dbt_host.schema_uses import uses
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
-from pytest_dbtci.differences import Declaration
+from pytest_dbtci.differences import Declaration, OnBase
 from pytest_dbtci.layout import Layout
 from pytest_dbtci.manifest import Manifest, Place
 
@@ -39,6 +39,7 @@ class Operations:
         self._manifests: dict[str, Any] = {}
         self._ownership: Ownership | None = None
         self._tree = ""
+        self._contracts: dict[str, None] = {}
         self._external = outside.ExternalFiles()
 
     def answer(self, request: protocol.Request[protocol.Answer]) -> protocol.Answer:
@@ -119,6 +120,7 @@ class Operations:
             indirect=request.indirect,
             marks=request.marks,
             own=request.own,
+            warned=lambda text: self._contracts.update({text: None}),
         )
 
     def compare_formatting(self, request: protocol.CompareFormatting) -> tuple[str, ...]:
@@ -126,6 +128,10 @@ class Operations:
         before = (request.before_invocation, self._manifests[request.before])
         now = (request.invocation, self._manifests[request.tree])
         return formatting.same_but_for_formatting(before, now, request.unique_ids)
+
+    def contract_changes(self, request: protocol.ContractChanges) -> tuple[str, ...]:
+        """Return dbt's warnings, each once."""
+        return tuple(self._contracts)
 
     def narrowing(self, request: protocol.Narrowing) -> tuple[str, ...]:
         """Ask what narrows a build: see `runner.narrowing`."""
@@ -230,7 +236,10 @@ class Operations:
 
     def build_twins(self, request: protocol.BuildTwins) -> None:
         """Build the base's version of nodes."""
-        manifests.place_elsewhere(self._manifests[request.tree], request.elsewhere)
+        manifest = self._manifests[request.tree]
+        manifests.place_elsewhere(manifest, request.elsewhere)
+        if not request.hooks:
+            manifests.forget_hooks(manifest)
         self.build(
             protocol.Build(
                 tree=request.tree,
@@ -243,11 +252,16 @@ class Operations:
 
     def compare(self, request: protocol.Compare) -> None:
         """Compare relations: see `comparisons.run`."""
-        comparisons.run(self._warehouse(request.tree), request.pairs, self._emit)
+        comparisons.run(self._warehouse(request.tree), self._manifests[request.tree], request.pairs, self._emit)
 
-    def keep_for_queries(self, request: protocol.KeepForQueries) -> None:
+    def same_rows(self, request: protocol.SameRows) -> Mapping[str, OnBase]:
+        """Compare the failing rows of tests: see `failing_rows.run`."""
+        trees = self._manifests[request.head], self._manifests[request.base]
+        return failing_rows.run(self._warehouse(request.head), *trees, request.tests)
+
+    def keep(self, request: protocol.Keep) -> None:
         """Copy the manifest as it is now."""
-        self._manifests["queries"] = manifests.deepcopy(self._manifests[request.tree])
+        self._manifests[request.copy] = manifests.deepcopy(self._manifests[request.tree])
 
     def query(self, request: protocol.Query) -> tuple[str, ...]:
         """Compile and run SQL of the user's tests."""
@@ -310,6 +324,7 @@ ANSWERS: Mapping[type[protocol.Request[Any]], Callable[[Operations, Any], Any]] 
     protocol.Slim: Operations.slim,
     protocol.Select: Operations.select,
     protocol.CompareFormatting: Operations.compare_formatting,
+    protocol.ContractChanges: Operations.contract_changes,
     protocol.Narrowing: Operations.narrowing,
     protocol.InstallPackages: Operations.install_packages,
     protocol.FindLayout: Operations.layout,
@@ -326,7 +341,8 @@ ANSWERS: Mapping[type[protocol.Request[Any]], Callable[[Operations, Any], Any]] 
     protocol.Declared: Operations.declared,
     protocol.BuildTwins: Operations.build_twins,
     protocol.Compare: Operations.compare,
-    protocol.KeepForQueries: Operations.keep_for_queries,
+    protocol.SameRows: Operations.same_rows,
+    protocol.Keep: Operations.keep,
     protocol.Query: Operations.query,
     protocol.Document: Operations.document,
     protocol.Ping: Operations.ping,

@@ -14,7 +14,7 @@ FOLDING = ("postgres", "redshift", "snowflake")
 KNOWN = (*FOLDING, "duckdb")
 """The adapters whose SQL is known well enough to tell."""
 
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"""
       (?P<space>[ \t\n\f\v\r]+ | --(?!\+)[^\n]*)
     | (?P<comment>/\*(?!\+).*?\*/)
@@ -28,6 +28,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+"""A token, its kind as the group's name."""
 
 _AMBIGUOUS = re.compile(r"\\|\r(?!\n)")
 """An escape or none, the end of a line or none."""
@@ -58,7 +59,7 @@ def _tokens(sql: str, adapter: str) -> list[str] | None:
         return None
     found, kinds, at = list[str](), list[str](), 0
     while at < len(sql):
-        token = _TOKEN.match(sql, at)
+        token = TOKEN.match(sql, at)
         if token is None:
             return None
         kind, text, at = token.lastgroup or "", token[0], token.end()

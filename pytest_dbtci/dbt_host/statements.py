@@ -61,6 +61,12 @@ class Statements:
             _, cursor = self._adapter.connections.add_select_query(sql)
             return [tuple(row) for row in cursor.fetchall()]
 
+    def read(self, sql: str, most: int) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return the column names of a query and its first rows, as the driver types them."""
+        with self._connection("query"):
+            _, cursor = self._adapter.connections.add_select_query(sql)
+            return [column[0] for column in cursor.description], [tuple(row) for row in cursor.fetchmany(most)]
+
     def describe(self, place: Sequence[str]) -> tuple[str, list[Any]] | None:
         """Return a relation's name for SQL and its columns; None where nothing stands in that place.
 

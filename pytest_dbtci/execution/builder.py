@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Cancelled
-from pytest_dbtci.dbt_client.protocol import Build, CopyTables, Event, NodeFinished, NodeStarted
+from pytest_dbtci.dbt_client.protocol import Build, CopyTables, Event, Keep, NodeFinished, NodeStarted
+from pytest_dbtci.differences import OnBase
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.execution.comparing import Comparing
+from pytest_dbtci.execution.on_base import TREE, FailedTests, as_warning, read_by
 from pytest_dbtci.execution.run_host import NOT_STARTED, RunHost
 from pytest_dbtci.planning import incremental
 from pytest_dbtci.planning.planned import Planned
@@ -25,7 +26,8 @@ from pytest_dbtci.settings import Settings
 class Builder:
     """Build nodes of the plan; results arrive in `results` and are told to `on_result`.
 
-    Once all is built, the nodes `to_compare` are compared with the base's, with results in `compared`.
+    Once all is built, the nodes `to_compare` are compared with the base's, with results in `compared`; data tests that
+    failed, and what dbt skipped after one, have their results only then.
     `is_cancelled` tells that no more results are to be taken, `released` that the rehearsal was green, `trouble` why
     dbt stopped before it had all of them.
     """
@@ -42,6 +44,7 @@ class Builder:
     to_compare: frozenset[str] = frozenset()
     released: bool = False
     trouble: DbtCiError | None = None
+    _set_aside: dict[str, Result] = field(default_factory=dict, init=False)
     _thread: threading.Thread = field(init=False)
 
     def start(self, unique_ids: Iterable[str]) -> None:
@@ -57,9 +60,10 @@ class Builder:
     def _build_and_compare(self, unique_ids: list[str]) -> None:
         try:
             self._work(unique_ids)
-            if self.to_compare and not (self.is_cancelled() or self.trouble):
+            if (self.to_compare or self._set_aside) and not (self.is_cancelled() or self.trouble):
                 self._compare()
         finally:
+            self._tell_set_aside()
             self.compared.close()
 
     def _compare(self) -> None:
@@ -71,12 +75,53 @@ class Builder:
             host=self.host,
             built=self.results,
             found=self.compared,
-            asked=self.to_compare,
+            asked=self.to_compare | self._read_by_failed_tests(),
         )
         # What is cut off has no result, which `Run.wait` explains.
-        with suppress(Cancelled):
+        try:
+            if self._failed_tests:
+                self.host.ask(Keep(tree="twin", copy=TREE))
             comparing.run()
+            self._ask_of_failed_tests(comparing)
+        except Cancelled:
+            pass
+        except DbtCiError as error:
+            self.trouble = error
         self.timings["compare"] = time.perf_counter() - began
+
+    @property
+    def _failed_tests(self) -> list[Result]:
+        return [r for r in self._set_aside.values() if r.outcome == "failed"]
+
+    def _read_by_failed_tests(self) -> frozenset[str]:
+        """Return what failed tests read in the base: whether or not it was asked for, its contents decide."""
+        base = self.planned.twins.base if self.planned.twins else None
+        tests = [r.unique_id for r in self._failed_tests if base and r.unique_id in base.nodes]
+        return frozenset(n.unique_id for t in tests if base for n in read_by(base, t))
+
+    def _ask_of_failed_tests(self, comparing: Comparing) -> None:
+        """Label the failed tests that were set aside, and make warnings of those that the user wants as such."""
+        twins, head = self.planned.twins, self.planned.head
+        if not self._failed_tests or twins is None or head is None:
+            return
+        labels = FailedTests(twins=twins, head=head, comparing=comparing).ask(self._failed_tests)
+        skipped = [r for r in (*self.results, *self._set_aside.values()) if r.outcome == "skipped"]
+        for unique_id, label in labels.items():
+            result = replace(self._set_aside[unique_id], on_base=label)
+            if self.settings.known == "warn":
+                nodes = (self.planned.plan.node(r.unique_id) for r in skipped if r.cause in (None, unique_id))
+                after = [n.name for n in nodes if n is not None]
+                result = as_warning(result, after)
+            self._set_aside[unique_id] = result
+
+    def _tell_set_aside(self) -> None:
+        """Tell the results that waited for their labels, labelled or not."""
+        for result in self._set_aside.values():
+            if result.outcome == "failed" and result.on_base is None:
+                text = "not known how it stands on the base: the run stopped before it was asked"
+                result = replace(result, on_base=OnBase(label="unknown", text=text))
+            self._add(result)
+        self.results.close()
 
     def _work(self, unique_ids: list[str]) -> None:
         began = time.perf_counter()
@@ -92,7 +137,8 @@ class Builder:
             self.trouble = DbtCiError(f"dbt stopped before it had a result: {error}")
         finally:
             self.timings["build"] = time.perf_counter() - began
-            self.results.close()
+            if not self._set_aside:
+                self.results.close()
 
     def _copy_deferred(self, unique_ids: list[str]) -> list[str]:
         """Copy what incremental models go on from; return the nodes that can be built then."""
@@ -156,6 +202,20 @@ class Builder:
     def _keep(self, result: Result) -> None:
         if result.outcome == "skipped":
             result = replace(result, cause=self._cause(result.unique_id))
+        if self._waits(result):
+            self._set_aside.setdefault(result.unique_id, result)
+            self.results.set_aside(result.unique_id)
+        else:
+            self._add(result)
+
+    def _waits(self, result: Result) -> bool:
+        """Whether the result is told only once it is known how failed tests stand on the base."""
+        if self.planned.twins is None:
+            return False
+        after = result.outcome == "skipped" and bool(self._set_aside)
+        return after or (result.unique_id.startswith("test.") and result.status == "fail")
+
+    def _add(self, result: Result) -> None:
         self.results.add(result)
         self.on_result(result)
 
@@ -165,7 +225,7 @@ class Builder:
         while level:
             above = [b for u in level for b in self.planned.plan.blockers(u) if b not in seen]
             for blocker in above:
-                found = self.results.get(blocker)
+                found = self._set_aside.get(blocker) or self.results.get(blocker)
                 if found is not None and found.is_bad:
                     return blocker
             seen.update(above)

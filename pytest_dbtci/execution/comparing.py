@@ -22,7 +22,8 @@ from pytest_dbtci.settings import Settings
 class Comparing:
     """Compare the `asked` nodes once all is built; each result goes to `found`, under its own name.
 
-    `built` holds the results of the build.
+    `built` holds the results of the build; `failed` says afterwards of each twin that is not there why, `ready` which
+    are.
     """
 
     plan: Plan
@@ -33,6 +34,7 @@ class Comparing:
     found: Results
     asked: frozenset[str]
     failed: dict[str, str] = field(default_factory=dict)
+    ready: set[str] = field(default_factory=set)
 
     def run(self) -> None:
         """Compare; what can't be compared says why. Raises Cancelled."""
@@ -91,6 +93,8 @@ class Comparing:
             if result is None or result.outcome not in ("passed", "warned"):
                 why = result.message if result and result.message else "dbt skipped it"
                 self.failed[unique_id] = f"the base's version could not be built: {why}"
+            else:
+                self.ready.add(unique_id)
 
     def _copy(self, twins: tuple[str, ...]) -> tuple[str, ...]:
         """Copy what incremental twins go on from, as the head's do; return the twins that can be built then."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import KeepForQueries
+from pytest_dbtci.dbt_client.protocol import Keep
 from pytest_dbtci.differences import PREFIX, Comparison
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.execution.builder import Builder
@@ -139,7 +139,7 @@ class Run:
                 if not all(f"{schema} reused" in done for _, schema in self.plan.schemas):
                     reused = frozenset()
                 if queries:
-                    self._host.ask(KeepForQueries(tree="head"))
+                    self._host.ask(Keep(tree="head", copy="queries"))
             except UsageError as error:
                 self.misuse = self._trouble = error
                 self._close_results()

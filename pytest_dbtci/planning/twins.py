@@ -51,7 +51,9 @@ class Comparisons:
     def add(
         self, plan: Plan, head: Manifest, before: Manifest, deferral: Manifest | None, external: str
     ) -> tuple[Plan, Twins | None]:
-        """Return the plan with its comparisons, and the twins if any are needed; UsageError for a rule that is none.
+        """Return the plan with its comparisons, and the twins where they, or the base's tests, may be needed.
+
+        Raises UsageError for a rule that is none.
 
         `external` is where the files go that twins write besides their relations.
         """
@@ -60,7 +62,8 @@ class Comparisons:
         declared = self.host.ask(Declared(tree="head", unique_ids=tuple(c.unique_id for c in chosen)))
         rules = {u: read_rules(json.loads(d.rules), f"{u} ({d.file})") for u, d in declared.items()}
         twins = graph.twins(chosen)
-        ready = self._prepare(plan, graph, twins, external) if twins else None
+        tests = any(n.resource_type == "test" for n in plan.nodes)
+        ready = self._prepare(plan, graph, twins, external) if twins or tests else None
         compared = [self._compared(c, graph, declared[c.unique_id], rules[c.unique_id], ready) for c in chosen]
         schemas = {(n.database, n.schema) for u in twins if ready and (n := ready.base.nodes[u]).writes}
         plan = dataclasses.replace(

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pytest_dbtci.differences import Comparison, Differences, Example, Profile, SchemaChange
+from pytest_dbtci.differences import Comparison, Differences, Example, Label, Profile, SchemaChange
 from pytest_dbtci.plan import Exposure, Plan
 from pytest_dbtci.reports.markdown import code, grid, prose
+from pytest_dbtci.results import Result
 
 _COLUMNS = 8
 _ROWS = 50
+_LABELS: dict[Label, str] = {
+    "new": "new",
+    "worse": "worse than on the base",
+    "same": "already failing on the base with the same rows",
+    "other": "already failing on the base with other rows",
+    "unknown": "not known on the base",
+}
 _ORDER = ("removed", "renamed", "retyped", "reordered", "added")
 
 
@@ -45,7 +54,9 @@ def describe(comparison: Comparison, plan: Plan, *, values: bool) -> list[str]:
         lines.append("identical")
     if found.keyless:
         lines.append(f"{found.keyless:,} rows have no key: they are compared as a bag")
-    lines += [schema_text(c) for c in sorted(found.schema, key=lambda c: _ORDER.index(c.kind))]
+    for change in sorted(found.schema, key=lambda c: _ORDER.index(c.kind)):
+        lines += [schema_text(change), *(f"  {text}" for text in _readers(change, plan))]
+        lines += [f"  reaches {e.label}{_owner(e)}" for e in _reached(comparison.unique_id, [change], plan)]
     lines += [f"left out: {name} ({why})" for name, why in found.left_out]
     if values:
         lines += [example for e in found.examples if (example := _example(e))]
@@ -100,6 +111,13 @@ def table(plan: Plan, comparisons: Mapping[str, Comparison], *, values: bool) ->
         yield "\n".join(f"- {code(names[c.unique_id])}: {prose(headline(c))}" for c in unknown[:_ROWS])
 
 
+def on_base(results: Mapping[str, Result]) -> str:
+    """Return how the failed data tests stand on the base, in one line; empty where there are none."""
+    counts = Counter(r.on_base.label for r in results.values() if r.on_base is not None)
+    told = [f"{counts[label]} {words}" for label, words in _LABELS.items() if counts[label]]
+    return f"failed data tests: {', '.join(told)}" if told else ""
+
+
 def properties(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """Yield the JUnit properties of a comparison; none holds a value from the data."""
     found = comparison.differences
@@ -114,16 +132,44 @@ def properties(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 
 def _breaking(plan: Plan, names: Mapping[str, str], differing: Iterable[Comparison]) -> Iterator[str]:
-    """Yield what changed in a way that a reader may not bear, with the exposures that read it directly."""
+    """Yield what changed in a way that a reader may not bear: who names the column, what exposures it reaches."""
     lines = list[str]()
     for comparison in differing:
         changes = comparison.differences.schema if comparison.differences else ()
         told = [c for c in changes if c.kind != "added"]
-        lines += [f"- {code(names[comparison.unique_id])}: {prose(schema_text(change))}" for change in told]
-        lines += [f"  - read by {reader(e)}" for e in plan.exposures if told and comparison.unique_id in e.parents]
+        for change in told:
+            lines.append(f"- {code(names[comparison.unique_id])}: {prose(schema_text(change))}")
+            lines += [f"  - {prose(text)}" for text in _readers(change, plan)]
+        lines += [f"  - read by {reader(e)}" for e in _reached(comparison.unique_id, told, plan)]
     if lines:
         yield "### Breaking changes"
         yield "\n".join(lines[:_ROWS]) + _more(len(lines) - _ROWS)
+
+
+def _readers(change: SchemaChange, plan: Plan) -> Iterator[str]:
+    """Yield who names a column that is gone or has another type, and whose contract has it."""
+    tests = [u for u in change.named_by if u.startswith("test.")]
+    others = [u for u in change.named_by if u not in tests]
+    said = (("named by", others), ("tested by", tests), ("in the enforced contract of", change.contracts))
+    for words, unique_ids in said:
+        if unique_ids:
+            called = ", ".join(_called(u, plan) for u in unique_ids[:_COLUMNS])
+            yield f"{words} {called}{_more(len(unique_ids) - _COLUMNS)}"
+
+
+def _called(unique_id: str, plan: Plan) -> str:
+    node = plan.node(unique_id)
+    return (node.item or node.name) if node else unique_id.split(".", 2)[-1]
+
+
+def _reached(unique_id: str, changes: Sequence[SchemaChange], plan: Plan) -> list[Exposure]:
+    """Return the exposures that read the node, or anything that a changed column may reach."""
+    nodes = {unique_id, *(u for change in changes for u in change.reaches)} if changes else set[str]()
+    return [e for e in plan.exposures if nodes & set(e.parents)]
+
+
+def _owner(exposure: Exposure) -> str:
+    return "".join(f", {text}" for text in (exposure.owner, exposure.url) if text)
 
 
 def reader(exposure: Exposure) -> str:

@@ -26,7 +26,7 @@ _DIFFERS = "actual differs from expected"
 
 
 def describe(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]) -> str:
-    """Tell a failure: verdict in the first line, the rest of the message, aligned facts, the failing rows.
+    """Tell a failure: verdict in the first line, how it stands on the base, the rest, aligned facts, the failing rows.
 
     No line but the message's own is wider than 80 columns, save where a path or a name is. Of nodes that failed in
     the same words the first tells all of them, the others a line.
@@ -37,7 +37,8 @@ def describe(node: Node, result: Result, plan: Plan, results: Mapping[str, Resul
         other = plan.node(told)
         compiled = f" · compiled {_in_project(result.compiled, plan)}" if result.compiled else ""
         return f"{verdict}, in the same words as {other.label if other is not None else told}{compiled}"
-    parts = ["\n".join([verdict, *rest]).rstrip(), "\n".join(_facts(node, result, plan))]
+    standing = [result.on_base.text] if result.on_base else []
+    parts = ["\n".join([verdict, *standing, *rest]).rstrip(), "\n".join(_facts(node, result, plan))]
     if result.rows is not None and result.rows.columns:
         parts.append("\n".join(_rows(result.rows)))
     return "\n\n".join(parts)
@@ -62,8 +63,9 @@ def _cause(message: str) -> str:
 
 
 def headline(node: Node, result: Result) -> str:
-    """Give the verdict alone: one line that names the node."""
-    return _verdict(node, own_words(result).split("\n")[0])
+    """Give the verdict alone: one line that names the node, and says how a failed test stands on the base."""
+    verdict = _verdict(node, own_words(result).split("\n")[0])
+    return f"{verdict}: {result.on_base.text}" if result.on_base else verdict
 
 
 def own_words(result: Result, plan: Plan | None = None) -> str:

@@ -12,7 +12,7 @@ from pytest_dbtci.ci.build import Build
 from pytest_dbtci.ci.providers import provider_of
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Node, Plan
-from pytest_dbtci.reports.comparison import reader
+from pytest_dbtci.reports.comparison import on_base, reader
 from pytest_dbtci.reports.failures import describe, headline, kind_of, own_words, skip_reason, told_before
 from pytest_dbtci.reports.head_files import HeadFiles
 from pytest_dbtci.reports.lineage import SYMBOLS, WORST, Lineage
@@ -139,6 +139,8 @@ def _head(
         " · ".join(_facts(plan, build, seconds, report)),
     ]
     schemas = [code(f"{database}.{schema}" if database else schema) for database, schema in plan.schemas]
+    if known := on_base(results):
+        lines.append(f"{known[:1].upper()}{known[1:]}")
     if schemas:
         more = f" and {len(schemas) - _MANY} more" if len(schemas) > _MANY else ""
         lines.append(f"Schemas: {', '.join(schemas[:_MANY])}{more}")

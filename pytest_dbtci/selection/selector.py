@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import Invocation, LeaveOut, Select
+from pytest_dbtci.dbt_client.protocol import ContractChanges, Invocation, LeaveOut, Select
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.manifest import BUILDABLE, Manifest
 from pytest_dbtci.plan import PathChange, Reason
@@ -68,7 +68,8 @@ class Chooser:
         read = {u for u in chosen if u in head.nodes and any(c in reasons for c in head.children.get(u, ()))}
         left = {u: _left_out(u, whole, same, head) for u in every if _is_built(u, head) and u not in reasons}
         changes = explain_paths(evidence, whole, frozenset(reasons) | read, same)
-        notes = _notes(affected, head, str(self.state))
+        contracts = (" ".join(text.split()) for text in self.host.ask(ContractChanges()))
+        notes = (*_notes(affected, head, str(self.state)), *contracts)
         return Choice(reasons=reasons, left_out=left, changes=changes, notes=notes)
 
     def choose_of_new(self, evidence: Evidence, select: str, exclude: str) -> Choice:

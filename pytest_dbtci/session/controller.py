@@ -17,7 +17,7 @@ from pytest_dbtci.execution.run import Run
 from pytest_dbtci.execution.signals import Interrupts
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Plan
-from pytest_dbtci.reports.comparison import terminal_lines
+from pytest_dbtci.reports.comparison import on_base, terminal_lines
 from pytest_dbtci.reports.terminal import (
     GO_ON,
     header_lines,
@@ -220,6 +220,8 @@ class Controller(Participant):
         """Say what became of the schemas, and what the plan wants a reader to know."""
         for line in terminal_lines(self.plan, self.run.comparisons):
             terminalreporter.write_line(self.harmless(line))
+        if standing := on_base(self.run.known()):
+            terminalreporter.write_line(f"dbt-ci: {standing}")
         for line in (*not_run_lines(self.run.not_run, self.run.trouble), *summary_lines(self.plan, self._teardown)):
             terminalreporter.write_line(line)
         nothing_asked = not self.run.asked and not self.run.comparisons

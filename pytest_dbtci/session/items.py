@@ -101,6 +101,8 @@ class DbtItem(pytest.Item):
         if only_looks(self.config):
             return
         self.result = self._outcomes.wait(self.node.unique_id)
+        if self.result.on_base is not None:
+            self.user_properties.append(("dbt_on_base", self.result.on_base.label))
         if self.result.outcome == "error":
             raise DbtCiError(self._describe(self.result))
 

@@ -12,7 +12,7 @@ __all__ = ["shop"]
 
 TABLE = "{{ config(materialized='table') }}\n"
 REFACTORED = f"{TABLE}with s as ({STAYS}) select price, id, dog from s\n"
-DEARER = TABLE + STAYS.replace("s.price as", "s.price + case when s.id < 2 then 0.01 else 0 end as")
+DEARER = TABLE + STAYS.replace("s.price as", "s.price + case when s.id < 2 then 7000.01 else 0 end as")
 
 
 def compared(run: Validation) -> dict[str, Case]:
@@ -67,11 +67,11 @@ def test_says_what_the_pull_request_changed_with_no_values_but_in_the_terminal(s
     assert counts(run)["breeds"] == ("prod", "0", "0", "0")
     cats = compared(run)["cats"]
     assert (cats.outcome, cats.message) == ("skipped", "new: the base builds no such relation")
-    assert "id=0  price 1.50 → 1.51" in run.output
+    assert "id=0  price 1.50 → 7001.51" in run.output
 
     page = summary.read_text()
     shown = page + run.junit.read_text()
-    assert "1.51" not in shown, "no value leaves the terminal"
+    assert "7001.51" not in shown, "no value leaves the terminal"
     assert "### Breaking changes" in page
     assert "  - read by [Anatomy](<https://bi.example/7>), Ada" in page
     assert "| `stays` | base twin | 101 | 0 | 0 | 2 (2 %) | `price` 2 |" in page
@@ -79,7 +79,44 @@ def test_says_what_the_pull_request_changed_with_no_values_but_in_the_terminal(s
         directory, "--dbt-ci-compare=auto", "--dbt-ci-compare-values", f"--dbt-ci-summary={summary}", "-k", "stays"
     )
     assert again.code == 1, again.output
-    assert "1.50 → 1.51" in summary.read_text()
+    assert "1.50 → 7001.51" in summary.read_text()
+    assert shop.others() == shop.before
+
+
+@pytest.mark.slow
+def test_a_column_that_changed_its_type_says_who_names_it_and_what_it_reaches(shop: Shop) -> None:
+    described = """\
+- name: breeds
+  config: {contract: {enforced: true}}
+  columns:
+  - {name: breed, data_type: varchar(6)}
+  - {name: legs, data_type: 'TYPE', data_tests: [not_null]}
+exposures:
+"""
+    told, breeds = (
+        str(FILES["models/models.yml"]),
+        "select cast('collie' as varchar(6)) as breed, cast(1 as TYPE) as legs",
+    )
+    sides = [
+        {
+            "models/models.yml": told.replace("exposures:\n", described).replace("TYPE", kind),
+            "models/breeds.sql": TABLE + breeds.replace("TYPE", kind) + "\n",
+        }
+        for kind in ("integer", "decimal(9,2)")
+    ]
+    base, files = (dict[str, str | None](side) for side in sides)
+    directory = shop.branch("retyped", {**files, "models/tails.sql": "select 1 as tail from {{ ref('breeds') }}"}, base)
+    summary = directory.parent / f"{shop.warehouse.kind}-retyped.md"
+    run = shop.validate(directory, "--dbt-ci-compare=auto", f"--dbt-ci-summary={summary}", "-v")
+    assert run.code == 0, run.output
+    page = summary.read_text()
+    breaking = page[page.index("### Breaking changes") : page.index("### Compared")]
+    assert "`breeds`: column legs retyped (integer →" in breaking
+    assert "named by paws\n" in breaking
+    assert "tested by not" in breaking
+    assert "in the enforced contract of breeds" in breaking
+    assert breaking.count("  - read by [Anatomy](<https://bi.example/7>), Ada") == 2, "of breeds and of paws"
+    assert "breaking change to an unversioned model" in " ".join(run.output.split())
     assert shop.others() == shop.before
 
 

@@ -80,10 +80,13 @@ class Shop:
         )
         self.before = self.others()
 
-    def branch(self, name: str, files: dict[str, str | None]) -> Path:
-        """Return a copy of the repository with a branch on which these files are different."""
+    def branch(self, name: str, files: dict[str, str | None], base: dict[str, str | None] | None = None) -> Path:
+        """Return a copy of the repository with a branch on which these files are different, those of `base` on main."""
         directory = self.directory / name
         shutil.copytree(self.main, directory)
+        if base:
+            write(directory, base)
+            commit(directory, "not released yet")
         git(directory, "switch", "--quiet", "--create", name)
         write(directory, files)
         commit(directory, "change")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from pytest_dbtci.dbt_client.protocol import Compared, Emit
+from pytest_dbtci.dbt_host.compare.column_readers import Readers
 from pytest_dbtci.dbt_host.compare.engine import compare
 from pytest_dbtci.dbt_host.parallel import run_all
 from pytest_dbtci.dbt_host.runner import DbtFailed
@@ -13,15 +15,16 @@ from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 from pytest_dbtci.differences import Pair
 
 
-def run(warehouse: Warehouse, pairs: Mapping[str, Pair], emit: Emit) -> None:
-    """Compare every pair, each for itself, and emit Compared."""
+def run(warehouse: Warehouse, manifest: Any, pairs: Mapping[str, Pair], emit: Emit) -> None:
+    """Compare every pair, each for itself, and emit Compared; its name is the node's whose readers are told."""
+    readers = Readers(manifest)
 
     def one(job: tuple[str, Pair]) -> None:
         name, pair = job
         began = time.perf_counter()
         differences, trouble = None, ""
         try:
-            differences = compare(warehouse, pair)
+            differences = readers.tell(name, compare(warehouse, pair))
         except DbtFailed as error:
             trouble = str(error)
         seconds = time.perf_counter() - began
