@@ -11,9 +11,16 @@ import pytest
 
 from examples import demo
 from tests.support.warehouse_project import kennel
-from tests.support.warehouses.fixtures import redshift, server_warehouse, warehouse, warehouse_server
+from tests.support.warehouses.fixtures import (
+    redshift,
+    server_warehouse,
+    snowflake,
+    snowflake_server,
+    warehouse,
+    warehouse_server,
+)
 
-__all__ = ["kennel", "redshift", "server_warehouse", "warehouse", "warehouse_server"]
+__all__ = ["kennel", "redshift", "server_warehouse", "snowflake", "snowflake_server", "warehouse", "warehouse_server"]
 
 pytest_plugins = ["pytester"]
 

@@ -20,11 +20,12 @@ FLOORS = (
     {"planning"},
     {"compare", "reports", "schemas", "selection"},
     {"ci", "dbt_client", "git", "project"},
-    {"codec", "differences", "errors", "layout", "manifest", "plan", "results", "settings"},
+    {"adapters", "codec", "differences", "errors", "layout", "manifest", "plan", "results", "settings"},
 )
 """The rooms and the root's modules, from the hooks down to plain values."""
 
 HOST_IMPORTS = {
+    "adapters",
     "codec",
     "dbt_client.protocol",
     "differences",

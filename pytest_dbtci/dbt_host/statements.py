@@ -23,10 +23,16 @@ class Statements:
 
     def __init__(self, adapter_type: str, manifest: Any) -> None:
         from dbt.adapters.factory import get_adapter_by_type
+        from dbt.adapters.sql import SQLConnectionManager
         from dbt_common.context import set_invocation_context
 
         set_invocation_context(dict(os.environ))
         self._adapter = get_adapter_by_type(adapter_type)
+        if not isinstance(self._adapter.connections, SQLConnectionManager):
+            raise DbtFailed(
+                f"dbt's adapter {adapter_type} does not send its statements through a database cursor, which is how "
+                "schemas are marked and dropped, so nothing was written. Such warehouses are not supported."
+            )
         self._adapter.set_macro_resolver(manifest)
 
     @property

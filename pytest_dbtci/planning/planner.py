@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pytest_dbtci.adapters import generic_notes
 from pytest_dbtci.ci import detect as ci
 from pytest_dbtci.ci.build import Build as CiBuild
 from pytest_dbtci.ci.providers import provider_of
@@ -192,7 +193,7 @@ class Planner:
         narrowed = (f"{s} in the environment narrows what dbt builds and tests here" for s in host.ask(Narrowing()))
         with workspace.step("repoint"):
             head = head.moved(host.ask(Repoint(tree="head", placeholder=placeholder, schema=plan.schema)))
-        plan = replace(plan, changes=choice.changes, notes=(*narrowed, *choice.notes))
+        plan = replace(plan, changes=choice.changes, notes=(*generic_notes(head.adapter), *narrowed, *choice.notes))
         planned = self._place_nodes(plan, choice, head, deferral, trees)
         if settings.compare == "none" or planned.build is None or not planned.plan.nodes:
             return planned

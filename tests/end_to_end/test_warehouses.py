@@ -21,7 +21,7 @@ import psycopg2
 import pytest
 import redshift_connector
 
-from tests.support.warehouses import Server, Warehouse
+from tests.support.warehouses import KINDS, Server, Warehouse
 from tests.support.warehouses.dbt_project import copy_project, run_dbt, write_profiles
 from tests.support.warehouses.faults import (
     POSTGRES_SERIALIZABLE,
@@ -78,6 +78,7 @@ def message_of(error: BaseException) -> str:
     return str(first["M"] if isinstance(first, dict) else first)
 
 
+@pytest.mark.parametrize("warehouse", KINDS, indirect=True)
 def test_shows_what_is_in_a_warehouse_from_outside(warehouse: Warehouse) -> None:
     assert warehouse.schemas() == ()
     warehouse.query("create schema dbt_build_7")
@@ -289,6 +290,7 @@ def test_runs_from_an_installation_that_only_its_user_can_enter(
     assert private.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("warehouse", KINDS, indirect=True)
 @pytest.mark.slow
 def test_builds_the_project_green_and_alike(warehouse: Warehouse, tmp_path: Path) -> None:
     project = copy_project(tmp_path / "a project")

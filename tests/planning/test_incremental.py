@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.warehouse_project import NEW_VISIT, Kennel
-from tests.support.warehouses import SERVER_KINDS
+from tests.support.warehouses import KINDS, SERVER_KINDS
 from tests.support.warehouses.faults import STATEMENT_TIMEOUT
 
 STRATEGIES = ("append", "merge", "replace")
@@ -26,6 +26,7 @@ def changed(kennel: Kennel) -> dict[str, str]:
     return {"seeds/raw_dogs.csv": dogs, "seeds/raw_visits.csv": kennel.read("seeds/raw_visits.csv") + NEW_VISIT}
 
 
+@pytest.mark.parametrize("kennel", KINDS, indirect=True)
 def test_adds_the_new_batch_to_a_real_copy_of_prods_rows(kennel: Kennel) -> None:
     directory = kennel.branch("batch", changed(kennel))
     run = kennel.validate(directory, "17", CLONE, "--dbt-ci-keep-schema=always", "-v")
@@ -46,6 +47,7 @@ def test_adds_the_new_batch_to_a_real_copy_of_prods_rows(kennel: Kennel) -> None
     assert kennel.others() == kennel.before
 
 
+@pytest.mark.parametrize("kennel", KINDS, indirect=True)
 def test_builds_anew_what_prod_does_not_build_incrementally(kennel: Kennel) -> None:
     went_on = "{{ 'true' if is_incremental() else 'false' }}"
     model = f"{{{{ config(materialized='incremental') }}}}\nselect 1 as id, {went_on} as went_on\n"

@@ -24,8 +24,10 @@ OTHER = {"repository": "github.com/other/shop", "project": "shop"}
 
 def as_dbt(warehouse: Warehouse, *statements: str) -> None:
     """Run statements as the user that dbt logs in as."""
-    role = () if warehouse.server is None else ("set role dbt",)
-    warehouse.query("; ".join((*role, *statements)))
+    if warehouse.server is not None:
+        statements = ("; ".join(("set role dbt", *statements)),)
+    for statement in statements:
+        warehouse.query(statement)
 
 
 def reserve(host: Host, warehouse: Warehouse, schema: str, run: str = "r1", *, whose: dict[str, str]) -> str:

@@ -14,7 +14,7 @@ from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol import DropSchemas
 from pytest_dbtci.errors import DbtCiError, UsageError
 from tests.support.warehouse_project import attach, database_of, open_schemas, running_host
-from tests.support.warehouses import Warehouse
+from tests.support.warehouses import KINDS, Warehouse
 from tests.support.warehouses.faults import REDSHIFT_CANCELLED, REDSHIFT_SERIALIZABLE
 
 LATER = "2024-05-01T10:05:00+00:00"
@@ -83,6 +83,7 @@ def test_notices_a_takeover_that_came_while_it_built(host: Host, warehouse: Ware
     assert warehouse.contents()[MARK][0][2] == "r2"
 
 
+@pytest.mark.parametrize("warehouse", KINDS, indirect=True)
 def test_has_no_eye_for_a_pull_request_whose_number_begins_alike(host: Host, warehouse: Warehouse) -> None:
     open_schemas(host, warehouse, "dbt_build_7")
     warehouse.query("create schema dbt_build_77")
@@ -108,6 +109,8 @@ def test_leaves_another_pull_requests_schema(host: Host, warehouse: Warehouse) -
 
 
 def test_keeps_names_as_the_warehouse_does(host: Host, warehouse: Warehouse) -> None:
+    if warehouse.kind == "snowflake":
+        pytest.skip("dbt quotes no schema there, and such a name needs quotes")
     named = "dbt_build_7_A näme"
     open_schemas(host, warehouse, "dbt_build_7", named)
     expected = named.lower() if warehouse.kind == "redshift" else named
@@ -117,6 +120,8 @@ def test_keeps_names_as_the_warehouse_does(host: Host, warehouse: Warehouse) -> 
 
 
 def test_touches_no_schema_with_a_quotation_mark(host: Host, warehouse: Warehouse) -> None:
+    if warehouse.kind == "snowflake":
+        pytest.skip("the stand-in can't read a quotation mark in a name")
     hostile = 'dbt_build_7_"; drop schema finance cascade; --'
     warehouse.query('create schema "{}"'.format(hostile.replace('"', '""')))
     warehouse.query("create schema finance")

@@ -17,7 +17,7 @@ from pytest_dbtci.schemas.sweep import Criteria, Leftover, read_criteria
 from pytest_dbtci.settings import Settings
 from tests.support.validation import Validation, validate
 from tests.support.warehouse_project import attach, open_schemas, running_host
-from tests.support.warehouses import SERVER_KINDS, Warehouse
+from tests.support.warehouses import KINDS, SERVER_KINDS, Warehouse
 from tests.support.warehouses.dbt_project import write_profiles
 from tests.support.warehouses.faults import REDSHIFT_TOO_MANY_CONNECTIONS
 
@@ -82,7 +82,7 @@ def test_lists_drops_by_age_and_drops_by_pull_request(sweep: Sweep, warehouse: W
     assert "dbt-ci: dbt_build_7 of pull request 7, 9 days old, 1 relation" in listed.output
     assert "dbt_build_8 of pull request 8, 5 h old, 0 relations" in listed.output
     assert "dbt_build_9 carries no mark, so it is not ours: kept" in listed.output
-    assert ("B: kept" in listed.output) is (warehouse.kind != "duckdb"), "the servers tell the size"
+    assert ("B: kept" in listed.output) is (warehouse.server is not None), "PostgreSQL and Redshift tell the size"
     assert warehouse.contents() == before
 
     aged = sweep("--dbt-ci-sweep=drop", "--dbt-ci-sweep-age=2d")
@@ -152,6 +152,7 @@ ODD = (
 )
 
 
+@pytest.mark.parametrize("warehouse", KINDS, indirect=True)
 def test_drops_what_has_an_odd_name_and_lists_a_strangers(process: Host, sweep: Sweep, warehouse: Warehouse) -> None:
     open_schemas(process, warehouse, *ODD, prefix="dbt_build_7_", pr="7", started=ago(days=1))
     warehouse.query('create schema "dbt_build_7_""quoted"""')

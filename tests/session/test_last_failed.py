@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.warehouse_project import Kennel
+from tests.support.warehouses import KINDS
 
 PYTHON = """
 import pytest
@@ -21,6 +22,7 @@ def test_on_breeds(dbt_query):
 OPTIONS = ("-n", "2", "--dbt-ci-keep-schema=failed")
 
 
+@pytest.mark.parametrize("kennel", KINDS, indirect=True)
 @pytest.mark.slow
 def test_builds_what_failed_in_the_kept_schemas_of_another_commit_unless_one_was_dropped(kennel: Kennel) -> None:
     breeds = kennel.read("models/marts/breeds.sql")

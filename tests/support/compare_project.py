@@ -12,9 +12,9 @@ import pytest
 
 from tests.support.tiny_project import commit, git, write
 from tests.support.validation import Validation, validate
-from tests.support.warehouse_project import empty_warehouse
 from tests.support.warehouses import Warehouse
 from tests.support.warehouses.dbt_project import PROFILE, run_dbt, write_profiles
+from tests.support.warehouses.fixtures import empty_warehouse
 
 STAYS = "select s.id, s.dog, cast(s.price as decimal(9,2)) as price from {{ source('raw', 'stays') }} s"
 FILES: dict[str, str | None] = {

@@ -14,25 +14,15 @@ from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol import Attach, Invocation, Mark, OpenSchemas, Owner
 from tests.support.tiny_project import git
 from tests.support.validation import Validation, environment, validate
-from tests.support.warehouses import KINDS, Kind, Server, Warehouse, duckdb_warehouse
+from tests.support.warehouses import Warehouse
 from tests.support.warehouses.dbt_project import PROFILE, copy_project, run_dbt, write_profiles
+from tests.support.warehouses.fixtures import ALL_KINDS, empty_warehouse
 
 NEW_VISIT = "15,1,2024-05-01,26000,2024-05-01 09:00:00\n"
 """A row that a pull request adds to seeds/raw_visits.csv."""
 
 TEAM_SCHEMA = "finance"
 """A schema of somebody else, which no run may touch."""
-
-
-@contextmanager
-def empty_warehouse(kind: Kind, request: pytest.FixtureRequest, directory: Path) -> Iterator[Warehouse]:
-    """Give an empty database of that kind; unlike the `warehouse` fixture, for as long as the caller likes."""
-    if kind == "duckdb":
-        yield duckdb_warehouse(directory / "warehouse.duckdb")
-        return
-    server: Server = request.getfixturevalue("warehouse_server")
-    with server.database(kind) as database:
-        yield database
 
 
 class Kennel:
@@ -104,7 +94,7 @@ class Kennel:
         return tuple(s for s in self.warehouse.schemas() if f"{s.lower()}_".startswith(f"dbt_build_{pr}_"))
 
 
-@pytest.fixture(scope="session", params=KINDS)
+@pytest.fixture(scope="session", params=ALL_KINDS)
 def kennel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kennel]:
     """One released warehouse of each kind for many cases; each case has pull requests of its own."""
     directory = tmp_path_factory.mktemp(request.param)
@@ -142,7 +132,7 @@ def database_of(warehouse: Warehouse) -> str:
     """Give the database's name as dbt knows it."""
     if warehouse.kind == "duckdb":
         return Path(str(warehouse.profile["path"])).stem
-    return str(warehouse.profile["dbname"])
+    return str(warehouse.profile.get("dbname") or warehouse.profile["database"])
 
 
 def open_schemas(host: Host, warehouse: Warehouse, *schemas: str, **owner: Any) -> list[str]:

@@ -33,6 +33,9 @@ class Warehouse(Statements):
     rolls_back_schemas = False
     """Whether `create schema` is undone with its transaction."""
 
+    creating = "create schema"
+    """The statement that creates a schema, without its name."""
+
     dialect: Dialect | None = None
     """How values are compared; None where that is not known to work."""
 
@@ -69,7 +72,7 @@ class Warehouse(Statements):
         try:
             return self._read_mark(database, schema)
         except DbtFailed as error:
-            if schema not in self.list_schemas(database):
+            if self.same(schema) not in map(self.same, self.list_schemas(database)):
                 return None  # its run dropped it between two looks
             raise DbtFailed(f"the mark of schema {schema} could not be read: {error}", usage=False) from error
 
@@ -88,7 +91,7 @@ class Warehouse(Statements):
         is_ours = False
         try:
             with self._connection("create"), self._transaction():
-                self._execute(f"create schema {self._schema(database, schema, **quoting)}")
+                self._execute(f"{self.creating} {self._schema(database, schema, **quoting)}")
                 is_ours = not self.rolls_back_schemas
                 self._execute(self._marking(database, schema, mark, **quoting))
         except DbtFailed as error:
@@ -126,7 +129,7 @@ class Warehouse(Statements):
             self._drop(database, schema)
         except DbtFailed as error:
             raise DbtFailed(f"schema {schema} could not be dropped: {self._why(str(error))}", usage=False) from error
-        if schema in self.list_schemas(database):
+        if self.same(schema) in map(self.same, self.list_schemas(database)):
             raise DbtFailed(
                 f"schema {schema} is still there although dbt dropped it without an error: does the project have a "
                 "`drop_schema` macro of its own? Drop the schema by hand.",
@@ -136,7 +139,7 @@ class Warehouse(Statements):
     def copy_table(self, source: Sequence[str], target: Sequence[str]) -> bool:
         """Copy a table, content and all, to a place where nothing stands; False where the source is no table.
 
-        Both are database, schema and identifier. It is dbt's own clone where that makes a table.
+        Both are database, schema and identifier.
         """
         database, schema, identifier = source
         with self._connection("copy"):
@@ -145,38 +148,53 @@ class Warehouse(Statements):
             return False
         new = self._adapter.Relation.create(*target, quote_policy=self._adapter.config.quoting)
         with self._connection("copy"), self._transaction():
-            if self._adapter.execute_macro("can_clone_table"):
-                clone = {"this_relation": new, "defer_relation": old}
-                self._execute(str(self._adapter.execute_macro("create_or_replace_clone", kwargs=clone)))
-            else:
-                for statement in self._copying(old, new):
-                    self._execute(statement)
+            for statement in self._copying(old, new):
+                self._execute(statement)
         return True
 
     # What warehouses differ in
 
     def _relations(self, database: str, schema: str) -> tuple[str, ...]:
         """Return the names of the schema's tables and views."""
-        with self._connection("list"):
-            found = self._adapter.list_relations_without_caching(self._schema(database, schema))
-        return tuple(r.identifier for r in found)
+        return tuple(r.identifier for r in self._listed(database, schema))
 
     def _has_own_mark(self, database: str, schema: str) -> bool:
         """Whether there is a table of the mark's name that we, and nobody else, can have made."""
-        with self._connection("list"):
-            found = self._adapter.list_relations_without_caching(self._schema(database, schema))
-        return any(r.identifier.lower() == MARK_TABLE and r.is_table for r in found)
+        return any(r.identifier.lower() == MARK_TABLE and r.is_table for r in self._listed(database, schema))
 
     def _dependents(self, schema: str, inside: set[str]) -> tuple[str, ...]:
         """Return the objects in schemas other than `inside` that a drop of the schema would take along."""
         return ()
 
     def _drop(self, database: str, schema: str) -> None:
-        with self._connection("drop"):
-            self._adapter.drop_schema(self._schema(database, schema))
+        # Never `cascade`, which may reach into other schemas. The mark goes last: what stays after trouble is ours.
+        left = [r for r in self._listed(database, schema) if r.identifier.lower() != MARK_TABLE]
+        while left:
+            errors = {
+                r: error for r in left if (error := self._drop_alone(f"{r.type or 'table'}".replace("_", " "), r))
+            }
+            if len(errors) == len(left):
+                raise next(iter(errors.values()))
+            left = list(errors)
+        for kind, name in (("table", self._mark_table(database, schema)), ("schema", self._schema(database, schema))):
+            if error := self._drop_alone(kind, name):
+                raise error
+        self._adapter.cache.drop_schema(database, schema)
+
+    def _drop_alone(self, kind: str, name: Any) -> DbtFailed | None:
+        """Drop one thing unless something depends on it; return what the warehouse says against it."""
+        try:
+            with self._connection("drop"), self._transaction():
+                self._execute(f"drop {kind} if exists {name}")
+        except DbtFailed as error:
+            return error
+        return None
 
     def _copying(self, old: Any, new: Any) -> tuple[str, ...]:
-        """Return the statements that copy a table where dbt's clone would make a view."""
+        """Return the statements that copy a table: dbt's own clone where that makes a table."""
+        if self._adapter.execute_macro("can_clone_table"):
+            clone = {"this_relation": new, "defer_relation": old}
+            return (str(self._adapter.execute_macro("create_or_replace_clone", kwargs=clone)),)
         return (f"create table {new} as select * from {old}",)
 
     def _literal(self, text: str) -> str:
@@ -186,6 +204,10 @@ class Warehouse(Statements):
         return self._adapter.Relation.create(database=database, schema=schema, **how).without_identifier()
 
     # What they have in common
+
+    def _listed(self, database: str, schema: str) -> list[Any]:
+        with self._connection("list"):
+            return list(self._adapter.list_relations_without_caching(self._schema(database, schema)))
 
     def _read_mark(self, database: str, schema: str) -> Mark | None:
         # No schema with a quote in its name was ever made here; dbt could not even address it.

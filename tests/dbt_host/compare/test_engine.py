@@ -10,8 +10,9 @@ import pytest
 
 from pytest_dbtci.dbt_client.protocol import Compare, Compared, Event
 from pytest_dbtci.differences import Pair
-from tests.support.warehouse_project import attach, database_of, empty_warehouse, running_host
+from tests.support.warehouse_project import attach, database_of, running_host
 from tests.support.warehouses import KINDS, Warehouse
+from tests.support.warehouses.fixtures import empty_warehouse
 
 MONEY = "decimal(9,2)"
 DOGS = f"select 1 as id, 'Ada' as name, cast(0.31 as {MONEY}) as price union all select 2, 'Bea', cast(7.00 as {MONEY})"

@@ -12,7 +12,7 @@ from pytest_dbtci.dbt_client.protocol import Compare, Compared, Event
 from pytest_dbtci.differences import Pair
 from tests.support.random_tables import RandomPair, expected, random_pair
 from tests.support.warehouse_project import attach, database_of, running_host
-from tests.support.warehouses import Warehouse
+from tests.support.warehouses import KINDS, Warehouse
 
 BATCH = 100
 
@@ -69,10 +69,12 @@ def check(warehouse: Warehouse, folder: Path, numbers: range) -> None:
         assert bool(found.examples) == bool(found.added or found.removed or found.changed), (number, pair)
 
 
+@pytest.mark.parametrize("warehouse", KINDS, indirect=True)
 def test_counts_what_plain_python_counts(warehouse: Warehouse, tmp_path: Path) -> None:
     check(warehouse, tmp_path, range(40))
 
 
+@pytest.mark.parametrize("warehouse", KINDS, indirect=True)
 @pytest.mark.slow
 def test_counts_what_plain_python_counts_a_thousand_times(warehouse: Warehouse, tmp_path: Path) -> None:
     for start in range(40, 1040, BATCH):

@@ -1,6 +1,6 @@
-"""Offer real warehouses to the tests: DuckDB, PostgreSQL, and the Redshift stand-in (PostgreSQL).
+"""Offer real warehouses to the tests: DuckDB, PostgreSQL, and the stand-ins for Redshift and Snowflake.
 
-README.md in this folder says what the stand-in is and what it can't show.
+README.md in this folder says what the stand-ins are and what they can't show. The Snowflake one is in snowflake.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import duckdb
 
@@ -19,10 +19,10 @@ from tests.support.warehouses.postgres import Postgres, Row, run_postgres
 from tests.support.warehouses.redshift_proxy import Proxy, postgres
 from tests.support.warehouses.redshift_sql import translate
 
-__all__ = ["KINDS", "SERVER_KINDS", "Faults", "Kind", "Server", "Warehouse", "duckdb_warehouse", "run_server"]
+__all__ = ["KINDS", "SERVER_KINDS", "Faults", "Kind", "Row", "Server", "Warehouse", "duckdb_warehouse", "run_server"]
 
-Kind = Literal["duckdb", "postgres", "redshift"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+Kind = Literal["duckdb", "postgres", "redshift", "snowflake"]
+KINDS: tuple[Kind, ...] = ("duckdb", "postgres", "redshift")
 SERVER_KINDS: tuple[Kind, ...] = ("postgres", "redshift")
 
 COMPATIBILITY = Path(__file__).with_name("redshift_compat.sql")

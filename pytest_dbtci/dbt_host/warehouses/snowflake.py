@@ -1,0 +1,80 @@
+"""Snowflake: names are upper case unless they are quoted, and no view depends on what it reads."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from pytest_dbtci.dbt_host.mark import MARK_TABLE
+from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
+
+# Who owns both may do with the schema what he likes; a role that only may create tables in it owns one of them.
+_OWN_MARK = """
+select 1 from {information}.tables as t
+inner join {information}.schemata as s on s.schema_name = t.table_schema and s.schema_owner = t.table_owner
+where t.table_schema = {schema} and t.table_name = {table} and t.table_type = 'BASE TABLE'
+"""
+
+
+class Snowflake(Warehouse):
+    """Snowflake.
+
+    Schemas bear the names that dbt would write: where the project quotes none, `dbt_build_7` is DBT_BUILD_7, and a name
+    that only quotes can reach is given in quotes. A cascade stays in the schema: a view elsewhere is a text that reads
+    nothing until it is queried.
+    """
+
+    # Without the fail-safe period, in which nobody can remove what was dropped and the account pays for it.
+    creating = "create transient schema"
+
+    def same(self, schema: str) -> str:
+        """Return the text by which two names of schemas are one: quoted, a name keeps its case."""
+        return schema if self._quotes("schema") else schema.lower()
+
+    def clock(self) -> datetime:
+        """Return the time, UTC, whatever zone the session is in."""
+        ((now,),) = self.fetch("select sysdate()")
+        return now.replace(tzinfo=timezone.utc)  # type: ignore[no-any-return]
+
+    def list_schemas(self, database: str) -> tuple[str, ...]:
+        """Return the names of all schemas of the database, as dbt would write them."""
+        with self._connection("list"):
+            names = self._adapter.list_schemas(self._database(database))
+        if self._quotes("schema"):
+            return tuple(names)
+        return tuple(name.lower() if name == name.upper() else f'"{name}"' for name in names)
+
+    def _has_own_mark(self, database: str, schema: str) -> bool:
+        stored = schema if self._quotes("schema") else schema.upper()
+        names = {"schema": self._literal(stored), "table": self._literal(MARK_TABLE.upper())}
+        return bool(
+            self.query(_OWN_MARK.format(information=f"{self._database(database)}.information_schema", **names)).rows
+        )
+
+    def _drop(self, database: str, schema: str) -> None:
+        # Not by dbt's macro, which a project can override.
+        with self._connection("drop"):
+            self._execute(f"drop schema if exists {self._schema(database, schema)} cascade")
+        self._adapter.cache.drop_schema(database, schema)
+
+    def _copying(self, old: Any, new: Any) -> tuple[str, ...]:
+        # dbt's macro asks the configuration of the model that it runs for, and here runs for none.
+        return (f"create transient table {new} clone {old}",)
+
+    def _literal(self, text: str) -> str:
+        # A backslash is an escape.
+        return super()._literal(text.replace("\\", "\\\\"))
+
+    def _quotes(self, part: str) -> bool:
+        return bool(self._adapter.config.quoting.get(part, False))
+
+    def _database(self, database: str) -> str:
+        return str(self._schema(database, "any").include(schema=False))
+
+    def _schema(self, database: str, schema: str, **how: Any) -> Any:
+        return super()._schema(database, schema, quote_policy=self._adapter.config.quoting)
+
+    def _render(self, database: str, schema: str, identifier: str, **how: Any) -> str:
+        # The mark's name is never quoted: it must be found after the project has begun to quote names.
+        quoting = {**self._adapter.config.quoting, "identifier": False}
+        return super()._render(database, schema, identifier, quote_policy=quoting)
