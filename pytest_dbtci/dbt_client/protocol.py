@@ -277,12 +277,10 @@ class TargetSchema(Request[str]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CopyInto(Request[Manifest]):
-    """Keep a copy of a tree whose relations lie in other schemas: see `rehearsal.copy_into`."""
+class KeepApart(Request[Manifest]):
+    """Move what lies in other schemas than the tree's own: see `rehearsal.keep_apart`."""
 
     tree: str
-    copy: str
-    own: str
     schema: str
 
 

@@ -174,11 +174,11 @@ class Operations:
         """Return the target's schema."""
         return self._warehouse(request.tree).schema
 
-    def copy_into(self, request: protocol.CopyInto) -> Manifest:
-        """Copy a tree into other schemas."""
-        copy = release.copy_into(self._manifests[request.tree], request.own, request.schema)
-        self._manifests[request.copy] = copy
-        return manifests.view(copy)
+    def keep_apart(self, request: protocol.KeepApart) -> Manifest:
+        """Move a rehearsal's relations into schemas of its own: see `rehearsal.keep_apart`."""
+        manifest = self._manifests[request.tree]
+        release.keep_apart(manifest, request.schema)
+        return manifests.view(manifest)
 
     def reserve_schema(self, request: protocol.ReserveSchema) -> str:
         """Take the first schema, or say whose it is: see `Ownership.reserve`."""
@@ -333,7 +333,7 @@ ANSWERS: Mapping[type[protocol.Request[Any]], Callable[[Operations, Any], Any]] 
     protocol.Repoint: Operations.repoint,
     protocol.Redirect: Operations.redirect,
     protocol.TargetSchema: Operations.target_schema,
-    protocol.CopyInto: Operations.copy_into,
+    protocol.KeepApart: Operations.keep_apart,
     protocol.ReserveSchema: Operations.reserve_schema,
     protocol.OpenSchemas: Operations.open_schemas,
     protocol.CopyTables: Operations.copy_tables,

@@ -33,7 +33,7 @@ def repoint(manifest: Any, placeholder: str, schema: str) -> dict[str, Place]:
             if is_external(node):
                 continue
             before = place(node)
-            _rewrite(node, move)
+            rewrite(node, move)
             if (now := place(node)) != before:
                 moved[unique_id] = now
     if kept:
@@ -44,19 +44,19 @@ def repoint(manifest: Any, placeholder: str, schema: str) -> dict[str, Place]:
     return moved
 
 
-def _rewrite(value: Any, move: Callable[[str], str]) -> Any:
+def rewrite(value: Any, move: Callable[[str], str]) -> Any:
     """Return the value with all of its texts moved; what can hold others is changed in place."""
     if isinstance(value, str):
         return move(value)
     if isinstance(value, dict):
-        new = {_rewrite(k, move): _rewrite(v, move) for k, v in value.items()}
+        new = {rewrite(k, move): rewrite(v, move) for k, v in value.items()}
         if any(k not in value or value[k] is not v for k, v in new.items()):
             value.clear()
             value.update(new)
     elif isinstance(value, list):
-        value[:] = [_rewrite(v, move) for v in value]
+        value[:] = [rewrite(v, move) for v in value]
     elif isinstance(value, tuple):
-        return tuple(_rewrite(v, move) for v in value) if type(value) is tuple else value
+        return tuple(rewrite(v, move) for v in value) if type(value) is tuple else value
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        _rewrite(vars(value), move)
+        rewrite(vars(value), move)
     return value

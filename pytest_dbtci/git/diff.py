@@ -121,6 +121,11 @@ def _look_at_all(own: Git) -> None:
             own(*whole, option, "-z", "--stdin", stdin="".join(f"{path}\0" for path in paths))
 
 
+def left_out(git: Git) -> frozenset[str]:
+    """Return the paths that a sparse checkout leaves out of the work tree."""
+    return frozenset(p for flag, p in _flagged(git) if flag in "Ss" and not os.path.lexists(git.directory / p))
+
+
 def _flagged(git: Git) -> list[tuple[str, str]]:
     """Return every path that git overlooks, with its letter: `S` for skip-worktree, lower case for assume-unchanged."""
     listed = (line.partition(" ") for line in git("ls-files", "-v", "-z").split("\0") if line)

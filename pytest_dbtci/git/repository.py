@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.git import remote as git_release
 from pytest_dbtci.git.checkout import check_out, object_id
-from pytest_dbtci.git.diff import Change, changed_files
+from pytest_dbtci.git.diff import Change, changed_files, left_out
 from pytest_dbtci.git.identity import identity
 from pytest_dbtci.git.merge_base import Wanted, default_branch, find_base, parents_of, remote, same
 from pytest_dbtci.git.process import Git, GitError
@@ -181,6 +181,10 @@ class Repository:
         except GitError:
             return frozenset()  # one of them lies in a submodule, which git does not look into
         return frozenset((listed or "").split("\0")) - {""}
+
+    def left_out(self) -> frozenset[str]:
+        """Return the paths that a sparse checkout leaves out of the work tree."""
+        return left_out(self._git)
 
     def remote_tip(self, branch: str) -> str | None:
         """Return the sha of a branch at the remote, asked just now; None without remote or such a branch.

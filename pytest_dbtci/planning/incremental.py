@@ -23,6 +23,19 @@ def check(settings: Settings) -> None:
         )
     if settings.full_refresh:
         raise UsageError("--dbt-ci-incremental=clone and --dbt-ci-full-refresh contradict each other: leave one out.")
+    if said := refreshing(settings.environ):
+        raise UsageError(
+            f"--dbt-ci-incremental=clone and {said} in the environment contradict each other, as dbt would build all "
+            "anew: leave out the one, or unset the other for this run."
+        )
+
+
+def refreshing(environ: Mapping[str, str]) -> str:
+    """Return the variable, with its value, by which the environment makes dbt build all anew; empty for none."""
+    # The first of the two counts for dbt, and the values are those of its command line.
+    name = next((n for n in ("DBT_ENGINE_FULL_REFRESH", "DBT_FULL_REFRESH") if environ.get(n)), "")
+    is_true = environ.get(name, "").strip().lower() in ("1", "true", "t", "yes", "y", "on")
+    return f"{name}={environ[name]}" if is_true else ""
 
 
 def goes_on(node: Node) -> bool:
@@ -30,9 +43,11 @@ def goes_on(node: Node) -> bool:
     return node.materialized == "incremental" or node.resource_type == "snapshot"
 
 
-def with_note(plan: Plan, how: str) -> Plan:
+def with_note(plan: Plan, how: str, environ: Mapping[str, str]) -> Plan:
     """Add to the plan's notes what becomes of its incremental models and snapshots."""
     count = sum(goes_on(n) for n in plan.nodes)
+    if plan.mode == "release" and count and (said := refreshing(environ)):
+        return replace(plan, notes=(*plan.notes, f"{said} in the environment: incremental models are built anew"))
     if not count or plan.mode != "pull_request":
         return plan
     one = count == 1

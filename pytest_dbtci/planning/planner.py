@@ -19,6 +19,7 @@ from pytest_dbtci.plan import PathChange, Plan
 from pytest_dbtci.planning.base_manifest import Base, ParsedBase
 from pytest_dbtci.planning.formatting import Formatting
 from pytest_dbtci.planning.installed import check_installed
+from pytest_dbtci.planning.left_out import left_out
 from pytest_dbtci.planning.parse import Trees
 from pytest_dbtci.planning.planned import Planned, Workspace
 from pytest_dbtci.planning.project_settings import rendered, settings_texts
@@ -159,6 +160,7 @@ class Planner:
         parsing = workspace.invocation(project, profile, "parse", placeholder)
         project = rendered(host, project, parsing)
         check_installed(project, repository, comparison.base, workspace.work)
+        sparse = left_out(project, repository)
         plan = replace(plan, packages_dir=project.packages_dir)
         base = Base(
             repository=repository,
@@ -193,7 +195,8 @@ class Planner:
         narrowed = (f"{s} in the environment narrows what dbt builds and tests here" for s in host.ask(Narrowing()))
         with workspace.step("repoint"):
             head = head.moved(host.ask(Repoint(tree="head", placeholder=placeholder, schema=plan.schema)))
-        plan = replace(plan, changes=choice.changes, notes=(*generic_notes(head.adapter), *narrowed, *choice.notes))
+        notes = (*generic_notes(head.adapter), *sparse, *narrowed, *choice.notes)
+        plan = replace(plan, changes=choice.changes, notes=notes)
         planned = self._place_nodes(plan, choice, head, deferral, trees)
         if settings.compare == "none" or planned.build is None or not planned.plan.nodes:
             return planned

@@ -25,6 +25,7 @@ ROOT_FILES = (
     ".env",
 )
 _TEXTS = (".sql", ".py", ".yml", ".yaml")
+_SETTINGS = (".json", ".yml", ".yaml", ".toml", ".ini", ".cfg", ".env", ".gz")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +148,15 @@ class Project:
         if inside is not None and "/" not in inside and inside.startswith("dbt"):
             return True  # a plugin's settings, by convention
         below = path + "/"  # a link, a submodule or a folder's last file can be above what dbt reads
-        return any(p in self.reads for p in _upwards(path)) or any(p.startswith(below) for p in self.reads)
+        return self.is_read(path) or any(p.startswith(below) for p in self.reads)
+
+    def is_read(self, path: str) -> bool:
+        """Whether that repository path is, or lies in, what dbt reads by itself."""
+        return any(p in self.reads for p in _upwards(path))
+
+    def can_configure_plugins(self, path: str) -> bool:
+        """Whether a plugin of dbt may read that repository path: settings or data that dbt does not read by itself."""
+        return path.endswith(_SETTINGS) and not self.is_read(path)
 
     @cached_property
     def reads(self) -> Mapping[str, str]:

@@ -108,7 +108,8 @@ def _branch(repository: Repository, build: Build) -> str:
 def check_clean(repository: Repository, project: Project, commit: str) -> None:
     """Refuse a work tree in which a file differs from the commit, or dbt can see one that git does not know."""
     changes = repository.compare(base=commit, target=None, provider_base=None, provider_head=None).changes
-    _refuse(c.path for c in changes if c.status != "added" or _is_seen(project, c.path))
+    wrong = [c.path for c in changes if c.status != "added" or _is_seen(project, c.path)]
+    _refuse([*wrong, *filter(project.is_read, repository.left_out())])
 
 
 def check_sources(repository: Repository, project: Project, head: Manifest, commit: str) -> None:

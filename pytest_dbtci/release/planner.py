@@ -11,8 +11,8 @@ from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol import (
     Build,
     Connect,
-    CopyInto,
     Document,
+    KeepApart,
     Narrowing,
     Parse,
     Redirect,
@@ -110,15 +110,18 @@ class ReleasePlanner:
     def _with_rehearsal(
         self, planned: Planned, build: Build, host: Host, project: Project, profile: Profile
     ) -> Planned:
-        """Move a copy of the project into schemas of its own, which are marked and dropped as a pull request's."""
+        """Parse the project for schemas of its own, which are marked and dropped as a pull request's."""
         plan = planned.plan
         name = f"rehearsal_{re.sub('[^a-z0-9]+', '_', plan.target.lower())}_{plan.head[:8]}"
         schema = schema_name(
             self.workspace.settings.schema, name, profile.adapter, project=plan.project, repository=plan.repository
         )
         invocation = self.workspace.invocation(project, profile, "rehearsal", schema)
+        with self.workspace.step("rehearsal parse"):
+            apart = replace(invocation, target_path=str(self.workspace.work / "rehearsal"))
+            host.ask(Parse(tree="rehearsal", invocation=apart, write=False))
+            copied = host.ask(KeepApart(tree="rehearsal", schema=schema))
         invocation = replace(invocation, target_path=build.invocation.target_path)
-        copied = host.ask(CopyInto(tree="head", copy="rehearsal", own=plan.schema, schema=schema))
         database = host.ask(Connect(tree="rehearsal", invocation=invocation))
         check_isolation(copied, copied.nodes.values(), schema, database)
         folder = external_folder(invocation, schema)

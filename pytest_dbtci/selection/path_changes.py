@@ -86,6 +86,8 @@ class _Paths:
     def _idle(self, path: str) -> str:
         """Say why a path affects nothing that is built."""
         project, inside = self._project, self._project.within(path)
+        if self._plugins_gave and project.can_configure_plugins(path):
+            return self._plugins_gave
         if not project.package_of(path):
             return "outside the dbt project"
         if inside == "selectors.yml":
@@ -107,6 +109,15 @@ class _Paths:
         if disabled:
             return f"disabled: {', '.join(sorted(u.split('.')[2] for u in disabled))}"
         return "dbt builds nothing from it"
+
+    @cached_property
+    def _plugins_gave(self) -> str:
+        """Say that the plugins of dbt give the same as before; empty where there are none or they don't."""
+        then, now = (
+            {u: (n.parts, n.effects) for u, n in tree.nodes.items() if n.resource_type == "external"}
+            for tree in (self._base, self._head)
+        )
+        return "a plugin of dbt may read it, and what plugins bring in is the same" if now and then == now else ""
 
     def _defines(self, manifest: Manifest, macro: str, path: str) -> bool:
         found = manifest.macros[macro]

@@ -116,7 +116,16 @@ class Reasons:
             if one.resource_type == "unit_test":
                 names = set(one.mentions)
                 found += [p for p in self.changed_paths if p.rsplit("/", 1)[-1] in names]
+            elif one.resource_type == "external":
+                found += self._plugin_files(one)
         return found
+
+    def _plugin_files(self, node: ManifestNode) -> list[str]:
+        """Return the changed files in which a plugin of dbt can have found the node: those that mention it, if any."""
+        found = [p for p in sorted(self.changed_paths) if self.project.can_configure_plugins(p)]
+        files = {p: self.project.repository / p for p in found}
+        texts = {p: f.read_text(encoding="utf-8", errors="replace") for p, f in files.items() if f.is_file()}
+        return [p for p, text in texts.items() if node.name in text or node.package in text] or found
 
     @cached_property
     def changed_paths(self) -> frozenset[str]:

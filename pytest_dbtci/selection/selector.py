@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol import ContractChanges, Invocation, LeaveOut, Select
@@ -58,12 +59,8 @@ class Chooser:
         whole, affected = affected, affected.without(same)
         head = evidence.head
         roots = frozenset(head.nodes) if affected.everything else frozenset(affected.reasons)
-        try:
-            chosen = self._chosen(select, exclude, roots, said, head)
-            every = self._chosen(select, exclude, roots | same, said, head) if same else chosen
-        except UsageError as error:
-            given = f"--dbt-ci-select {select!r}" + (f" --dbt-ci-exclude {exclude!r}" if exclude else "")
-            raise UsageError(f"dbt refuses {given}: {error}\nWrite it as for `dbt ls --select`.") from None
+        chosen = self._chosen(select, exclude, roots, said, head)
+        every = self._chosen(select, exclude, roots | same, said, head) if same else chosen
         reasons = {u: self._reason(u, affected, head) for u in chosen if _is_built(u, head)}
         read = {u for u in chosen if u in head.nodes and any(c in reasons for c in head.children.get(u, ()))}
         left = {u: _left_out(u, whole, same, head) for u in every if _is_built(u, head) and u not in reasons}
@@ -87,7 +84,14 @@ class Chooser:
         )
         return Choice(reasons={u: reason for u in chosen if _is_built(u, head)}, changes=changes)
 
-    def _chosen(
+    def _chosen(self, select: str, exclude: str, *known: Any) -> list[str]:
+        try:
+            return self._find(select, exclude, *known)
+        except UsageError as error:
+            given = f"--dbt-ci-select {select!r}" + (f" --dbt-ci-exclude {exclude!r}" if exclude else "")
+            raise UsageError(f"dbt refuses {given}: {error}\nWrite it as for `dbt ls --select`.") from None
+
+    def _find(
         self, select: str, exclude: str, roots: frozenset[str], said: tuple[str, ...], head: Manifest
     ) -> list[str]:
         words, names = _split(select, "--dbt-ci-select")
@@ -99,14 +103,15 @@ class Chooser:
         if words or not names:
             state = self._state_for(words, unwanted)
             found.update(dict.fromkeys(self._ask(words, exclude=unwanted, marks=marks, state=state)))
+        # Selected by itself, what is to be left out has to name something; dbt takes any exclusion.
+        left_out = self._ask(unwanted, marks=marks, state=self._state_for(unwanted, "")) if unwanted else ()
         if not names and not unwanted_names:
             return list(found)
         state = self._host_state(roots, said, head)
         for name in names:
             found.update(dict.fromkeys(self._ask("", selector=name, state=state)))
-        if names and unwanted:
-            for unique_id in self._ask(unwanted, marks=marks, state=self._state_for(unwanted, "")):
-                found.pop(unique_id, None)
+        for unique_id in left_out if names else ():
+            found.pop(unique_id, None)
         for name in unwanted_names:
             for unique_id in self._ask("", selector=name, state=state):
                 found.pop(unique_id, None)

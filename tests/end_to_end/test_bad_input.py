@@ -135,6 +135,7 @@ CASES = (
     Bad(name="threads no number", args=("--dbt-ci-threads=many",), says=("many", "whole number")),
     Bad(name="no threads", args=("--dbt-ci-threads=0",), says=("--dbt-ci-threads 0", "1 or more")),
     Bad(name="selects nothing", args=("--dbt-ci-select=nonsuch+",), says=("'nonsuch+'", "names nothing")),
+    Bad(name="excludes nothing", args=("--dbt-ci-exclude=two nonsuch+",), says=("'nonsuch+'", "names nothing")),
     Bad(name="selects less", args=("--dbt-ci-select=one nonsuch",), says=("'nonsuch'", "names nothing")),
     Bad(
         name="intersects with nothing",

@@ -57,13 +57,20 @@ def names(validation: Validation) -> set[str]:
 @pytest.mark.parametrize("args", [(), ("--dbt-ci-defer-target=prod",)])
 def test_an_injected_model_is_read_where_it_is(project: Path, args: tuple[str, ...]) -> None:
     write(project, {"models/cargo.sql": "select n + 1 as n from {{ ref('harbour', 'ships') }}\n"})
+    write(project, {"harbour.json": json.dumps({"ships": "ships"}, indent=1)})
     commit(project, "count one more")
-    assert names(run(project, *args)) == {"cargo"}
+    done = run(project, "-v", *args)
+    assert names(done) == {"cargo"}
+    told = "a plugin of dbt may read it, and what plugins bring in is the same"
+    assert f"dbt-ci: modified harbour.json: none ({told})" in done.output
 
 
 @pytest.mark.slow
 def test_what_reads_an_injected_model_is_affected_by_its_change(project: Path) -> None:
-    write(project, {"harbour.json": json.dumps({"ships": "boats"})})
+    write(project, {"harbour.json": json.dumps({"ships": "boats"}), "other.json": "{}"})
     commit(project, "boats")
-    assert names(run(project)) == {"cargo"}
+    done = run(project, "-v")
+    assert names(done) == {"cargo"}
+    assert "dbt-ci: modified harbour.json: selected" in done.output
+    assert "dbt-ci: added other.json: none (dbt builds nothing from it)" in done.output
     assert names(run(project)) == {"cargo"}, "the base was taken from the cache, whose nodes may be others' by now"

@@ -96,13 +96,20 @@ def test_copies_by_dbts_own_clone_where_that_makes_a_table(kennel: Kennel) -> No
 
 @pytest.mark.parametrize("kennel", ["duckdb"], indirect=True)
 @pytest.mark.parametrize(
-    ("options", "reason"),
+    ("options", "environ", "reason"),
     [
-        ([CLONE], "copies from the deferral target: name it with --dbt-ci-defer-target"),
-        ([CLONE, "--dbt-ci-defer-target=prod", "--dbt-ci-full-refresh"], "contradict each other: leave one out"),
+        ([CLONE], {}, "copies from the deferral target: name it with --dbt-ci-defer-target"),
+        ([CLONE, "--dbt-ci-defer-target=prod", "--dbt-ci-full-refresh"], {}, "contradict each other: leave one out"),
+        (
+            [CLONE, "--dbt-ci-defer-target=prod"],
+            {"DBT_FULL_REFRESH": "True"},
+            "--dbt-ci-incremental=clone and DBT_FULL_REFRESH=True in the environment contradict each other",
+        ),
     ],
 )
-def test_refuses_to_copy_where_nothing_could_come_of_it(kennel: Kennel, options: list[str], reason: str) -> None:
-    run = kennel.validate(kennel.main, "21", *options, defer=False)
+def test_refuses_to_copy_where_nothing_could_come_of_it(
+    kennel: Kennel, options: list[str], environ: dict[str, str], reason: str
+) -> None:
+    run = kennel.validate(kennel.main, "21", *options, defer=False, **environ)
     assert run.code == 4
     assert reason in run.output

@@ -175,6 +175,35 @@ def test_a_failing_rehearsal_leaves_the_consumers_schemas_untouched(master: Path
     assert {c.outcome for c in cases.values()} == {"failed", "skipped"}
 
 
+HOOKED = """\
+{{ config(materialized="table",
+          pre_hook="create table if not exists " ~ target.schema ~ ".seen as select 1 as n",
+          post_hook="insert into " ~ target.schema ~ ".seen values (2)") }}
+select 1 as dog_id union all select 1
+"""
+
+
+@pytest.mark.parametrize("names", ["", OWN_NAMES], ids=["the target's", "names of their own"])
+def test_hooks_that_dbt_makes_while_it_parses_are_the_rehearsal_s_own(master: Path, names: str) -> None:
+    merge(master, {**RED, "models/marts/loud_dogs.sql": HOOKED, "macros/generate_schema_name.sql": names})
+    before = demo.contents(master)
+    done = validate(master, PROD, "--dbt-ci-rehearse")
+    assert done.code == 1, done.output
+    wrong = {u for u, c in done.by_unique_id().items() if c.outcome not in ("passed", "skipped")}
+    assert {u.rsplit(".", 1)[0] for u in wrong} == {"test.dogs.unique_loud_dogs_dog_id"}, done.output
+    assert demo.contents(master) == before
+
+
+def test_a_hook_that_works_in_a_schema_of_the_release_is_not_rehearsed(master: Path) -> None:
+    hook = "{{ config(post_hook='create table marts.seen as select 1 as n') }} select 1 as dog_id\n"
+    merge(master, {"models/marts/loud_dogs.sql": hook, "macros/generate_schema_name.sql": OWN_NAMES})
+    before = demo.contents(master)
+    done = validate(master, PROD, "--dbt-ci-rehearse")
+    assert done.code == 4, done.output
+    assert "a hook of loud_dogs works in the schema marts, which is not the rehearsal's" in done.output
+    assert demo.contents(master) == before
+
+
 @pytest.mark.slow
 def test_rehearses_a_project_whose_schemas_have_names_of_their_own(master: Path) -> None:
     merge(master, {"macros/generate_schema_name.sql": OWN_NAMES})

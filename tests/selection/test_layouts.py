@@ -390,6 +390,30 @@ class TestInstalledPackages:
         assert said.startswith("package-lock.yml names commit aaaaaaaaaa of the package kit, and ")
 
 
+class TestSparseCheckout:
+    """What is left out of the work tree is said, and is an error where it changed."""
+
+    FILES: ClassVar[Files] = {**BASE, "dbt/macros/twice.sql": TWICE, "dbt/models/late/x.sql": "select 1 as n\n"}
+
+    def plan(self, made: Bench, tmp_path: Path, edits: Files) -> Planned:
+        layout = Layout(name="", files={**self.FILES, "docs/a.md": "#\n"}, edits=edits)
+        found, place = _bench(made, tmp_path, layout), _change(tmp_path, layout)
+        git(place, "sparse-checkout", "set", "--no-cone", "/*", "!/dbt/models/late", "!/docs")
+        assert not (place / "dbt/models/late").exists()
+        return found.plan(place, cached=False)
+
+    def test_is_noted_as_far_as_dbt_reads_it(self, made: Bench, tmp_path: Path) -> None:
+        planned = self.plan(made, tmp_path, {"dbt/models/other.sql": "select 2 as n\n"})
+        assert planned.roots.keys() == {"other"}
+        left = "1 file that dbt reads (dbt/models/late/x.sql)"
+        assert planned.plan.notes == (f"this sparse checkout leaves out {left}: what they define is not there for dbt",)
+
+    def test_is_refused_where_it_changed(self, made: Bench, tmp_path: Path) -> None:
+        edits = {"dbt/models/other.sql": "select 2 as n\n", "dbt/models/late/x.sql": "select 2 as n\n"}
+        with pytest.raises(UsageError, match=r"late/x\.sql changed, and .*`git sparse-checkout add dbt/models/late`"):
+            self.plan(made, tmp_path, edits)
+
+
 class TestGenerated:
     """Models that a step of the job writes, and that git ignores."""
 
