@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+_NEXT_STEPS = {
+    "lock timeout": "Another session has it open (a notebook, a shell, another run): end that one, or wait for it.",
+    "warehouse not reachable": "Look at the target's host, port, user and password, and at the network between.",
+}
+
 
 class DbtCiError(Exception):
     """What failed, on what, and what to do next; the text is complete and meant for the user.
@@ -13,6 +18,12 @@ class DbtCiError(Exception):
     def __init__(self, text: str, *, trouble: str = "") -> None:
         super().__init__(text)
         self.trouble = trouble
+
+    @property
+    def next_step(self) -> str:
+        """Return what to do about the warehouse's trouble, as a line of its own; empty where that is not known."""
+        step = _NEXT_STEPS.get(self.trouble)
+        return f"\n{step}" if step else ""
 
 
 class HeldUp(DbtCiError):

@@ -146,7 +146,7 @@ class Run:
                 self._close_results()
                 raise
             except DbtCiError as error:
-                self._trouble = DbtCiError(f"the schemas could not be made ready: {error}")
+                self._trouble = DbtCiError(f"the schemas could not be made ready: {error}{error.next_step}")
                 self._close_results()
                 return
             except BaseException:

@@ -93,6 +93,7 @@ def test_is_an_error_where_the_warehouse_is_away_before_the_build(stage: Stage) 
     assert set(outcomes(run).values()) == {"skipped"}
     assert run.cases[RUN].outcome == "error"
     assert "the schemas could not be made ready" in run.cases[RUN].text
+    assert "Look at the target's host, port, user and password" in run.cases[RUN].text
     assert_every_node_has_an_outcome(run)
     stage.assert_nothing_left()
 

@@ -39,6 +39,7 @@ def assert_told_once(run: Validation) -> None:
     assert run.code == 1, run.output
     assert run.cases[RUN].outcome == "error"
     assert LOCKED in run.cases[RUN].text
+    assert "end that one, or wait for it." in run.cases[RUN].text
     sections = run.output.partition("= ERRORS =")[2].partition("= short test summary")[0]
     assert sections.count(LOCKED) == 1, run.output
     assert "no dbt item was asked for" not in run.output
