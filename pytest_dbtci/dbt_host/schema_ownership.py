@@ -13,7 +13,7 @@ from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
 Place = tuple[str, str]
 
-_CREATES = re.compile(r"\bcreate\s+schema\b", re.IGNORECASE)
+_CREATES = re.compile(r"\bcreate\s+(?:or\s+replace\s+)?(?:transient\s+)?schema\b", re.IGNORECASE)
 
 
 @dataclass(kw_only=True)

@@ -76,7 +76,7 @@ def schema_text(change: SchemaChange) -> str:
 
 def terminal_lines(plan: Plan, comparisons: Mapping[str, Comparison]) -> Iterator[str]:
     """Yield the terminal's block: what differs or could not be compared in full, the identical in one line."""
-    names = {n.unique_id: n.name for n in plan.nodes}
+    names = {n.unique_id: n.item for n in plan.nodes}
     same = [names[u] for u, c in comparisons.items() if c.differences is not None and c.differences.identical]
     for unique_id, comparison in comparisons.items():
         if comparison.differences is not None and comparison.differences.identical:
@@ -92,7 +92,7 @@ def table(plan: Plan, comparisons: Mapping[str, Comparison], *, values: bool) ->
     """Yield the section of the summary: breaking changes first, one table, identical nodes in one line."""
     if not comparisons:
         return
-    names = {n.unique_id: n.name for n in plan.nodes}
+    names = {n.unique_id: n.item for n in plan.nodes}
     differing = [c for c in comparisons.values() if c.differences is not None and not c.differences.identical]
     yield from _breaking(plan, names, differing)
     yield "### Compared with the base"

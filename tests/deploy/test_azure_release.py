@@ -155,7 +155,7 @@ def test_a_release_runs_publishes_and_uploads_in_this_order(agent: Agent) -> Non
     assert agent.run() == [
         f"python -m pip install --requirement deploy/requirements.txt pytest-dbtci=={__version__}",
         f"dbt deps --project-dir examples/dogs --log-path {temp}/logs",
-        "python -m pytest --dbt-ci-release=prod --dbt-ci-docs=/released --dbt-ci-project-dir examples/dogs"
+        "python -m pytest --dbt-ci-release=prod --dbt-ci-docs=/released --dbt-ci-project-dir=examples/dogs"
         f" --junitxml={temp}/release.xml --dbt-ci-summary={temp}/release.md"
         " --dbt-ci-full-refresh --dbt-ci-release-behind",
         "docker load",

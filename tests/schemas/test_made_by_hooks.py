@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import DropSchemas, Invocation, Parse
+from pytest_dbtci.dbt_client.protocol import DropSchemas, Invocation, Mark, Owner, Parse
+from pytest_dbtci.dbt_host.schema_ownership import Ownership
 from pytest_dbtci.errors import DbtCiError
 from tests.support.fault_stage import SCHEMA, Stage, make_repository
 from tests.support.tiny_project import make_tiny
@@ -28,6 +29,15 @@ HIDDEN = """\
 on-run-start: ["do $$ begin execute 'create schema ' || 'dbt_build' || '_7_udf'; end $$"]
 """
 SELECTED = "--dbt-ci-select=third"
+
+
+def test_every_way_of_making_a_schema_is_heard() -> None:
+    mark = Mark(pr="7", run="a", head="")
+    ownership = Ownership(owner=Owner(prefix=SCHEMA, mark=mark, databases=(), keep=False))
+    heard = [f"create {how}schema {BESIDE}" for how in ("", "transient ", "or replace ", "OR REPLACE\n  TRANSIENT ")]
+    for statement in (*heard, f"create table schema_{BESIDE} as select 1", f"drop schema {BESIDE}"):
+        ownership.hear(statement)
+    assert ownership.statements == heard
 
 
 @pytest.fixture(scope="module")
