@@ -148,5 +148,5 @@ class Workspace:
             waited = self._host.waited if self._host is not None else None
             if waited is not None and "dbt start" not in self.timings:
                 self.timings["dbt start"] = waited
-                seconds -= waited
+                seconds = max(0.0, seconds - waited)  # what came before this step may have waited, too
             self.timings[name] = self.timings.get(name, 0.0) + seconds

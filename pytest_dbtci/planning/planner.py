@@ -158,7 +158,8 @@ class Planner:
         placeholder = schema_name(settings.schema, PLACEHOLDER, "", project=plan.project, repository=plan.repository)
         host = workspace.start(project, plan.pr, profile)
         parsing = workspace.invocation(project, profile, "parse", placeholder)
-        project = rendered(host, project, parsing)
+        with workspace.step("project"):
+            project = rendered(host, project, parsing)
         check_installed(project, repository, comparison.base, workspace.work)
         sparse = left_out(project, repository)
         plan = replace(plan, packages_dir=project.packages_dir)

@@ -232,6 +232,6 @@ def test_writes_what_each_step_took(tmp_path: Path) -> None:
     run = validate(project, "--dbt-ci-pr=7", "--dbt-ci-timings=steps.json", "--durations=1", "--durations-min=0")
     assert run.code == 0, run.output
     steps = {step["step"]: step["seconds"] for step in json.loads((project / "steps.json").read_text())}
-    expected = {"git", "dbt start", "base parse", "head parse", "selection", "schemas", "build", "drop"}
+    expected = {"git", "dbt start", "project", "base parse", "head parse", "selection", "schemas", "build", "drop"}
     assert expected <= set(steps)
     assert all(seconds >= 0 for seconds in steps.values())
