@@ -106,11 +106,16 @@ UNKNOWN = (
     "from pytest_dbtci.dbt_host.warehouses import WAREHOUSES; WAREHOUSES.clear(); "
     "from pytest_dbtci.dbt_host.__main__ import main; main()"
 )
+IDLE = (
+    "from pytest_dbtci.dbt_host.warehouses import WAREHOUSES, DuckDb; "
+    "WAREHOUSES['duckdb'] = type('Idle', (DuckDb,), {'_drop': lambda self, database, schema: None}); "
+    "from pytest_dbtci.dbt_host.__main__ import main; main()"
+)
 KNOWN = "from pytest_dbtci.dbt_host.__main__ import main; main()"
 
 
-@pytest.mark.parametrize("code", [KNOWN, UNKNOWN], ids=["known", "unknown"])
-def test_a_macro_that_overrides_the_drop_cannot_feign_it(code: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", [KNOWN, UNKNOWN, IDLE], ids=["known", "unknown", "a warehouse that drops nothing"])
+def test_a_drop_cannot_be_feigned(code: str, tmp_path: Path) -> None:
     project = make_tiny(tmp_path / "repo")
     (project / "macros").mkdir()
     (project / "macros/drop.sql").write_text(OVERRIDE)
@@ -120,9 +125,9 @@ def test_a_macro_that_overrides_the_drop_cannot_feign_it(code: str, tmp_path: Pa
         invocation = Invocation(project_dir=str(project), profiles_dir=str(project), target_path=target, log_path=log)
         host.ask(Parse(tree="empty", invocation=invocation, write=False))
         open_schemas(host, warehouse, SCHEMA)
-        if code == KNOWN:
-            assert host.ask(DropSchemas()) == (SCHEMA,)
-        else:
-            with pytest.raises(DbtCiError, match=f"schema {SCHEMA} is still there although dbt dropped it"):
+        if code == IDLE:
+            with pytest.raises(DbtCiError, match=f"schema {SCHEMA} is still there although it was dropped"):
                 host.ask(DropSchemas())
-    assert list(warehouse.schemas()) == ([] if code == KNOWN else [SCHEMA])
+        else:
+            assert host.ask(DropSchemas()) == (SCHEMA,)
+    assert list(warehouse.schemas()) == ([SCHEMA] if code == IDLE else [])

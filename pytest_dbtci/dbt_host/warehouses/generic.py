@@ -131,8 +131,7 @@ class Warehouse(Statements):
             raise DbtFailed(f"schema {schema} could not be dropped: {self._why(str(error))}", usage=False) from error
         if self.same(schema) in map(self.same, self.list_schemas(database)):
             raise DbtFailed(
-                f"schema {schema} is still there although dbt dropped it without an error: does the project have a "
-                "`drop_schema` macro of its own? Drop the schema by hand.",
+                f"schema {schema} is still there although it was dropped without an error. Drop it by hand.",
                 usage=False,
             )
 
