@@ -205,7 +205,7 @@ class CompareFormatting(Request[tuple[str, ...]]):
 
 @dataclass(frozen=True, kw_only=True)
 class ContractChanges(Request[tuple[Words, ...]]):
-    """Ask for what dbt warned of while it selected by state: breaking changes to contracts."""
+    """Ask for what dbt warned of, since this was last asked, while it selected by state: broken contracts."""
 
 
 @dataclass(frozen=True, kw_only=True)

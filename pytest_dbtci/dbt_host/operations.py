@@ -130,8 +130,9 @@ class Operations:
         return formatting.same_but_for_formatting(before, now, request.unique_ids)
 
     def contract_changes(self, request: protocol.ContractChanges) -> tuple[str, ...]:
-        """Return dbt's warnings, each once."""
-        return tuple(self._contracts)
+        """Return dbt's warnings since this was asked last, each once."""
+        found, self._contracts = tuple(self._contracts), {}
+        return found
 
     def narrowing(self, request: protocol.Narrowing) -> tuple[str, ...]:
         """Ask what narrows a build: see `runner.narrowing`."""

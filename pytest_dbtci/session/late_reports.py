@@ -38,8 +38,11 @@ class LateReports:
             self._shown.add(str(unique_id))
 
     def report_trouble(self, session: pytest.Session) -> bool:
-        """Report, once, what kept nodes from being built; whether there was anything."""
-        trouble = self._run.trouble
+        """Report, once, what kept nodes from being built; whether there was anything.
+
+        What the user's input is to blame for ends the session, with an error of its own.
+        """
+        trouble = self._run.trouble if self._run.misuse is None else ""
         if trouble and not self._told:
             self._told = True
             # pytest's terminal shows what part of all it has reported.

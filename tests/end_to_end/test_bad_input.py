@@ -83,8 +83,8 @@ CASES = (
     ),
     Bad(
         name="adapter not installed",
-        spoil=files(profiles=PROFILES.replace("duckdb, path", "snowflake, path")),
-        says=("snowflake",),
+        spoil=files(profiles=PROFILES.replace("duckdb, path", "bigquery, path")),
+        says=("bigquery",),
     ),
     Bad(
         name="project does not parse",

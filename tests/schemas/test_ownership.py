@@ -58,7 +58,8 @@ OTHER_TOOLS = "'dbt-ci' as tool, '7' as pr, 'r0' as run, 'x' as head, '2024-05-0
 @pytest.mark.parametrize("columns", [OTHER_TOOLS, "1 as id"])
 def test_takes_no_other_tools_table_for_its_mark(host: Host, warehouse: Warehouse, columns: str) -> None:
     role = "" if warehouse.server is None else "set role dbt; "
-    warehouse.query(f"{role}create schema dbt_build_7; create table {MARK} as select {columns}")
+    for statement in (f"{role}create schema dbt_build_7", f"{role}create table {MARK} as select {columns}"):
+        warehouse.query(statement)
     before = warehouse.contents()
     with pytest.raises(UsageError, match=r"schema dbt_build_7 exists and was not created by this tool"):
         open_schemas(host, warehouse, "dbt_build_7")
