@@ -56,7 +56,9 @@ def outcomes(run: Validation) -> dict[str, str]:
     return {n.split("::")[1]: c.outcome for n, c in run.cases.items() if n.startswith("tests.python.test_dogs::")}
 
 
-@pytest.mark.parametrize("given", [(), ("-n", "2")], ids=["alone", "distributed"])
+@pytest.mark.parametrize(
+    "given", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="distributed", marks=pytest.mark.slow)]
+)
 def test_its_tests_pass_on_the_example(shown: Path, given: tuple[str, ...]) -> None:
     run = validate(shown, *DEFER, *given)
     assert run.code == 0, run.output

@@ -136,6 +136,7 @@ def test_each_kind(spaces: Bench, kind: Kind) -> None:
     _plan_and_compare(spaces, kind)
 
 
+@pytest.mark.slow
 def test_a_saved_parse_that_another_run_left_beside_its_manifest_is_not_believed(spaces: Bench, tmp_path: Path) -> None:
     place = spaces.clone({})
     write(place, {"dbt/models/literal.sql": "select 'a  b' as name\n"})

@@ -89,6 +89,7 @@ def test_what_is_uploaded_is_what_was_written(release: tuple[Path, Path, Validat
     assert find_manifest(release[1]).name == "manifest.json"
 
 
+@pytest.mark.slow
 def test_the_manifest_serves_a_pull_request_as_the_state_to_compare_with(
     release: tuple[Path, Path, Validation],
 ) -> None:

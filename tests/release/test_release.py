@@ -274,6 +274,7 @@ def kennel(redshift: Warehouse, tmp_path: Path) -> Path:
     return project
 
 
+@pytest.mark.slow
 def test_releases_and_rehearses_on_redshift(kennel: Path, redshift: Warehouse) -> None:
     profiles, page = {"DBT_PROFILES_DIR": str(kennel.parent / "profiles")}, kennel.parent / "page"
     done = validate(kennel, PROD, "--dbt-ci-rehearse", f"--dbt-ci-docs={page}", **profiles)

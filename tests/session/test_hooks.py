@@ -75,7 +75,9 @@ def test_both_summaries_have_the_plugins_line(run: Validation, repository: Path)
     assert f"our own line: {len(run.by_unique_id())} results in" in (repository / "page.md").read_text()
 
 
-@pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["alone", "distributed"])
+@pytest.mark.parametrize(
+    "processes", [pytest.param((), id="alone"), pytest.param(("-n", "2"), id="distributed", marks=pytest.mark.slow)]
+)
 def test_a_result_that_no_item_shows_is_seen_too(repository: Path, processes: tuple[str, ...]) -> None:
     (repository / "seen.txt").unlink(missing_ok=True)
     found = validate(repository, "--dbt-ci-pr=1066", *processes, "models", "-k", "unique_fact_dogs_stay_id")

@@ -48,7 +48,13 @@ def on_a_terminal(directory: Path, *args: str, python: str = sys.executable) -> 
     return written.decode(errors="replace")
 
 
-@pytest.mark.parametrize("given", [("-v", "-p", "no:xdist"), ("-n", "2")], ids=["alone", "distributed"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param(("-v", "-p", "no:xdist"), id="alone"),
+        pytest.param(("-n", "2"), id="distributed", marks=pytest.mark.slow),
+    ],
+)
 def test_a_terminal_shows_what_runs_in_a_row_of_its_own(dogs: Path, given: tuple[str, ...]) -> None:
     (dogs / "models/staging/slow.sql").write_text(
         "{{ config(materialized='table') }}\n-- depends_on: {{ ref('dim_dog') }}\n"

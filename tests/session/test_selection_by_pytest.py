@@ -147,7 +147,8 @@ def test_stops_dbt_at_the_first_failure(dogs: Path) -> None:
 
 
 ALONE_AND_DISTRIBUTED = pytest.mark.parametrize(
-    "processes", [("-p", "no:xdist"), ("-n", "2")], ids=["alone", "distributed"]
+    "processes",
+    [pytest.param(("-p", "no:xdist"), id="alone"), pytest.param(("-n", "2"), id="distributed", marks=pytest.mark.slow)],
 )
 PYTHON = """
 import pytest
@@ -204,6 +205,7 @@ def test_builds_again_only_what_failed_and_what_was_skipped_because_of_it(
     assert built(dogs) == set(third.by_unique_id())
 
 
+@pytest.mark.slow
 def test_builds_a_changed_parent_anew_in_a_kept_schema(dogs: Path) -> None:
     broken = dogs / "models/staging/broken.sql"
     broken.write_text("select no_such_column from {{ ref('fact_dogs') }}\n")
@@ -217,6 +219,7 @@ def test_builds_a_changed_parent_anew_in_a_kept_schema(dogs: Path) -> None:
     assert built(dogs) == {"model.dogs.broken", "model.dogs.fact_dogs"}
 
 
+@pytest.mark.slow
 def test_does_not_trust_a_schema_that_another_run_made_since(dogs: Path) -> None:
     broken = dogs / "models/staging/broken.sql"
     broken.write_text("select no_such_column from {{ ref('fact_dogs') }}\n")

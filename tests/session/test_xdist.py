@@ -30,11 +30,13 @@ def alone(repository: Path) -> Validation:
 @pytest.mark.parametrize(
     "given",
     [
-        ("-n", "0"),
-        ("-n", "auto"),
-        *(("-n", "2", f"--dist={how}") for how in ("load", "loadscope", "loadfile", "loadgroup", "worksteal")),
+        pytest.param(given, id=" ".join(given), marks=() if given[-1] in ("0", "--dist=load") else pytest.mark.slow)
+        for given in (
+            ("-n", "0"),
+            ("-n", "auto"),
+            *(("-n", "2", f"--dist={how}") for how in ("load", "loadscope", "loadfile", "loadgroup", "worksteal")),
+        )
     ],
-    ids=" ".join,
 )
 def test_gives_the_same_items_and_outcomes_in_every_mode(
     repository: Path, alone: Validation, given: tuple[str, ...]
