@@ -82,8 +82,9 @@ class RemoteOutcomes:
         self._asking = threading.Lock()
 
     def begin(self, unique_ids: Iterable[str], needs: Iterable[str] = (), queries: bool = False) -> None:
-        """Ask the controller to build; see `Outcomes`."""
-        self._ask("begin", tuple(unique_ids), tuple(needs), queries)
+        """Ask the controller to build; see `Outcomes`. What is wrong the controller says, and each `wait`."""
+        with contextlib.suppress(DbtCiError):
+            self._ask("begin", tuple(unique_ids), tuple(needs), queries)
 
     def wait(self, unique_id: str) -> Result:
         """Wait for a node's result; see `Outcomes`."""

@@ -204,3 +204,16 @@ def schemas(project: Path) -> list[tuple[str, ...]]:
         query = "select table_schema, table_name from information_schema.tables order by all"
         found: list[tuple[str, ...]] = connection.execute(query).fetchall()
         return found
+
+
+def test_a_schema_without_our_mark_is_said_once_under_xdist_too(tiny: Path, tmp_path: Path) -> None:
+    project = tmp_path / "repo"
+    shutil.copytree(tiny, project, symlinks=True)
+    foreign_schema(project)
+    before = schemas(project)
+    run = validate(project, "--dbt-ci-pr=7", "-n", "2")
+    assert run.code == 4, run.output
+    assert "INTERNALERROR" not in run.output
+    assert run.cases["dbt_project.yml::dbt_ci_schemas"].outcome == "error"
+    assert [c.outcome for n, c in run.cases.items() if "dbt_ci_schemas" not in n] == ["skipped", "skipped"]
+    assert schemas(project) == before
