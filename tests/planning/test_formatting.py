@@ -38,7 +38,7 @@ FILES: Files = {
     "dbt/models/knows.sql": "select '{% if execute %}{{ hidden() }}{% endif %}' as name\n",
     "dbt/models/headed.sql": "{% call set_sql_header(config) %}select 'a b';{% endcall %}\nselect 1 as id\n",
     "dbt/models/asks.sql": "select {{ run_query('select 1').columns[0][0] if execute }} as id\n",
-    "dbt/models/digest.sql": "select '{{ model.raw_code | length }}' as size\n",
+    "dbt/models/digest.sql": "select '{{ (model | string | length) > 0 }}' as size\n",
     "dbt/models/hooked.sql": "{{ config(post_hook=\"select '{{ model.raw_code | length }}'\") }}\nselect 1 as id\n",
     "dbt/models/read_file.sql": "select * from read_csv('data/given.csv')\n",
     "dbt/data/given.csv": "id\n1\n",
