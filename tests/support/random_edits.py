@@ -138,25 +138,30 @@ _FORMATTED = re.compile(
 
 def format_anew(rng: random.Random, project: Project) -> str:
     """Format one model anew, at times so that it is another one."""
-    path = rng.choice(_models(project))
-    daring = rng.random() < 0.3
-    project[path] = "".join(_formatted(rng, part, daring) for part in _FORMATTED.findall(_text(project, path)))
+    added = sorted(p for p in PROSE.keys() - FILES.keys() if project.get(p))
+    path = rng.choice(added if added and rng.random() < 0.5 else _models(project))
+    changes = rng.choice(["nothing", "nothing", "spaces", "case", "names"])
+    project[path] = "".join(_formatted(rng, part, changes) for part in _FORMATTED.findall(_text(project, path)))
     return f"format {path.rpartition('/')[2]}"
 
 
-def _formatted(rng: random.Random, part: str, daring: bool) -> str:
+def _formatted(rng: random.Random, part: str, changes: str) -> str:
     if part.isspace():
         return rng.choice(
             [part, part, f"{part}\n", f"\n{part}  ", f" /* {rng.randint(1, 9)} 'x' */{part}", f" -- it's\n{part}"]
         )
     if part.startswith(("--", "/*", "{#")):
         return rng.choice([part, part, "--\n" if part.startswith("--") else ""])
-    if part.startswith("'"):
-        return rng.choice([part.replace(" ", "  "), part.upper()]) if daring and rng.random() < 0.3 else part
+    if part.startswith("'") and "{" not in part:
+        return {"spaces": part.replace(" ", "  "), "case": part.upper()}.get(changes, part)
     if part.startswith("{"):
-        return part.replace("'n'", "'N'") if daring and rng.random() < 0.3 else part
+        return part.replace("'n'", "'N'") if changes == "names" else part
     if part.isidentifier():
-        return rng.choice([part, part.upper()]) if daring or part in ("select", "from", "with", "as", "case") else part
+        return (
+            rng.choice([part, part.upper()])
+            if changes == "names" or part in ("select", "from", "with", "as", "case")
+            else part
+        )
     return rng.choice([part, part, f" {part} "]) if part in ("(", ")", ",", "+", "||") else part
 
 
