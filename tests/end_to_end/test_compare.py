@@ -14,6 +14,9 @@ TABLE = "{{ config(materialized='table') }}\n"
 REFACTORED = f"{TABLE}with s as ({STAYS}) select price, id, dog from s\n"
 DEARER = TABLE + STAYS.replace("s.price as", "s.price + case when s.id < 2 then 7000.01 else 0 end as")
 
+ONLY_DUCKDB = pytest.mark.parametrize("shop", ["duckdb"], indirect=True)
+"""For what is the same on every warehouse, or asks none."""
+
 
 def compared(run: Validation) -> dict[str, Case]:
     """Return the comparisons by the node's name."""
@@ -156,9 +159,8 @@ def test_incremental_twins_go_the_same_way_as_the_heads(shop: Shop) -> None:
 
 
 @pytest.mark.slow
+@ONLY_DUCKDB
 def test_python_tests_get_the_numbers_under_xdist_too(shop: Shop) -> None:
-    if shop.warehouse.kind != "duckdb":
-        pytest.skip("the same on every warehouse")
     test = "def test_rows(dbt_compare):\n    assert dbt_compare('stays').differences.changed == 2\n"
     directory = shop.branch("python", {"models/stays.sql": DEARER, "tests/test_rows.py": test})
     for args in ((), ("-n2",)):
@@ -170,9 +172,8 @@ def test_python_tests_get_the_numbers_under_xdist_too(shop: Shop) -> None:
     assert not compared(off)
 
 
+@ONLY_DUCKDB
 def test_a_rule_that_is_none_is_a_usage_error_before_anything_is_written(shop: Shop) -> None:
-    if shop.warehouse.kind != "duckdb":
-        pytest.skip("no warehouse is asked")
     rule = str(FILES["models/models.yml"]).replace(
         "- name: stays\n", "- name: stays\n  config: {meta: {dbt_ci: {fail_if: 'changed > lots'}}}\n"
     )
@@ -183,9 +184,8 @@ def test_a_rule_that_is_none_is_a_usage_error_before_anything_is_written(shop: S
     assert shop.others() == shop.before
 
 
+@ONLY_DUCKDB
 def test_another_manifest_in_the_bases_place_is_a_usage_error(shop: Shop) -> None:
-    if shop.warehouse.kind != "duckdb":
-        pytest.skip("no warehouse is asked")
     directory = shop.branch("state", {"models/stays.sql": REFACTORED})
     profiles = write_profiles(directory, {"ci": shop.warehouse.output("dev")})
     state = directory.parent / "manifest"

@@ -50,6 +50,9 @@ CHANGED = {
     "silent": "4",
 }
 
+ONLY_DUCKDB = pytest.mark.parametrize("shop", ["duckdb"], indirect=True)
+"""For what is the same on every warehouse, or asks none."""
+
 
 def labels(run: Validation) -> dict[str, str]:
     cases = run.by_unique_id().items()
@@ -135,9 +138,8 @@ def test_what_can_not_be_told_stays_red(shop: Shop) -> None:
 
 
 @pytest.mark.slow
+@ONLY_DUCKDB
 def test_a_hundred_failed_tests_stay_within_the_cap(shop: Shop) -> None:
-    if shop.warehouse.kind != "duckdb":
-        pytest.skip("the same on every warehouse")
     tests = {f"tests/t{i}.sql": SINGULAR.format(what="id", condition=f"id = {i % 40}") for i in range(100)}
     base = {"models/prices.sql": TESTS["models/prices.sql"], "models/prices.yml": TESTS["models/prices.yml"], **tests}
     directory = shop.branch("hundred", {"models/prices.sql": f"{TESTS['models/prices.sql']}-- same\n"}, base)
