@@ -24,7 +24,10 @@ from pathlib import Path
 
 from benchmarks.run import DBT, ROOT
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import Build, Event, Invocation, NodeFinished, Parse
+from pytest_dbtci.dbt_client.protocol.events import Event, NodeFinished
+from pytest_dbtci.dbt_client.protocol.tree_requests import Parse
+from pytest_dbtci.dbt_client.protocol.values import Invocation
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import Build
 from tests.support.warehouses import Warehouse, run_server
 from tests.support.warehouses.dbt_project import PROFILE, write_profiles
 

@@ -16,21 +16,19 @@ from typing import IO, Any
 
 from pytest_dbtci.codec import decode
 from pytest_dbtci.dbt_client.private import PrivateFolder
-from pytest_dbtci.dbt_client.protocol import (
+from pytest_dbtci.dbt_client.protocol.events import Event
+from pytest_dbtci.dbt_client.protocol.lines import (
     FROM_HOST,
-    Answer,
     Cancel,
     Done,
-    Event,
     Failed,
     Quit,
     Ready,
-    Request,
     Settle,
-    answer_type,
     read_line,
     write_line,
 )
+from pytest_dbtci.dbt_client.protocol.request import Answer, Request, answer_type
 from pytest_dbtci.dbt_client.redaction import Redaction
 from pytest_dbtci.errors import DbtCiError, UsageError
 

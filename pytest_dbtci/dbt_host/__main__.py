@@ -19,7 +19,7 @@ import traceback
 from pathlib import Path
 from typing import TextIO
 
-from pytest_dbtci.dbt_client.protocol import (
+from pytest_dbtci.dbt_client.protocol.lines import (
     TO_HOST,
     Cancel,
     Done,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-from pytest_dbtci.dbt_client.protocol import Invocation
+from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.dbt_host.manifests import MARK, mark
 from pytest_dbtci.dbt_host.parallel import run_all
 from pytest_dbtci.dbt_host.runner import DbtFailed, run_dbt

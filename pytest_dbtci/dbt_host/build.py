@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from datetime import timezone
 from typing import Any
 
-from pytest_dbtci.dbt_client.protocol import Emit, Invocation, NodeFinished, NodeStarted
+from pytest_dbtci.dbt_client.protocol.events import Emit, NodeFinished, NodeStarted
+from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.dbt_host import batched_tests as batches
 from pytest_dbtci.dbt_host.batchable_tests import batchable
 from pytest_dbtci.dbt_host.manifests import MARK, forget_hooks, mark

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pytest_dbtci.dbt_client.protocol import Invocation
+from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.dbt_host.manifests import MARK, deepcopy, mark
 from pytest_dbtci.dbt_host.runner import OWN, run_dbt
 from pytest_dbtci.dbt_host.sql_tokens import KNOWN, is_same

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from pytest_dbtci.dbt_client.protocol import Invocation
+from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.dbt_host.runner import DbtFailed, run_dbt
 from pytest_dbtci.layout import Layout, Package
 from pytest_dbtci.manifest import builtin_packages

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from pytest_dbtci.dbt_client.protocol import Emit, Event, NodeFinished
+from pytest_dbtci.dbt_client.protocol.events import Emit, Event, NodeFinished
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.schema_ownership import Ownership
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pytest_dbtci.dbt_client.protocol import Invocation
+from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.dbt_host.manifest_view import functions
 from pytest_dbtci.dbt_host.manifest_view import view as view
 from pytest_dbtci.dbt_host.runner import OWN, WARNINGS, DbtFailed, plain, run_dbt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 
-from pytest_dbtci.dbt_client.protocol import Mark
+from pytest_dbtci.dbt_client.protocol.values import Mark
 
 MARK_TABLE = "dbt_ci_mark"
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pytest_dbtci.dbt_client.protocol import Invocation
+from pytest_dbtci.dbt_client.protocol.values import Invocation
 
 QUIET = (
     "--log-level",

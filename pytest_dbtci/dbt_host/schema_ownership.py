@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from pytest_dbtci.dbt_client.protocol import FoundSchema, Mark, Owner
+from pytest_dbtci.dbt_client.protocol.values import FoundSchema, Mark, Owner
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pytest_dbtci.dbt_client.protocol import Emit, RowsFetched
+from pytest_dbtci.dbt_client.protocol.events import Emit, RowsFetched
 from pytest_dbtci.dbt_host.runner import DbtFailed, plain
 from pytest_dbtci.results import Rows
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Cancelled
-from pytest_dbtci.dbt_client.protocol import Build, CopyTables, Event, Keep, NodeFinished, NodeStarted
+from pytest_dbtci.dbt_client.protocol.events import Event, NodeFinished, NodeStarted
+from pytest_dbtci.dbt_client.protocol.tree_requests import Keep
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import Build, CopyTables
 from pytest_dbtci.differences import OnBase
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.execution.comparing import Comparing

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from pytest_dbtci.compare.bases import needed, within
 from pytest_dbtci.compare.rules import holds
 from pytest_dbtci.dbt_client.client import Cancelled
-from pytest_dbtci.dbt_client.protocol import BuildTwins, Compare, Compared, CopyTables, Event, NodeFinished, TableCopy
+from pytest_dbtci.dbt_client.protocol.events import Compared, Event, NodeFinished
+from pytest_dbtci.dbt_client.protocol.values import TableCopy
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import BuildTwins, Compare, CopyTables
 from pytest_dbtci.differences import PREFIX, Comparison, Counterpart, Differences, Pair
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.execution.run_host import RunHost

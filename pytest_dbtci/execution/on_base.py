@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_dbtci.dbt_client.client import Cancelled
-from pytest_dbtci.dbt_client.protocol import BuildTwins, Event, NodeFinished, SameRows
+from pytest_dbtci.dbt_client.protocol.events import Event, NodeFinished
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import BuildTwins, SameRows
 from pytest_dbtci.differences import PREFIX, Comparison, Counterpart, FailingRows, OnBase
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.execution.comparing import Comparing

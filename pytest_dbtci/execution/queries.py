@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_dbtci.dbt_client.client import Cancelled
-from pytest_dbtci.dbt_client.protocol import Event, Query, RowsFetched
+from pytest_dbtci.dbt_client.protocol.events import Event, RowsFetched
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import Query
 from pytest_dbtci.errors import DbtCiError, HeldUp, UsageError
 from pytest_dbtci.execution.outcomes import Answer
 from pytest_dbtci.execution.run_host import NOT_STARTED, RunHost

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import Keep
+from pytest_dbtci.dbt_client.protocol.tree_requests import Keep
 from pytest_dbtci.differences import PREFIX, Comparison
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.execution.builder import Builder

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import Answer, Event, Request
+from pytest_dbtci.dbt_client.protocol.events import Event
+from pytest_dbtci.dbt_client.protocol.request import Answer, Request
 from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.project.profile import Profile

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest_dbtci
 from pytest_dbtci.codec import decode
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import Forget, Invocation, Parse, Resolve
+from pytest_dbtci.dbt_client.protocol.tree_requests import Forget, Parse, Resolve
+from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import Manifest, fingerprint

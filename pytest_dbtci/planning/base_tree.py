@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import InstallPackages, Invocation
+from pytest_dbtci.dbt_client.protocol.tree_requests import InstallPackages
+from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.layout import Package

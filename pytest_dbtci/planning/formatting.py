@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import CompareFormatting, Forget, Invocation
+from pytest_dbtci.dbt_client.protocol.tree_requests import CompareFormatting, Forget
+from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.planning.base_manifest import Base, ParsedBase
 from pytest_dbtci.project.project import Project

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from pytest_dbtci.dbt_client.protocol import TableCopy
+from pytest_dbtci.dbt_client.protocol.values import TableCopy
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Node, Plan

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import Invocation, Parse, Read
+from pytest_dbtci.dbt_client.protocol.tree_requests import Parse, Read
+from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.planning.base_manifest import BASE, Base, ParsedBase

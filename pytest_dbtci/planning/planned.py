@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import Build, Document, Invocation
+from pytest_dbtci.dbt_client.protocol.values import Invocation
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import Build, Document
 from pytest_dbtci.manifest import BUILDABLE, Manifest
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.planning.twins import Twins

@@ -11,7 +11,9 @@ from pytest_dbtci.adapters import generic_notes
 from pytest_dbtci.ci import detect as ci
 from pytest_dbtci.ci.build import Build as CiBuild
 from pytest_dbtci.ci.providers import provider_of
-from pytest_dbtci.dbt_client.protocol import Build, Connect, Invocation, Narrowing, Redirect, Repoint, Slim
+from pytest_dbtci.dbt_client.protocol.tree_requests import Narrowing, Repoint, Slim
+from pytest_dbtci.dbt_client.protocol.values import Invocation
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import Build, Connect, Redirect
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Comparison, Repository
 from pytest_dbtci.manifest import BUILDABLE, Manifest

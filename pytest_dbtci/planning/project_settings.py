@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import FindLayout, Invocation
+from pytest_dbtci.dbt_client.protocol.tree_requests import FindLayout
+from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.project.project import Project

@@ -11,7 +11,9 @@ from pathlib import Path
 from pytest_dbtci.compare.bases import Chosen, Graph
 from pytest_dbtci.compare.rules import Rules, read_rules
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import Declared, Invocation, Redirect, Repoint
+from pytest_dbtci.dbt_client.protocol.tree_requests import Declared, Repoint
+from pytest_dbtci.dbt_client.protocol.values import Invocation
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import Redirect
 from pytest_dbtci.differences import Counterpart, Declaration, Pair
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.manifest import Manifest, ManifestNode, Place

@@ -8,16 +8,8 @@ from dataclasses import dataclass, replace
 
 from pytest_dbtci.ci import detect as ci
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import (
-    Build,
-    Connect,
-    Document,
-    KeepApart,
-    Narrowing,
-    Parse,
-    Redirect,
-    TargetSchema,
-)
+from pytest_dbtci.dbt_client.protocol.tree_requests import KeepApart, Narrowing, Parse, TargetSchema
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import Build, Connect, Document, Redirect
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import BUILDABLE

@@ -8,16 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host, HostDied
-from pytest_dbtci.dbt_client.protocol import (
-    Attach,
-    DropSchemas,
-    Invocation,
-    Mark,
-    OpenSchemas,
-    Owner,
-    Ping,
-    ReserveSchema,
-)
+from pytest_dbtci.dbt_client.protocol.values import Invocation, Mark, Owner
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import Attach, DropSchemas, OpenSchemas, Ping, ReserveSchema
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Teardown

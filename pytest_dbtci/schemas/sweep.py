@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.private import PrivateFolder
-from pytest_dbtci.dbt_client.protocol import Attach, DropLeftover, FoundSchema, Invocation, ListLeftovers, Redate
+from pytest_dbtci.dbt_client.protocol.values import FoundSchema, Invocation
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import Attach, DropLeftover, ListLeftovers, Redate
 from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.git.repository import Repository

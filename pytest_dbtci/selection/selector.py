@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import ContractChanges, Invocation, LeaveOut, Select
+from pytest_dbtci.dbt_client.protocol.tree_requests import ContractChanges, LeaveOut, Select
+from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.manifest import BUILDABLE, Manifest
 from pytest_dbtci.plan import PathChange, Reason

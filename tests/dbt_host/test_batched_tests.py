@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from pytest_dbtci.dbt_client.client import Cancelled, Host
-from pytest_dbtci.dbt_client.protocol import Build, Event, Invocation, NodeFinished, Parse
+from pytest_dbtci.dbt_client.protocol.events import Event, NodeFinished
+from pytest_dbtci.dbt_client.protocol.tree_requests import Parse
+from pytest_dbtci.dbt_client.protocol.values import Invocation
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import Build
 from pytest_dbtci.results import Result
 from tests.support.tiny_project import write
 from tests.support.validation import environment

@@ -6,7 +6,8 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from pytest_dbtci.dbt_client.protocol import REQUESTS, Request, answer_type
+from pytest_dbtci.dbt_client.protocol.lines import REQUESTS
+from pytest_dbtci.dbt_client.protocol.request import Request, answer_type
 from pytest_dbtci.dbt_host.operations import ANSWERS
 
 

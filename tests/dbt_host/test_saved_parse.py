@@ -22,7 +22,7 @@ FILES: dict[str, str | None] = {
 PARSE_THEN_EDIT = """
 import json, sys
 from pathlib import Path
-from pytest_dbtci.dbt_client.protocol import Invocation
+from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.dbt_host.manifests import parse
 from pytest_dbtci.dbt_host.saved_parse import SavedParse
 

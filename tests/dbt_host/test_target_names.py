@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import Invocation, Parse, Resolve
+from pytest_dbtci.dbt_client.protocol.tree_requests import Parse, Resolve
+from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.manifest import Manifest, Place
 from tests.support.tiny_project import PROFILES, PROJECT, write
 from tests.support.validation import environment

@@ -15,22 +15,12 @@ import pytest
 
 from pytest_dbtci.dbt_client import client as host_module
 from pytest_dbtci.dbt_client.client import Cancelled, Host, HostDied, begin
-from pytest_dbtci.dbt_client.protocol import (
-    Build,
-    CopyTables,
-    DropSchemas,
-    FoundSchema,
-    Invocation,
-    ListLeftovers,
-    NodeFinished,
-    Parse,
-    Query,
-    Repoint,
-    Request,
-    RowsFetched,
-    TargetSchema,
-    write_line,
-)
+from pytest_dbtci.dbt_client.protocol.events import NodeFinished, RowsFetched
+from pytest_dbtci.dbt_client.protocol.lines import write_line
+from pytest_dbtci.dbt_client.protocol.request import Request
+from pytest_dbtci.dbt_client.protocol.tree_requests import Parse, Repoint, TargetSchema
+from pytest_dbtci.dbt_client.protocol.values import FoundSchema, Invocation
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import Build, CopyTables, DropSchemas, ListLeftovers, Query
 from pytest_dbtci.dbt_client.redaction import Redaction
 from pytest_dbtci.results import Result, Rows
 from tests.support.validation import environment

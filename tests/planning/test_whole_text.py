@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_dbtci.dbt_client.protocol import Parse
+from pytest_dbtci.dbt_client.protocol.tree_requests import Parse
 from pytest_dbtci.manifest import Manifest
 from tests.support.planning_bench import Bench, bench
 from tests.support.repositories import Files, write

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import DropSchemas
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import DropSchemas
 from pytest_dbtci.errors import DbtCiError
 from tests.support.warehouse_project import open_schemas
 from tests.support.warehouses import Warehouse

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import DropSchemas, Invocation, Mark, Owner, Parse
+from pytest_dbtci.dbt_client.protocol.tree_requests import Parse
+from pytest_dbtci.dbt_client.protocol.values import Invocation, Mark, Owner
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import DropSchemas
 from pytest_dbtci.dbt_host.schema_ownership import Ownership
 from pytest_dbtci.errors import DbtCiError
 from tests.support.fault_stage import SCHEMA, Stage, make_repository

@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import DropSchemas, ReserveSchema
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import DropSchemas, ReserveSchema
 from pytest_dbtci.errors import DbtCiError, UsageError
 from tests.support.warehouse_project import attach, database_of, open_schemas, owner_of
 from tests.support.warehouses import SERVER_KINDS, Server, Warehouse

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import DropSchemas
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import DropSchemas
 from pytest_dbtci.errors import DbtCiError, UsageError
 from tests.support.warehouse_project import attach, database_of, open_schemas, running_host
 from tests.support.warehouses import KINDS, Warehouse

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import DropLeftover, ListLeftovers
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import DropLeftover, ListLeftovers
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.schemas.sweep import Criteria, Leftover, read_criteria
 from pytest_dbtci.settings import Settings

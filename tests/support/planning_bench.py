@@ -15,7 +15,9 @@ from typing import Any
 import yaml
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import Answer, Invocation, Parse, Request, Select
+from pytest_dbtci.dbt_client.protocol.request import Answer, Request
+from pytest_dbtci.dbt_client.protocol.tree_requests import Parse, Select
+from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Plan, Reason
 from pytest_dbtci.planning.planned import Workspace

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol import Attach, Invocation, Mark, OpenSchemas, Owner
+from pytest_dbtci.dbt_client.protocol.values import Invocation, Mark, Owner
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import Attach, OpenSchemas
 from tests.support.tiny_project import git
 from tests.support.validation import Validation, environment, validate
 from tests.support.warehouses import Warehouse

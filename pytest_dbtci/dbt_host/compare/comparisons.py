@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_dbtci.dbt_client.protocol import Compared, Emit
+from pytest_dbtci.dbt_client.protocol.events import Compared, Emit
 from pytest_dbtci.dbt_host.compare.column_readers import Readers
 from pytest_dbtci.dbt_host.compare.engine import compare
 from pytest_dbtci.dbt_host.parallel import run_all

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
-from pytest_dbtci.dbt_client.protocol import Mark
+from pytest_dbtci.dbt_client.protocol.values import Mark
 from pytest_dbtci.dbt_host.compare.dialect import Dialect
 from pytest_dbtci.dbt_host.mark import MARK_TABLE, mark_of
 from pytest_dbtci.dbt_host.runner import DbtFailed

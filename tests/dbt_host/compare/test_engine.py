@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pytest_dbtci.dbt_client.protocol import Compare, Compared, Event
+from pytest_dbtci.dbt_client.protocol.events import Compared, Event
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import Compare
 from pytest_dbtci.differences import Pair
 from tests.support.warehouse_project import attach, database_of, running_host
 from tests.support.warehouses import KINDS, Warehouse

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_dbtci.dbt_client.protocol import Compare, Compared, Event
+from pytest_dbtci.dbt_client.protocol.events import Compared, Event
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import Compare
 from pytest_dbtci.differences import Pair
 from tests.support.random_tables import RandomPair, expected, random_pair
 from tests.support.warehouse_project import attach, database_of, running_host

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_dbtci.dbt_client.protocol import CopyTables, DropSchemas, TableCopy
+from pytest_dbtci.dbt_client.protocol.values import TableCopy
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import CopyTables, DropSchemas
 from tests.support.fault_stage import SCHEMA, Stage, make_repository
 from tests.support.warehouse_project import attach, database_of, open_schemas, running_host
 from tests.support.warehouses.snowflake import Snowflake
