@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pytest_dbtci import __version__
-from pytest_dbtci.settings import OPTIONS
+from pytest_dbtci.options import OPTIONS
 
 project = "pytest-dbtci"
 release = __version__

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_dbtci.options import OPTIONS
 from pytest_dbtci.session.fixtures import SESSION, dbt_build, dbt_compare, dbt_plan, dbt_query, dbt_relation, dbt_schema
-from pytest_dbtci.settings import OPTIONS, Settings, change, check_unused, read_settings
+from pytest_dbtci.settings import Settings, change, check_unused, read_settings
 
 if TYPE_CHECKING:
     from pytest_dbtci.dbt_client.client import Host

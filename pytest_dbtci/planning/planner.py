@@ -17,6 +17,7 @@ from pytest_dbtci.dbt_client.protocol.warehouse_requests import Build, Connect, 
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Comparison, Repository
 from pytest_dbtci.manifest import BUILDABLE, Manifest
+from pytest_dbtci.options import DEFAULT_SELECT
 from pytest_dbtci.plan import PathChange, Plan
 from pytest_dbtci.planning.base_manifest import Base, ParsedBase
 from pytest_dbtci.planning.formatting import Formatting
@@ -36,7 +37,7 @@ from pytest_dbtci.schemas.names import PLACEHOLDER, check_isolation, local_name,
 from pytest_dbtci.selection import nodes as selection
 from pytest_dbtci.selection.evidence import Evidence
 from pytest_dbtci.selection.selector import Choice, Chooser
-from pytest_dbtci.settings import DEFAULT_SELECT, Settings
+from pytest_dbtci.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,9 @@ from pytest_dbtci.ci.build import Build, short
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import Manifest
+from pytest_dbtci.options import DEFAULT_SELECT
 from pytest_dbtci.project.project import Project
-from pytest_dbtci.settings import DEFAULT_SELECT, Settings
+from pytest_dbtci.settings import Settings
 
 # Caches that pytest itself makes; and what comes with the environment and belongs into no repository.
 _NOT_REVIEWED = frozenset({"__pycache__", ".pytest_cache", "profiles.yml", ".env"})

@@ -16,6 +16,7 @@ from pytest_dbtci.ci.providers import provider_of
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.execution.run import Run
 from pytest_dbtci.git.repository import Repository
+from pytest_dbtci.options import OPTIONS
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.project.find import find_project
 from pytest_dbtci.project.profile import project_file
@@ -24,7 +25,7 @@ from pytest_dbtci.reports.annotations import annotate
 from pytest_dbtci.reports.comparison import table
 from pytest_dbtci.session.late_reports import TROUBLE
 from pytest_dbtci.session.terminal_guard import TerminalGuard
-from pytest_dbtci.settings import OPTIONS, Settings
+from pytest_dbtci.settings import Settings
 
 _REPEATED = (
     *("project-dir", "profile", "vars", "full-refresh", "select", "exclude", "state", "incremental", "compare"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_dbtci.settings import OPTIONS
+from pytest_dbtci.options import OPTIONS
 
 _ALWAYS = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
 _WITH_SECTION = {

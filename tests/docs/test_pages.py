@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_dbtci.settings import OPTIONS
+from pytest_dbtci.options import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

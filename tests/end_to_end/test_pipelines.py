@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from pytest_dbtci import __version__
-from pytest_dbtci.settings import OPTIONS
+from pytest_dbtci.options import OPTIONS
 
 PIPELINES = Path(__file__).parents[2] / "examples" / "pipelines"
 SCHEMAS = {
