@@ -87,7 +87,6 @@ class _Comparison:
         heads, bases, only_head, only_base, no_key, no_base_key, pairs, changed, *counts = self._row(sql.counts())
         if pairs + only_head != heads or pairs + only_base != bases:
             return self._as_bag(replace(about, note=self._twice() or f"{', '.join(self.pair.key)} is not unique"))
-        by_column, of_candidates = counts[: len(matched.columns)], counts[len(matched.columns) :]
         found = replace(
             about,
             key=tuple(c.name for c in matched.key),
@@ -97,17 +96,21 @@ class _Comparison:
             removed=only_base - no_base_key,
             changed=changed,
             keyless=no_key + no_base_key,
-            schema=_renamed(matched, of_candidates),
+            schema=_renamed(matched, counts),
         )
-        differing = [i for i, count in enumerate(by_column) if count]
-        if not found.same_rows and self.pair.examples:
-            rows = self.warehouse.fetch(sql.examples(differing, self.pair.examples))
-            found = replace(found, examples=tuple(self._example(row, differing) for row in rows))
-        if found.keyless:
-            found = self._with_keyless(found, sql)
-        if differing:
-            found = replace(found, columns=self._columns(sql, differing, by_column))
-        return found
+        if found.changed or (self.pair.examples and not found.same_rows):
+            found = self._with_examples(found, sql)
+        return self._with_keyless(found, sql) if found.keyless else found
+
+    def _with_examples(self, found: Differences, sql: Sql) -> Differences:
+        """Add examples, and the columns in which rows differ."""
+        rows = self.warehouse.fetch(sql.examples(max(self.pair.examples, 1)))
+        width, count = len(self.matched.key), len(self.matched.columns)
+        numbers = [int(n) for n in rows[0][1 + width : 1 + width + count]] if rows else []
+        differing = [i for i, n in enumerate(numbers) if n]
+        examples = tuple(self._example(row, differing) for row in rows) if self.pair.examples else ()
+        columns = self._columns(sql, differing, numbers) if differing else ()
+        return replace(found, examples=examples, columns=columns)
 
     def _with_keyless(self, found: Differences, sql: Sql) -> Differences:
         _, _, added, removed = self._row(sql.bag(keyless=True))
@@ -143,14 +146,14 @@ class _Comparison:
         return tuple(found)
 
     def _example(self, row: Sequence[Any], differing: Sequence[int]) -> Example:
-        kind, values = row[0], [_text(v) for v in row[1:]]
-        width, count = len(self.matched.key), len(differing)
+        kind, width, count = row[0], len(self.matched.key), len(self.matched.columns)
+        values = [_text(v) for v in row[1:]]
         key = tuple((c.name, v) for c, v in zip(self.matched.key, values, strict=False))
-        after, before = values[width : width + count], values[width + count :]
+        after, before = values[width + count : width + 2 * count], values[width + 2 * count :]
         changes = tuple(
-            (self.matched.columns[i].name, b, a)
-            for i, b, a in zip(differing, before, after, strict=True)
-            if kind == "changed" and a != b
+            (self.matched.columns[i].name, before[i], after[i])
+            for i in differing
+            if kind == "changed" and after[i] != before[i]
         )
         return Example(kind=kind, key=key, values=changes)
 
@@ -158,7 +161,8 @@ class _Comparison:
         """Return the columns with their profiles; of a bag only those whose profiles differ."""
         wanted = list(differing)
         shown = wanted[:PROFILED]
-        sides = [_profiles(row, len(shown)) for row in self.warehouse.fetch(sql.profile(shown))]
+        profiles = [_profile(row) for row in self.warehouse.fetch(sql.profile(shown))]
+        sides = profiles[: len(shown)], profiles[len(shown) :]
         found = list[ColumnChange]()
         for i, after, before in zip(shown, *sides, strict=True):
             if counts is not None or after != before:
@@ -188,13 +192,10 @@ def _renamed(matched: Matched, counts: Sequence[int]) -> tuple[SchemaChange, ...
     return (*(c for c in matched.schema if (c.kind, c.column) not in gone), *renamed)
 
 
-def _profiles(row: Sequence[Any], count: int) -> list[Profile]:
-    found = list[Profile]()
-    for i in range(count):
-        nulls, distinct, least, greatest, mean = row[2 + 5 * i : 7 + 5 * i]
-        shown = "" if mean is None else f"{mean:.6g}"
-        found.append(Profile(nulls=nulls, distinct=distinct, least=_text(least), greatest=_text(greatest), mean=shown))
-    return found
+def _profile(row: Sequence[Any]) -> Profile:
+    _, _, nulls, distinct, least, greatest, mean = row
+    shown = "" if mean is None else f"{mean:.6g}"
+    return Profile(nulls=int(nulls), distinct=int(distinct), least=_text(least), greatest=_text(greatest), mean=shown)
 
 
 def _text(value: Any) -> str:

@@ -46,10 +46,10 @@ class Sql:
         return f"select {', '.join(counts)}"
 
     def counts(self) -> str:
-        """Ask for all counts in one join.
+        """Ask for all counts but the columns' in one join.
 
         The row gives: rows of head and base, rows only in each, rows without a key in each, pairs, changed pairs, then
-        for each column the pairs that differ, then for each candidate the pairs that differ and those with a value.
+        for each candidate the pairs that differ and those with a value.
         A key is unique on both sides exactly if the pairs and the rows only on a side make up that side's rows: the
         join repeats the others.
         """
@@ -59,7 +59,6 @@ class Sql:
         parts += [_count(f"{side}.here = 1 and {_any_null(side, self.key)}") for side in "hb"]
         equal = [self._equal(c, f"c{i}") for i, c in enumerate(self.columns)]
         parts += [_count(pair), _count(f"{pair} and not ({' and '.join(equal)})") if equal else "0"]
-        parts += [_count(f"{pair} and not {one}") for one in equal]
         for i, column in enumerate(self.candidates):
             parts += [
                 _count(f"{pair} and not {self._equal(column, f'r{i}')}"),
@@ -67,18 +66,27 @@ class Sql:
             ]
         return f"select {', '.join(parts)} from {self._join(candidates=True)}"
 
-    def examples(self, differing: Sequence[int], most: int) -> str:
-        """Ask for `most` rows of each kind: the kind, the key, the differing columns of the head, then of the base."""
+    def examples(self, most: int) -> str:
+        """Ask for `most` rows of each kind, and how many pairs differ in each column.
+
+        A row gives its kind and its key, then these numbers, which are the same in all rows, then the columns of the
+        head and those of the base. Only what differs is looked at, so that a large table with few changes costs little.
+        """
+        count = range(len(self.columns))
         kind = "case when b.here is null then 'added' when h.here is null then 'removed' else 'changed' end"
         keys = [f"coalesce(h.k{i}, b.k{i}) as k{i}" for i in range(len(self.key))]
-        values = [f"{side}.c{i} as {side}{i}" for side in "hb" for i in differing]
-        unequal = [f"not {self._equal(self.columns[i], f'c{i}')}" for i in differing]
+        unequal = [f"not {self._equal(c, f'c{i}')}" for i, c in enumerate(self.columns)]
+        pair = "h.here = 1 and b.here = 1"
+        values = [f"case when {pair} and {one} then 1 else 0 end as d{i}" for i, one in enumerate(unequal)]
+        values += [f"{side}.c{i} as {side}{i}" for side in "hb" for i in count]
         rows = " or ".join(["h.here is null", "b.here is null", *unequal])
         known = " and ".join(f"coalesce(h.k{i}, b.k{i}) is not null" for i in range(len(self.key)))
         found = f"select {kind} as kind, {', '.join([*keys, *values])} from {self._join()} where ({rows}) and {known}"
-        names = ["kind", *(f"k{i}" for i in range(len(self.key))), *(f"{side}{i}" for side in "hb" for i in differing)]
         order = ", ".join(f"k{i}" for i in range(len(self.key)))
-        ranked = f"select f.*, row_number() over (partition by kind order by {order}) as rank_in_kind from ({found}) f"
+        sums = [f"sum(d{i}) over () as n{i}" for i in count]
+        rank = f"row_number() over (partition by kind order by {order}) as rank_in_kind"
+        ranked = f"select f.*, {', '.join([*sums, rank])} from ({found}) f"
+        names = ["kind", *(f"k{i}" for i in range(len(self.key))), *(f"{part}{i}" for part in "nhb" for i in count)]
         return f"select {', '.join(names)} from ({ranked}) r where rank_in_kind <= {most} order by kind, {order}"
 
     def bag(self, *, keyless: bool = False) -> str:
@@ -98,27 +106,37 @@ class Sql:
         )
 
     def profile(self, chosen: Sequence[int]) -> str:
-        """Ask of both sides, head first: rows, then of each column nulls, distinct, least, greatest and mean."""
-        sides = []
-        for number, is_head in enumerate((True, False)):
-            asked = ", ".join(self._summary(f"c{i}", self.columns[i].family) for i in chosen)
-            sides.append(f"select {number} as side, count(*) as n, {asked} from {self._side(is_head)} s")
-        return " union all ".join(sides) + " order by 1"
+        """Ask of each column on both sides, head first: its nulls and distinct values, least, greatest and mean.
 
-    def _summary(self, name: str, family: str) -> str:
-        nothing = f"cast(null as {self.dialect.text})"
+        A row each, with the number of the side and the column's place among the chosen. Grouping is cheaper than
+        `count(distinct)`, which sorts, and the sides are read once where the warehouse keeps what is read many times.
+        """
+        asked, sides = list[str](), list[str]()
+        for number, is_head in enumerate((True, False)):
+            shown = [f"{c.head if is_head else c.base} as c{i}" for i, c in enumerate(self.columns) if i in chosen]
+            sides.append(f"s{number} as (select {', '.join(shown)} from {self._table(is_head)})")
+            for place, i in enumerate(chosen):
+                groups = f"(select c{i} as v, count(*) as n from s{number} group by c{i}) g"
+                asked.append(
+                    f"select {number} as side, {place} as place, {self._summary(self.columns[i])} from {groups}"
+                )
+        return f"with {', '.join(sides)} {' union all '.join(asked)} order by 1, 2"
+
+    def _summary(self, column: Compared) -> str:
+        nothing, family = f"cast(null as {self.dialect.text})", column.family
         shown = family in PROFILED
-        extremes = (self.dialect.as_text(family, f"{how}({name})") if shown else nothing for how in ("min", "max"))
-        mean = self._mean(name) if family in (NUMBER, *FLOATS) else "cast(null as double precision)"
-        return f"count(*) - count({name}), count(distinct {name}), {', '.join(extremes)}, {mean}"
+        extremes = (self.dialect.as_text(family, f"{how}(v)") if shown else nothing for how in ("min", "max"))
+        mean = self._mean() if family in (NUMBER, *FLOATS) else "cast(null as double precision)"
+        return f"coalesce(sum(case when v is null then n end), 0), count(v), {', '.join(extremes)}, {mean}"
 
     @staticmethod
-    def _mean(name: str) -> str:
-        """Return the mean; null where a value is so large, or none, that PostgreSQL's own stops at an overflow."""
-        number = f"cast({name} as double precision)"
-        ordinary = f"abs({number}) < 1e140"
-        mean = f"avg(case when {ordinary} then {number} end)"
-        return f"case when count({name}) = {_count(ordinary)} then {mean} end"
+    def _mean() -> str:
+        """Return the mean; null where a value is no number, or near an end of the range, where PostgreSQL stops."""
+        number = "cast(v as double precision)"
+        ordinary = f"abs({number}) < 1e140 and ({number} = 0 or abs({number}) > {SMALL})"
+        filled = f"sum(case when {ordinary} then n end)"
+        mean = f"sum(case when {ordinary} then {number} * n end) / {filled}"
+        return f"case when count(v) = {_count(ordinary)} then {mean} end"
 
     def _groups(self, keyless: bool) -> str:
         names = [f"k{i}" for i in range(len(self.key))] + [f"c{i}" for i in range(len(self.columns))]

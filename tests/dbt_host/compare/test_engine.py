@@ -19,6 +19,11 @@ MONEY = "decimal(9,2)"
 DOGS = f"select 1 as id, 'Ada' as name, cast(0.31 as {MONEY}) as price union all select 2, 'Bea', cast(7.00 as {MONEY})"
 OTHER_DOGS = DOGS.replace("0.31", "1.31").replace("2, 'Bea'", "3, 'Cid'")
 ULP = "select 1 as id, cast({} as double precision) as x, cast({} as real) as y"
+ENDS = (
+    "select 1 as id, cast(1e308 as double precision) as x, cast(1 as double precision) as y "
+    "union all select 2, 1e308, {0} union all select 3, {0}e-300, 1e139 union all select 4, -1e308, 4 "
+    "union all select 5, null, null"
+)
 
 CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "identical": (DOGS, DOGS, {}),
@@ -26,6 +31,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "rows of a bag": (OTHER_DOGS, DOGS, {"key": ()}),
     "ulp": (ULP.format("0.30000000000000004", "0.1"), ULP.format("0.3", "0.10000001"), {}),
     "ulp in a bag": (ULP.format("0.30000000000000004", "0.1"), ULP.format("0.3", "0.10000001"), {"key": ()}),
+    "ends of the range": (ENDS.format("1"), ENDS.format("2"), {}),
     "cent": (DOGS.replace("7.00", "7.01"), DOGS, {}),
     "tolerated cent": (DOGS.replace("7.00", "7.01"), DOGS, {"tolerance": {"PRICE": 0.01}}),
     "excluded": (OTHER_DOGS, DOGS, {"exclude": ("Price",)}),
@@ -89,6 +95,7 @@ def test_says_what_differs(told: Told, compared: Warehouse) -> None:
         "rows of a bag": (2, 2, 0),
         "ulp": (0, 0, 0),
         "ulp in a bag": (0, 0, 0),
+        "ends of the range": (0, 0, 2),
         "cent": (0, 0, 1),
         "tolerated cent": (0, 0, 0),
         "excluded": (1, 1, 0),
@@ -128,6 +135,11 @@ def test_says_what_differs(told: Told, compared: Warehouse) -> None:
     assert price.after is not None
     assert (price.column, price.rows, price.before.least, price.after.least) == ("price", 1, "0.31", "1.31")
     assert (price.before.mean, price.after.distinct, price.after.nulls) == ("3.655", 2, 0)
+    x, y = found["ends of the range"].columns
+    assert (x.column, x.rows, y.column, y.rows) == ("x", 1, "y", 1)
+    assert [(p.mean, p.nulls) for p in (x.before, x.after, y.before, y.after) if p] == [("", 1)] * 2 + [
+        ("2.5e+138", 1)
+    ] * 2
     bag = found["rows of a bag"].examples
     assert sorted((e.kind, e.values[0]) for e in bag) == [
         ("added", ("id", None, "1")),
