@@ -79,7 +79,7 @@ def test_a_command_that_fails_is_no_measurement(tmp_path: Path) -> None:
 
 
 def test_a_process_left_behind_is_no_measurement(tmp_path: Path) -> None:
-    code = "import subprocess, time; subprocess.Popen(['sleep', '3']); time.sleep(0.5)"
+    code = "import subprocess, time; subprocess.Popen(['sleep', '60']); time.sleep(0.5)"
     with pytest.raises(CommandFailed, match="sleep"):
         measure([sys.executable, "-c", code], cwd=tmp_path, environ={}, log=tmp_path / "log")
 

@@ -377,6 +377,6 @@ def test_ends_the_queries_of_a_cancelled_run(slow: tuple[Project, Warehouse]) ->
     made.host.cancel()
     thread.join(60)
     assert ended
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 50
     running = "select count(*) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()"
     assert warehouse.query(f"{running} and state = 'active'") == [(0,)]

@@ -26,7 +26,7 @@ from tests.support.warehouses import Server, Warehouse, run_server
 DOCKERFILE = DEPLOY / "Dockerfile"
 SLEEPING = """
     select count(*) from pg_stat_activity
-    where state = 'active' and query like '%pg_sleep(60)%' and pid <> pg_backend_pid()
+    where state = 'active' and query like '%pg_sleep(600)%' and pid <> pg_backend_pid()
 """
 DOGS = "{{ config(materialized='table') }} select 1 as dog_id"
 
@@ -149,7 +149,7 @@ def test_never_prints_the_password(image: Image, redshift: Warehouse, tmp_path: 
 
 @pytest.mark.slow
 def test_the_stop_signal_ends_dbt_and_its_queries(image: Image, redshift: Warehouse, tmp_path: Path) -> None:
-    project = write_project(tmp_path / "project", dogs=f"{DOGS} from (select pg_sleep(60)) as nap")
+    project = write_project(tmp_path / "project", dogs=f"{DOGS} from (select pg_sleep(600)) as nap")
     environment = {**container_environment(image, redshift), "DBT_PROJECT_DIR": str(project)}
     # A job in the background ignores this signal, and hands that on.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -159,9 +159,9 @@ def test_the_stop_signal_ends_dbt_and_its_queries(image: Image, redshift: Wareho
         signal.signal(signal.SIGINT, before)
     assert _within(60, lambda: redshift.query(SLEEPING) == [(1,)])
     job.send_signal(signal.Signals[image.stop_signal])
-    output, _ = job.communicate(timeout=30)
+    output, _ = job.communicate(timeout=120)
     assert job.returncode != 0, output
-    assert _within(5, lambda: redshift.query(SLEEPING) == [(0,)])
+    assert _within(60, lambda: redshift.query(SLEEPING) == [(0,)])
 
 
 def _within(seconds: float, holds: Callable[[], bool]) -> bool:

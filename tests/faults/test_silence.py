@@ -57,8 +57,8 @@ def test_an_interrupted_run_waits_for_no_answer(stage: Stage) -> None:
     running.signal(signal.SIGINT)
     run = running.wait()
     assert run.code == 2, run.output
-    # 6 s for dbt to cancel and 4 s for a sign of life; the rest is this machine's.
-    assert time.monotonic() - began < 25, run.output
+    # 6 s for dbt to cancel and 4 s for a sign of life; the rest is this machine's. Any answer takes ten minutes.
+    assert time.monotonic() - began < 120, run.output
     assert "could not all be dropped: the run was interrupted, and neither warehouse nor dbt answered" in run.output
     assert_every_node_has_an_outcome(run)
     warehouse.faults.reset()
