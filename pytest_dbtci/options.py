@@ -127,6 +127,12 @@ OPTIONS: tuple[Option, ...] = (
         default_help="as long as the pull request's own build",
     ),
     Option(
+        name="compare-rules",
+        metavar="YAML",
+        help="rules for every comparison, as in `meta: {dbt_ci: …}`, whose own come first: '{exclude: [loaded_at]}'",
+        default_help="none",
+    ),
+    Option(
         name="compare-values",
         kind="flag",
         help="show values from the data in the summary and the comment, too, not in the terminal alone",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -43,6 +43,7 @@ class Settings:
     incremental: Literal["build", "clone"] = "build"
     compare: Literal["none", "auto", "base", "prod"] = "none"
     compare_budget: int | None = None
+    compare_rules: str = ""
     compare_values: bool = False
     build_less: Literal["none", "formatting", "all"] = "none"
     known: Literal["fail", "warn"] = "fail"
@@ -62,16 +63,12 @@ class Settings:
     environ: dict[str, str] = field(default_factory=dict, repr=False)
 
     def variables(self) -> dict[str, Any]:
-        """Read `--dbt-ci-vars`; UsageError where it is no YAML mapping."""
-        import yaml
+        """Return what `--dbt-ci-vars` says; UsageError where it is no YAML mapping."""
+        return _mapping(self.vars, "--dbt-ci-vars", "{name: value}")
 
-        try:
-            found = yaml.safe_load(self.vars or "{}")
-        except yaml.YAMLError:
-            found = None
-        if not isinstance(found, dict):
-            raise UsageError(f"--dbt-ci-vars {self.vars}: write a YAML mapping, such as '{{name: value}}'")
-        return found
+    def rules(self) -> dict[str, Any]:
+        """Return what `--dbt-ci-compare-rules` says; UsageError where it is no YAML mapping."""
+        return _mapping(self.compare_rules, "--dbt-ci-compare-rules", "{exclude: [loaded_at]}")
 
 
 def read_settings(option: Callable[[str], Any], ini: Callable[[str], Any], **known: Any) -> Settings:
@@ -88,20 +85,23 @@ def read_settings(option: Callable[[str], Any], ini: Callable[[str], Any], **kno
             said = ini(declared.ini)
             said = None if said == "" else said
         values[declared.name.replace("-", "_")] = _value(declared, declared.default if said is None else said)
-    typed = {name: option(f"dbtci_{name}") is not None for name in ("rehearse", "known")}
-    _check_together(values, **typed)
+    names = ("rehearse", "known", "compare_budget", "compare_rules", "compare_values")
+    _check_together(values, {name for name in names if option(f"dbtci_{name}") is not None})
     if values["release"]:
         # They are a pull request's, and may stand in the ini file.
         values |= {"base": "", "defer_target": "", "incremental": "build", "compare": "none", "known": "fail"}
     return Settings(**values)
 
 
-def _check_together(values: Mapping[str, Any], *, rehearse: bool, known: bool) -> None:
-    """Raise UsageError where an option needs another; `rehearse` and `known` tell those that were typed."""
+def _check_together(values: Mapping[str, Any], typed: Set[str]) -> None:
+    """Raise UsageError where an option needs another; of `typed` those count that the command line has."""
     given = {name for name in ("docs", "release_behind", "sweep_age", "sweep_pr", "release") if values[name]}
-    given |= {"rehearse"} if rehearse else set()
-    if known and values["known"] == "warn" and values["compare"] == "none":
-        raise UsageError("--dbt-ci-known=warn needs the base to ask: it goes with --dbt-ci-compare.")
+    given |= typed & {"rehearse"}
+    if values["compare"] == "none":
+        if "known" in typed and values["known"] == "warn":
+            raise UsageError("--dbt-ci-known=warn needs the base to ask: it goes with --dbt-ci-compare.")
+        for name in sorted(typed - {"rehearse", "known"}):
+            raise UsageError(f"--dbt-ci-{name.replace('_', '-')} is for a comparison: it goes with --dbt-ci-compare.")
     for name in ("docs", "release_behind", "rehearse"):
         if name in given and "release" not in given:
             flag = name.replace("_", "-")
@@ -130,6 +130,18 @@ def change(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     if unknown:
         raise UsageError(f"a plugin's pytest_dbtci_settings sets {', '.join(unknown)}, which is no setting.")
     return replace(settings, **changes)
+
+
+def _mapping(said: str, flag: str, example: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(said or "{}")
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, dict):
+        raise UsageError(f"{flag} {said}: write a YAML mapping, such as '{example}'")
+    return found
 
 
 def _text(said: Any) -> str:

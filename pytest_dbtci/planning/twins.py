@@ -62,7 +62,7 @@ class Comparisons:
         graph = Graph(plan=plan, head=head, base=before, deferral=deferral)
         chosen = graph.choose(self.settings.compare if self.settings.compare != "none" else "auto")
         declared = self.host.ask(Declared(tree="head", unique_ids=tuple(c.unique_id for c in chosen)))
-        rules = {u: read_rules(json.loads(d.rules), f"{u} ({d.file})") for u, d in declared.items()}
+        rules = self._rules(declared)
         twins = graph.twins(chosen)
         tests = any(n.resource_type == "test" for n in plan.nodes)
         ready = self._prepare(plan, graph, twins, external) if twins or tests else None
@@ -72,6 +72,17 @@ class Comparisons:
             plan, compared=tuple(compared), twins=twins, schemas=tuple(sorted({*plan.schemas, *schemas}))
         )
         return plan, ready
+
+    def _rules(self, declared: Mapping[str, Declaration]) -> dict[str, Rules]:
+        """Return each node's rules: its own, and where it has none for something, those for all."""
+        for_all = self.settings.rules()
+        read_rules(for_all, "--dbt-ci-compare-rules")
+        found = dict[str, Rules]()
+        for unique_id, declaration in declared.items():
+            own = json.loads(declaration.rules)
+            meta = {**for_all, **own} if isinstance(own, dict) else own
+            found[unique_id] = read_rules(meta, f"{unique_id} ({declaration.file})")
+        return found
 
     def _prepare(self, plan: Plan, graph: Graph, twins: tuple[str, ...], external: str) -> Twins:
         """Parse the base once more, as dbt builds from it, and move its relations into schemas of the run's own."""

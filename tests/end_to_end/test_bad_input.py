@@ -143,6 +143,7 @@ CASES = (
         says=("'tag:nonsuch'", "names nothing"),
     ),
     Bad(name="age without sweep", args=("--dbt-ci-sweep-age=7d",), says=("--dbt-ci-sweep-age", "goes with")),
+    Bad(name="rules without compare", args=("--dbt-ci-compare-rules={}",), says=("compare-rules", "goes with")),
     Bad(name="sweep's pr without sweep", args=("--dbt-ci-sweep-pr=7",), says=("--dbt-ci-sweep-pr", "goes with")),
     Bad(name="rehearsal of no release", args=("--dbt-ci-rehearse",), says=("--dbt-ci-rehearse", "--dbt-ci-release")),
     Bad(name="sweep and release", args=("--dbt-ci-sweep", "--dbt-ci-release=prod"), says=("leave one of them out",)),

@@ -163,9 +163,9 @@ def test_incremental_twins_go_the_same_way_as_the_heads(shop: Shop) -> None:
 def test_python_tests_get_the_numbers_under_xdist_too(shop: Shop) -> None:
     test = "def test_rows(dbt_compare):\n    assert dbt_compare('stays').differences.changed == 2\n"
     directory = shop.branch("python", {"models/stays.sql": DEARER, "tests/test_rows.py": test})
-    for args in ((), ("-n2",)):
+    for args, outcome in (((), "passed"), (("-n2", "--dbt-ci-compare-rules={fail_if: 'changed > 1'}"), "failed")):
         run = shop.validate(directory, "--dbt-ci-compare=auto", "tests/test_rows.py", "models/stays.sql", *args)
-        assert run.code == 0, run.output
+        assert compared(run)["stays"].outcome == outcome, run.output
         assert run.cases["tests.test_rows::test_rows"].outcome == "passed"
     off = shop.validate(directory, "tests/test_rows.py", "models/stays.sql")
     assert off.cases["tests.test_rows::test_rows"].message == "needs --dbt-ci-compare, and something to compare"
@@ -181,6 +181,11 @@ def test_a_rule_that_is_none_is_a_usage_error_before_anything_is_written(shop: S
     run = shop.validate(directory, "--dbt-ci-compare=auto")
     assert run.code == 4, run.output
     assert "'changed > lots' is no condition" in run.output
+    for rules, said in (("{fail: 'changed > 1'}", "has no fail"), ("[changed]", "write a YAML mapping")):
+        run = shop.validate(directory, "--dbt-ci-compare=auto", f"--dbt-ci-compare-rules={rules}")
+        assert run.code == 4, run.output
+        assert "--dbt-ci-compare-rules" in run.output
+        assert said in " ".join(run.output.split())
     assert shop.others() == shop.before
 
 
