@@ -127,6 +127,14 @@ OPTIONS: tuple[Option, ...] = (
         default_help="as long as the pull request's own build",
     ),
     Option(
+        name="compare-timeout",
+        kind="number",
+        least=1,
+        metavar="SECONDS",
+        help="how long a comparison may take; one that takes longer is skipped, or an error where it has a `fail_if`",
+        default_help="no bound",
+    ),
+    Option(
         name="compare-rules",
         metavar="YAML",
         help="rules for every comparison, as in `meta: {dbt_ci: …}`, whose own come first: '{exclude: [loaded_at]}'",

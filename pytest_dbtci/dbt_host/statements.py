@@ -6,13 +6,26 @@ import base64
 import os
 import pickle
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pytest_dbtci.dbt_client.protocol.events import Emit, RowsFetched
 from pytest_dbtci.dbt_host.runner import DbtFailed, plain
 from pytest_dbtci.results import Rows
+
+
+class Bound:
+    """The time that some statements may take together: `seconds` from now."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        return max(self._end - time.monotonic(), 0.0)
 
 
 class Statements:
@@ -61,9 +74,9 @@ class Statements:
             more=limit is not None and len(rows) > limit,
         )
 
-    def fetch(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return all rows of a query, as the driver types them."""
-        with self._connection("query"):
+    def fetch(self, sql: str, bound: Bound | None = None) -> list[tuple[Any, ...]]:
+        """Return all rows of a query, as the driver types them; DbtFailed where the bound ends it."""
+        with self._connection("query"), self._bounded(bound):
             _, cursor = self._adapter.connections.add_select_query(sql)
             return [tuple(row) for row in cursor.fetchall()]
 
@@ -102,6 +115,40 @@ class Statements:
         if self._adapter.is_cancelable():
             with self._connection("cancel"):
                 self._adapter.cancel_open_connections()
+
+    @contextmanager
+    def _bounded(self, bound: Bound | None) -> Iterator[None]:
+        """End the query on this thread's connection when its time is over."""
+        if bound is None:
+            yield
+            return
+        from dbt_common.context import set_invocation_context
+
+        running = self._adapter.connections.get_thread_connection()
+        ending, over, ended = threading.Lock(), threading.Event(), threading.Event()
+
+        def end() -> None:
+            with ending, suppress(DbtFailed):
+                if not ended.is_set():
+                    over.set()
+                    set_invocation_context(dict(os.environ))
+                    with self._connection("cancel"):
+                        self._adapter.connections.cancel(running)
+
+        timer = threading.Timer(bound.left, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except Exception as error:
+            if over.is_set():
+                raise DbtFailed(f"it took longer than {bound.seconds:g} s", usage=False) from error
+            raise
+        finally:
+            # Whoever ends a query late would end the next one on the connection.
+            with ending:
+                ended.set()
+            timer.cancel()
 
     def _execute(self, sql: str) -> None:
         self._adapter.execute(sql, auto_begin=False, fetch=False)

@@ -142,7 +142,8 @@ class WarehouseOperations:
 
     def compare(self, request: ask.Compare) -> None:
         """Compare relations: see `comparisons.run`."""
-        comparisons.run(self._warehouse(request.tree), self._manifests[request.tree], request.pairs, self._emit)
+        warehouse, manifest = self._warehouse(request.tree), self._manifests[request.tree]
+        comparisons.run(warehouse, manifest, request.pairs, request.seconds, self._emit)
 
     def same_rows(self, request: ask.SameRows) -> Mapping[str, OnBase]:
         """Compare the failing rows of tests: see `failing_rows.run`."""

@@ -135,7 +135,8 @@ class Comparing:
                     self._tell(compared, event.differences, event.seconds)
 
         if pairs:
-            self.host.ask(Compare(tree="head", pairs=pairs), hear)
+            seconds = self.settings.compare_timeout
+            self.host.ask(Compare(tree="head", pairs=pairs, seconds=seconds), hear)
 
     def _used(self, compared: Counterpart) -> Counterpart:
         """Return what is compared in the end: production's relation where the twin is not there."""

@@ -112,10 +112,11 @@ class SameRows(Request[Mapping[str, OnBase]]):
 
 @dataclass(frozen=True, kw_only=True)
 class Compare(Request[None]):
-    """Compare relations, by any name; `Compared` tells of each pair meanwhile."""
+    """Compare relations, by any name, for `seconds` each at most; `Compared` tells of each pair meanwhile."""
 
     tree: str
     pairs: Mapping[str, Pair]
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,11 @@ from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 from pytest_dbtci.differences import Pair
 
 
-def run(warehouse: Warehouse, manifest: Any, pairs: Mapping[str, Pair], emit: Emit) -> None:
-    """Compare every pair, each for itself, and emit Compared; its name is the node's whose readers are told."""
+def run(warehouse: Warehouse, manifest: Any, pairs: Mapping[str, Pair], seconds: float | None, emit: Emit) -> None:
+    """Compare every pair, each for itself and for `seconds` at most, and emit Compared.
+
+    A pair's name is the node's whose readers are told.
+    """
     readers = Readers(manifest)
 
     def one(job: tuple[str, Pair]) -> None:
@@ -24,10 +27,10 @@ def run(warehouse: Warehouse, manifest: Any, pairs: Mapping[str, Pair], emit: Em
         began = time.perf_counter()
         differences, trouble = None, ""
         try:
-            differences = readers.tell(name, compare(warehouse, pair))
+            differences = readers.tell(name, compare(warehouse, pair, seconds))
         except DbtFailed as error:
             trouble = str(error)
-        seconds = time.perf_counter() - began
-        emit(Compared(name=name, differences=differences, trouble=trouble, seconds=seconds))
+        took = time.perf_counter() - began
+        emit(Compared(name=name, differences=differences, trouble=trouble, seconds=took))
 
     run_all(warehouse, pairs.items(), one)

@@ -11,6 +11,7 @@ from pytest_dbtci.dbt_host.compare.columns import Matched
 from pytest_dbtci.dbt_host.compare.dialect import Dialect
 from pytest_dbtci.dbt_host.compare.sql import Sql
 from pytest_dbtci.dbt_host.runner import DbtFailed
+from pytest_dbtci.dbt_host.statements import Bound
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 from pytest_dbtci.differences import ColumnChange, Differences, Example, Pair, Place, Profile, SchemaChange
 
@@ -21,15 +22,16 @@ WIDTH = 200
 """The most characters of a value that are shown."""
 
 
-def compare(warehouse: Warehouse, pair: Pair) -> Differences:
-    """Return how the head's relation differs from the base's; DbtFailed where that can't be found out."""
+def compare(warehouse: Warehouse, pair: Pair, seconds: float | None = None) -> Differences:
+    """Return how the head's relation differs from the base's; DbtFailed where that can't be found out in time."""
+    bound = None if seconds is None else Bound(seconds)
     known = warehouse.dialect
     if known is None:
         raise DbtFailed("it is not known how values of this adapter's warehouse are compared")
     head, base = (_relation(warehouse, place) for place in (pair.head, pair.base))
     matched = columns.match(head.columns, base.columns, pair, known)
     return _Comparison(
-        warehouse=warehouse, head=head.name, base=base.name, pair=pair, matched=matched, dialect=known
+        warehouse=warehouse, head=head.name, base=base.name, pair=pair, matched=matched, dialect=known, bound=bound
     ).run()
 
 
@@ -54,6 +56,7 @@ class _Comparison:
     pair: Pair
     matched: Matched
     dialect: Dialect
+    bound: Bound | None
 
     def run(self) -> Differences:
         matched = self.matched
@@ -104,7 +107,7 @@ class _Comparison:
 
     def _with_examples(self, found: Differences, sql: Sql) -> Differences:
         """Add examples, and the columns in which rows differ."""
-        rows = self.warehouse.fetch(sql.examples(max(self.pair.examples, 1)))
+        rows = self._fetch(sql.examples(max(self.pair.examples, 1)))
         width, count = len(self.matched.key), len(self.matched.columns)
         numbers = [int(n) for n in rows[0][1 + width : 1 + width + count]] if rows else []
         differing = [i for i, n in enumerate(numbers) if n]
@@ -138,7 +141,7 @@ class _Comparison:
             return ()
         names = [c.name for c in (*sql.key, *sql.columns)]
         found = list[Example]()
-        for number, *row in self.warehouse.fetch(sql.bag_examples(2 * self.pair.examples, keyless=keyless)):
+        for number, *row in self._fetch(sql.bag_examples(2 * self.pair.examples, keyless=keyless)):
             texts = [(name, _text(value)) for name, value in zip(names, row, strict=True)]
             added = number > 0
             values = tuple((name, None if added else text, text if added else None) for name, text in texts)
@@ -161,7 +164,7 @@ class _Comparison:
         """Return the columns with their profiles; of a bag only those whose profiles differ."""
         wanted = list(differing)
         shown = wanted[:PROFILED]
-        profiles = [_profile(row) for row in self.warehouse.fetch(sql.profile(shown))]
+        profiles = [_profile(row) for row in self._fetch(sql.profile(shown))]
         sides = profiles[: len(shown)], profiles[len(shown) :]
         found = list[ColumnChange]()
         for i, after, before in zip(shown, *sides, strict=True):
@@ -172,9 +175,12 @@ class _Comparison:
             found += [ColumnChange(column=sql.columns[i].name, rows=counts[i]) for i in wanted[PROFILED:]]
         return tuple(found)
 
+    def _fetch(self, query: str) -> list[tuple[Any, ...]]:
+        return self.warehouse.fetch(query, self.bound)
+
     def _row(self, query: str) -> list[int]:
         """Return the only row of counts; the sum over nothing is 0."""
-        (row,) = self.warehouse.fetch(query)
+        (row,) = self._fetch(query)
         return [int(value or 0) for value in row]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -176,6 +177,31 @@ def test_says_what_can_not_be_compared(told: Told, compared: Warehouse) -> None:
         "nothing in common": "the two relations have no column in common that can be compared",
         "no relation": f"{database_of(compared)}.s.b{number} is not there",
     }
+
+
+def test_gives_up_when_the_time_is_over_and_goes_on_with_the_next(compared: Warehouse, tmp_path: Path) -> None:
+    database, events = database_of(compared), list[Event]()
+    numbers = (
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1000000000) select i as id from n"
+    )
+    with closing(compared.connect()) as connection:
+        cursor = connection.cursor()
+        cursor.execute("create schema late")
+        cursor.execute(f"create view late.never as {numbers}")
+        cursor.execute("create table late.one as select 1 as id")
+        if compared.kind != "duckdb":
+            cursor.execute("grant all on schema late to dbt")
+            cursor.execute("grant select on all tables in schema late to dbt")
+    one, never = (database, "late", "one"), (database, "late", "never")
+    slow, quick = (Pair(head=head, base=one, key=("id",), unique=True) for head in (never, one))
+    pairs = {"a": slow, "b": quick, "c": slow, "d": quick}
+    with running_host(tmp_path / "host") as host:
+        attach(host, tmp_path, compared, threads=1)
+        host.ask(Compare(tree="empty", pairs=pairs, seconds=3), events.append)
+        host.ask(Compare(tree="empty", pairs={"e": quick}), events.append)
+    found = {event.name: event for event in events if isinstance(event, Compared)}
+    assert {n: e.trouble for n, e in found.items() if e.trouble} == dict.fromkeys("ac", "it took longer than 3 s")
+    assert [n for n, e in found.items() if e.differences and e.differences.identical] == ["b", "d", "e"]
 
 
 def test_asks_little(told: Told, compared: Warehouse) -> None:
