@@ -23,7 +23,8 @@ class Pair:
 
     `key` names the columns that identify a row (none: rows are compared as a bag); `unique` tells that a test of this
     run has shown them unique on the head's side. `tolerance` maps a column to the difference that does not count,
-    `where` restricts both sides, `examples` is how many rows of each kind are shown.
+    `where` restricts both sides, `examples` is how many rows of each kind are shown. Of tables with a key and more
+    than `most_rows` rows only a sample is compared.
     """
 
     head: Place
@@ -34,6 +35,7 @@ class Pair:
     tolerance: Mapping[str, float] = field(default_factory=dict)
     where: str = ""
     examples: int = 5
+    most_rows: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +134,8 @@ class Differences:
 
     `key` is what rows were matched by; it is empty where they were compared as a bag, which knows no changed rows,
     and `note` says why. `keyless` counts the rows on either side whose key is null: they are compared as a bag.
-    `left_out` are columns that can't be compared or were excluded, each with the reason.
+    `left_out` are columns that can't be compared or were excluded, each with the reason. Where `sample` is more than
+    1, all numbers are those of about one row in so many, chosen by the key.
     """
 
     key: tuple[str, ...] = ()
@@ -147,16 +150,17 @@ class Differences:
     left_out: tuple[tuple[str, str], ...] = ()
     examples: tuple[Example, ...] = ()
     note: str = ""
+    sample: int = 1
 
     @property
     def same_rows(self) -> bool:
-        """Whether the compared columns hold the same rows."""
+        """Whether the compared columns hold the same rows, as far as they were compared."""
         return not (self.added or self.removed or self.changed)
 
     @property
     def identical(self) -> bool:
-        """Whether nothing differs: neither rows nor columns."""
-        return self.same_rows and not self.schema
+        """Whether nothing differs: neither rows, of which all were compared, nor columns."""
+        return self.same_rows and not self.schema and self.sample == 1
 
 
 Label = Literal["new", "worse", "same", "other", "unknown"]

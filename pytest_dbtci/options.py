@@ -127,6 +127,14 @@ OPTIONS: tuple[Option, ...] = (
         default_help="as long as the pull request's own build",
     ),
     Option(
+        name="compare-rows",
+        kind="number",
+        least=1000,
+        metavar="N",
+        help="how many rows of a table are compared; of a larger one that has a key, a sample of about so many",
+        default_help="all",
+    ),
+    Option(
         name="compare-timeout",
         kind="number",
         least=1,

@@ -43,6 +43,7 @@ class Settings:
     incremental: Literal["build", "clone"] = "build"
     compare: Literal["none", "auto", "base", "prod"] = "none"
     compare_budget: int | None = None
+    compare_rows: int | None = None
     compare_timeout: int | None = None
     compare_rules: str = ""
     compare_values: bool = False
@@ -86,7 +87,8 @@ def read_settings(option: Callable[[str], Any], ini: Callable[[str], Any], **kno
             said = ini(declared.ini)
             said = None if said == "" else said
         values[declared.name.replace("-", "_")] = _value(declared, declared.default if said is None else said)
-    names = ("rehearse", "known", "compare_budget", "compare_timeout", "compare_rules", "compare_values")
+    of_comparison = {o.name.replace("-", "_") for o in OPTIONS if o.name.startswith("compare-")}
+    names = {"rehearse", "known", *of_comparison}
     _check_together(values, {name for name in names if option(f"dbtci_{name}") is not None})
     if values["release"]:
         # They are a pull request's, and may stand in the ini file.

@@ -133,6 +133,8 @@ class FailedTests:
         differences = found.differences if found else None
         if pair is None or pair.where or pair.tolerance or differences is None or differences.left_out:
             return False
+        if differences.sample > 1:
+            return False
         return differences.same_rows and {c.kind for c in differences.schema} <= {"added", "reordered"}
 
     def _comparison(self, unique_id: str) -> Comparison | None:

@@ -122,6 +122,8 @@ class Comparisons:
                 exclude=(*rules.exclude, *declared.exclude),
                 tolerance=rules.tolerance,
                 where=rules.where,
+                # A condition is judged by all rows.
+                most_rows=None if rules.fail_if else self.settings.compare_rows,
             )
         return Counterpart(
             unique_id=chosen.unique_id,

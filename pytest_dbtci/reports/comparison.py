@@ -32,7 +32,7 @@ def headline(comparison: Comparison) -> str:
         return f"identical, {_rows(found)}"
     columns = f"{len(found.schema)} column{'s' * (len(found.schema) != 1)} {_kinds(found)}" if found.schema else ""
     rows = "the same rows" if found.same_rows else _counts(found)
-    return ", ".join(filter(None, (rows, columns)))
+    return ", ".join(filter(None, (rows + _sample(found), columns)))
 
 
 def describe(comparison: Comparison, plan: Plan, *, values: bool) -> list[str]:
@@ -42,7 +42,7 @@ def describe(comparison: Comparison, plan: Plan, *, values: bool) -> list[str]:
         return [headline(comparison)]
     with_what = {"twin": "base twin", "prod": plan.defer_target or "production"}.get(comparison.base, "")
     key = f"key {', '.join(found.key)} ({comparison.key_from})" if found.key else f"as a bag of rows: {found.note}"
-    lines = [f"compared with {with_what} · {key} · {_rows(found)}"]
+    lines = [f"compared with {with_what} · {key} · {_rows(found)}{_sample(found)}"]
     if comparison.drift:
         lines.append(f"may contain drift: {comparison.drift}")
     if comparison.volatile:
@@ -50,8 +50,8 @@ def describe(comparison: Comparison, plan: Plan, *, values: bool) -> list[str]:
     if not found.same_rows:
         columns = [f"{c.column} {c.rows:,}" for c in found.columns if c.rows is not None]
         lines.append("   ".join(filter(None, (_counts(found), " · ".join(columns)))))
-    elif found.identical:
-        lines.append("identical")
+    elif not found.schema:
+        lines.append("identical" if found.identical else "the same rows")
     if found.keyless:
         lines.append(f"{found.keyless:,} rows have no key: they are compared as a bag")
     for change in sorted(found.schema, key=lambda c: _ORDER.index(c.kind)):
@@ -125,6 +125,8 @@ def properties(comparison: Comparison) -> Iterator[tuple[str, str]]:
         return
     yield "dbt_compare_mode", comparison.base
     yield "dbt_compare_key", ", ".join(found.key)
+    if found.sample > 1:
+        yield "dbt_compare_sample", f"1 in {found.sample}"
     for name in ("added", "removed", "changed"):
         yield f"dbt_compare_{name}", str(getattr(found, name))
     changed = [f"{c.column}: {c.rows}" for c in found.columns if c.rows is not None]
@@ -179,10 +181,15 @@ def reader(exposure: Exposure) -> str:
     return f"{name}, {prose(exposure.owner)}" if exposure.owner else name
 
 
+def _sample(found: Differences) -> str:
+    return f" in a sample of 1 row in {found.sample:,}" if found.sample > 1 else ""
+
+
 def _cells(name: str, comparison: Comparison, plan: Plan) -> Sequence[str]:
     found = comparison.differences
     assert found is not None
     labels = ["base twin" if comparison.base == "twin" else prose(plan.defer_target or "production")]
+    labels += [_sample(found).strip()] if found.sample > 1 else []
     labels += ["may contain drift"] if comparison.drift else []
     labels += ["differs in every build"] if comparison.volatile else []
     columns = [f"{code(c.column)} {c.rows:,}" for c in found.columns if c.rows]

@@ -109,3 +109,19 @@ def test_what_is_not_the_pull_requests_doing_is_labelled() -> None:
         "dbt_compare_changed": "15",
         "dbt_compare_columns": "price: 15, new: added, old|: removed",
     }
+
+
+def test_what_was_found_in_a_sample_is_never_called_identical() -> None:
+    found = Differences(key=("id",), head_rows=998, base_rows=998, sample=16)
+    sampled = Comparison(unique_id="model.p.dogs", base="twin", key_from="unique test", differences=found)
+    where = "in a sample of 1 row in 16"
+    assert headline(sampled) == f"the same rows {where}"
+    lines = list(terminal_lines(PLAN, {sampled.unique_id: sampled}))
+    assert lines == [
+        f"dbt-ci: dogs: compared with base twin · key id (unique test) · 998 rows {where}",
+        "  the same rows",
+    ]
+    page = "\n\n".join(table(PLAN, {sampled.unique_id: sampled}, values=False))
+    assert f"| `dogs` | base twin, {where} | 998 | 0 | 0 | 0 |" in page
+    assert "Identical" not in page
+    assert ("dbt_compare_sample", "1 in 16") in list(properties(sampled))

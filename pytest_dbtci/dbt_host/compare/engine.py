@@ -57,15 +57,27 @@ class _Comparison:
     matched: Matched
     dialect: Dialect
     bound: Bound | None
+    sample: int = 1
 
     def run(self) -> Differences:
         matched = self.matched
         about = Differences(left_out=matched.left_out, schema=matched.schema, note=matched.note)
         if not matched.key:
             return self._as_bag(replace(about, note=matched.note or "no key is known"))
+        return replace(self, sample=self._sample())._with_key(about)
+
+    def _with_key(self, about: Differences) -> Differences:
+        about = replace(about, sample=self.sample)
         if not self.pair.unique and (twice := self._twice()):
             return self._as_bag(replace(about, note=twice))
         return self._by_key(about)
+
+    def _sample(self) -> int:
+        """Return in how many rows one is compared: 1 where that is every row."""
+        key = {c.name for c in self.matched.key}
+        if self.pair.most_rows is None or any(c.kind == "retyped" and c.column in key for c in self.matched.schema):
+            return 1  # another type may write the same value in another way
+        return max(-(-max(self._row(self._sql().sizes())) // self.pair.most_rows), 1)
 
     def _sql(self, *, key: bool = True) -> Sql:
         matched = self.matched
@@ -73,10 +85,12 @@ class _Comparison:
             head=self.head,
             base=self.base,
             key=matched.key if key else (),
+            sampled_by=matched.key,
             columns=matched.columns if key else (*matched.key, *matched.columns),
             candidates=[c for c, _ in matched.candidates],
             where=self.pair.where,
             dialect=self.dialect,
+            sample=self.sample,
         )
 
     def _twice(self) -> str:
@@ -99,7 +113,7 @@ class _Comparison:
             removed=only_base - no_base_key,
             changed=changed,
             keyless=no_key + no_base_key,
-            schema=_renamed(matched, counts),
+            schema=_renamed(matched, counts) if self.sample == 1 else matched.schema,
         )
         if found.changed or (self.pair.examples and not found.same_rows):
             found = self._with_examples(found, sql)

@@ -15,6 +15,9 @@ from pytest_dbtci.dbt_host.compare.dialect import DIGITS, FLOATS, NUMBER, RELATI
 LARGE, SMALL = "1e300", "1e-290"
 """Beyond these a float's relative difference can't be computed without overflow: such values are equal or not."""
 
+_HEX = 6
+"""How many digits of the key's hash choose a sample: of 16 million rows, one at the least."""
+
 PROFILED = (NUMBER, *FLOATS, TEXT, "date", "moment")
 """The families of which a least and a greatest value can be told."""
 
@@ -23,16 +26,20 @@ PROFILED = (NUMBER, *FLOATS, TEXT, "date", "moment")
 class Sql:
     """The statements that compare two relations, which are given as they are named in SQL.
 
+    With a `sample` of more than 1 they look at about one row in so many, on both sides at those with the same keys.
+
     The columns of the key are k0, k1 …, the compared columns c0, c1 …, renaming candidates r0, r1 ….
     """
 
     head: str
     base: str
     key: Sequence[Compared]
+    sampled_by: Sequence[Compared]
     columns: Sequence[Compared]
     candidates: Sequence[Compared]
     where: str
     dialect: Dialect
+    sample: int = 1
 
     def duplicates(self) -> str:
         """Ask on which side a key occurs twice: a number for each side, 0 for neither."""
@@ -44,6 +51,10 @@ class Sql:
             for side in sides
         )
         return f"select {', '.join(counts)}"
+
+    def sizes(self) -> str:
+        """Ask how many rows there are in head and base."""
+        return f"select {', '.join(f'(select count(*) from {self._table(is_head)})' for is_head in (True, False))}"
 
     def counts(self) -> str:
         """Ask for all counts but the columns' in one join.
@@ -156,7 +167,15 @@ class Sql:
         return f"{head} h full join {base} b on {on}"
 
     def _table(self, is_head: bool) -> str:
-        return f"{self.head if is_head else self.base} t{f' where {self.where}' if self.where else ''}"
+        conditions = " and ".join(filter(None, (self.where and f"({self.where})", self._sampled(is_head))))
+        return f"{self.head if is_head else self.base} t{f' where {conditions}' if conditions else ''}"
+
+    def _sampled(self, is_head: bool) -> str:
+        if self.sample == 1:
+            return ""
+        texts = [self.dialect.as_text(c.family, c.head if is_head else c.base) for c in self.sampled_by]
+        key = " || '|' || ".join(f"coalesce({text}, '')" for text in texts)
+        return f"substring(md5({key}), 1, {_HEX}) < '{16**_HEX // self.sample:0{_HEX}x}'"
 
     def _side(self, is_head: bool, *, keys: bool = False, candidates: bool = False, rounded: bool = False) -> str:
         columns = [] if keys else [(f"c{i}", c) for i, c in enumerate(self.columns)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,37 @@ def test_gives_up_when_the_time_is_over_and_goes_on_with_the_next(compared: Ware
     found = {event.name: event for event in events if isinstance(event, Compared)}
     assert {n: e.trouble for n, e in found.items() if e.trouble} == dict.fromkeys("ac", "it took longer than 3 s")
     assert [n for n, e in found.items() if e.differences and e.differences.identical] == ["b", "d", "e"]
+
+
+def test_compares_a_sample_of_the_same_keys_on_both_sides(compared: Warehouse, tmp_path: Path) -> None:
+    database, events = database_of(compared), list[Event]()
+    numbers = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 20000) select i as id"
+    text = "case when i % 2 = 0 then cast(i % 3 as varchar(9)) end as part"
+    with closing(compared.connect()) as connection:
+        cursor = connection.cursor()
+        cursor.execute("create schema many")
+        cursor.execute(
+            f"create table many.head as {numbers}, {text}, case when i % 10 = 0 then 1 else 0 end as v from n"
+        )
+        cursor.execute(f"create table many.base as {numbers}, {text}, 0 as v from n where i > 100")
+        if compared.kind != "duckdb":
+            cursor.execute("grant all on schema many to dbt")
+            cursor.execute("grant select on all tables in schema many to dbt")
+    head, base = ((database, "many", name) for name in ("head", "base"))
+    pair = Pair(head=head, base=base, key=("id",), most_rows=1000)
+    pairs = {"one": pair, "two": replace(pair, key=("id", "part")), "all": replace(pair, most_rows=20000)}
+    with running_host(tmp_path / "host") as host:
+        attach(host, tmp_path, compared)
+        host.ask(Compare(tree="empty", pairs=pairs), events.append)
+    found = {e.name: e.differences for e in events if isinstance(e, Compared) and e.differences}
+    every = found["all"]
+    assert (every.sample, every.head_rows, every.added, every.removed, every.changed) == (1, 20000, 100, 0, 1990)
+    one, two = found["one"], found["two"]
+    assert (one.sample, two.sample, one.removed, two.removed) == (20, 20, 0, 0)
+    assert 800 < one.head_rows < 1200
+    assert 60 < one.changed < 140
+    assert 0 < one.added < 15
+    assert two.keyless > 600
 
 
 def test_asks_little(told: Told, compared: Warehouse) -> None:
