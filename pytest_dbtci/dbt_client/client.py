@@ -19,6 +19,7 @@ from pytest_dbtci.dbt_client.private import PrivateFolder
 from pytest_dbtci.dbt_client.protocol.events import Event
 from pytest_dbtci.dbt_client.protocol.lines import (
     FROM_HOST,
+    Alive,
     Cancel,
     Done,
     Failed,
@@ -37,6 +38,9 @@ CANCEL_SECONDS = 6.0
 
 KILL_SECONDS = 10.0
 """How long to wait for the end of a process that was killed: one that waits for a disk ends when it likes."""
+
+FROZEN_SECONDS = 600.0
+"""How long a process that works on a request may say nothing at all, not even that it lives, before it is killed."""
 
 # glibc gives nearly every thread a heap of its own, of which each keeps what was freed: some percent of dbt's memory.
 _DEFAULTS = {"MALLOC_ARENA_MAX": "2"}
@@ -110,6 +114,7 @@ class Host:
         self._open: dict[int | None, tuple[Any, Callable[[Event], None]]] = {}
         self._dead = ""
         self._silent = False
+        self._heard = 0.0
         self._ending = False
         self._last = 0
         self.waited: float | None = None
@@ -194,7 +199,7 @@ class Host:
                 self._last += 1
                 number = self._last
                 self._open[number] = (answer_type(type(request)), on_event or (lambda event: None))
-                self._asked = self._asked or time.perf_counter()
+                self._asked, self._heard = self._asked or time.perf_counter(), time.monotonic()
                 self._send(request, number)
             answer = self._wait(number, type(request).__name__, within)
         if isinstance(answer, Done):
@@ -280,18 +285,22 @@ class Host:
             raise HostDied(self._obituary(), silent=self._silent) from None
 
     def _wait(self, number: int, asked: str, within: float | None) -> Done | Failed:
-        deadline = None if within is None else time.monotonic() + within
+        began = time.monotonic()
         with self._answered:
             # Short waits, so that Ctrl-C reaches a main thread that waits here.
             while number not in self._answers:
                 if self._dead:
                     raise HostDied(self._dead, silent=self._silent)
-                if deadline is not None and time.monotonic() > deadline:
+                if within is not None and time.monotonic() - began > within:
+                    why = f"did not answer to `{asked}` within {within:g} seconds"
+                    break
+                if time.monotonic() - self._heard > FROZEN_SECONDS:
+                    why = f"gave no sign of life for {FROZEN_SECONDS:g} seconds while it worked on `{asked}`"
                     break
                 self._answered.wait(0.5)
             else:
                 return self._answers.pop(number)
-        why = f"the dbt process did not answer to `{asked}` within {within:g} seconds, so it was ended."
+        why = f"the dbt process {why}, so it was ended."
         self._silent = True
         self.kill(why)
         raise HostDied(why, silent=True)
@@ -312,6 +321,9 @@ class Host:
     def _hear(self, text: str) -> None:
         line = read_line(text)
         message = line.read(FROM_HOST, self._redaction.text)
+        self._heard = time.monotonic()
+        if isinstance(message, Alive):
+            return
         if isinstance(message, Ready):
             self.waited = time.perf_counter() - self._asked if self._asked else 0.0
         elif isinstance(message, Done | Failed):

@@ -15,12 +15,14 @@ import shutil
 import signal
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import TextIO
 
 from pytest_dbtci.dbt_client.protocol.lines import (
     TO_HOST,
+    Alive,
     Cancel,
     Done,
     Failed,
@@ -37,6 +39,9 @@ from pytest_dbtci.dbt_host.warehouse_errors import kind_of_trouble
 
 CANCEL_SECONDS = 3.0
 """How long a cancelled request may wait for the warehouse before its connections are ended."""
+
+BEAT_SECONDS = 10.0
+"""How often a host that works says that it lives."""
 
 ABANDON_SECONDS = 300.0
 """How long a host whose controller is gone may take to clean up."""
@@ -64,7 +69,8 @@ class Server:
         """Answer every request; when the controller vanishes without a `quit`, tear down what was created."""
         signal.signal(signal.SIGINT, self._interrupt)
         signal.signal(signal.SIGTERM, self._interrupt)
-        threading.Thread(target=self._read, daemon=True).start()
+        for work in (self._read, self._beat):
+            threading.Thread(target=work, daemon=True).start()
         self._emit(Ready())
         while (line := self._todo.get()) is not None:
             if line.kind == Quit.__name__:
@@ -97,27 +103,42 @@ class Server:
             text = f"{type(error).__name__}: {error}"
             return Failed(text=text, kind="trouble", trouble=kind_of_trouble(text))
 
+    def _beat(self) -> None:
+        while True:
+            time.sleep(BEAT_SECONDS)
+            if self._working is not None:
+                self._emit(Alive())
+
     def _read(self) -> None:
-        for text in self._requests:
-            try:
-                line = read_line(text)
-            except json.JSONDecodeError:
-                # An empty line, or a request whose sender was interrupted and does not wait for an answer.
-                continue
-            if line.kind == Cancel.__name__:
-                self._cancel(line.number)
-            elif line.kind == Settle.__name__:
-                settle: Settle = line.read(TO_HOST)
-                os.chdir(settle.cwd)
-                os.environ.update(settle.environ)
-            else:
-                self._todo.put(line)
+        try:
+            for text in self._requests:
+                self._take(text)
+        except BaseException:
+            # Without this thread nothing would be answered any more; the controller sees the end, and the reason.
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
         watchdog = threading.Timer(ABANDON_SECONDS, self._give_up)
         watchdog.daemon = True
         watchdog.start()
         if self._current is not None:
             self._cancel(self._current)
         self._todo.put(None)
+
+    def _take(self, text: str) -> None:
+        try:
+            line = read_line(text)
+        except json.JSONDecodeError:
+            # An empty line, or a request whose sender was interrupted and does not wait for an answer.
+            return
+        if line.kind == Cancel.__name__:
+            self._cancel(line.number)
+        elif line.kind == Settle.__name__:
+            settle: Settle = line.read(TO_HOST)
+            os.chdir(settle.cwd)
+            os.environ.update(settle.environ)
+        else:
+            self._todo.put(line)
 
     def _cancel(self, number: int | None) -> None:
         with self._choosing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +36,8 @@ def sever(ownership: Ownership | None, warehouse: Callable[[], Warehouse]) -> No
     """
     if ownership is not None:
         ownership.abandoned = True
-        ownership.sessions += warehouse().own_sessions()
+        with suppress(LookupError, RuntimeError):  # dbt is just exchanging its adapter or a connection
+            ownership.sessions += warehouse().own_sessions()
     for name in os.listdir("/dev/fd") if os.path.isdir("/dev/fd") else ():  # noqa: PTH112, PTH208
         with suppress(OSError):  # no socket, or not connected
             connection = socket.socket(fileno=int(name))
@@ -66,12 +68,12 @@ class Watch:
         self._emit = emit
         self._ended, self._due = threading.Event(), threading.Event()
         self._heard = time.monotonic()
-        self._severed = False
+        self._severed = self._in_vain = False
         self._lost = ""
 
     def emit(self, event: Event) -> None:
         """Pass an event of dbt's on; trouble with the warehouse may come from a newer run, so it is looked for."""
-        self._heard = time.monotonic()
+        self._heard, self._in_vain = time.monotonic(), False
         if isinstance(event, NodeFinished) and event.result.trouble:
             self._due.set()
             if self._severed:
@@ -104,26 +106,43 @@ class Watch:
             self._due.clear()
             if self._ended.is_set():
                 return
-            ownership, why = self._ownership(), ""
             try:
-                warehouse = self._warehouse()
-                if self._builds and ownership is not None:
-                    why = ownership.lost(warehouse)
-                    if not why and ownership.statements:
-                        # What can't be marked is said at the end.
-                        ownership.adopt(warehouse)
-                if warehouse.is_at_work(ownership.mark.run if ownership is not None else ""):
-                    self._heard = time.monotonic()
-            except DbtFailed:
-                continue  # a warehouse that does not answer is the request's own trouble
+                why = self._look_once()
+            except Exception:
+                # A warehouse that does not answer is the request's own trouble, and dbt may be between two adapters.
+                continue
             if why and not self._ended.is_set():
                 self._lost = why
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
                 return
 
+    def _look_once(self) -> str:
+        ownership, warehouse, why = self._ownership(), self._warehouse(), ""
+        with warehouse.beside_dbt():
+            if self._builds and ownership is not None:
+                why = ownership.lost(warehouse)
+                if not why and ownership.statements:
+                    # What can't be marked is said at the end.
+                    ownership.adopt(warehouse)
+            if warehouse.is_at_work(ownership.mark.run if ownership is not None else ""):
+                self._heard = time.monotonic()
+        return why
+
     def _listen(self) -> None:
         while not self._ended.wait(min(1.0, SILENCE_SECONDS)):
             if time.monotonic() - self._heard > SILENCE_SECONDS:
-                self._severed = True
+                if self._in_vain:
+                    _end_process()
+                self._severed = self._in_vain = True
                 self._heard = time.monotonic()
                 sever(self._ownership(), self._warehouse)
+
+
+def _end_process() -> None:
+    """End this process, which waits for something else than a connection; its last words say where each thread is."""
+    names = {t.ident: t.name for t in threading.enumerate()}
+    for ident, frame in sys._current_frames().items():
+        where = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+        print(f"{names.get(ident, ident)}: {where}", file=sys.stderr)
+    print(f"{_GIVEN_UP} Nothing came of that for as long again.", file=sys.stderr, flush=True)
+    os._exit(1)

@@ -19,8 +19,13 @@ _PLACE = re.compile(r"\w+://|\.{0,2}/|~/|[\w.-]+/|[\w-]+\.\w+$")
 """How the name of a file, a folder or a bucket begins."""
 
 _WRITES = re.compile(
-    r"\bunload\s*\(|\bcopy\b[^;]*?\bto\s*(?:'|program\b|\{\{)|\bexport\s+database\b|\blo_export\s*\(", re.IGNORECASE
+    r"\bunload\s*\(|\bcopy\b[^;]*?\bto\s*(?:'|program\b|\{\{)|\bexport\s+database\b|\blo_export\s*\("
+    # DuckDB takes any expression, or a bare name, for a file; Snowflake unloads into a stage or a bucket.
+    r"|(?:^|[;}\"'(])\s*copy\s(?!\s*into\b)[^;]*?\sto\s(?!\s*stdout\b)|\bcopy\s+from\s+database\b|\bcopy\s+into\s+[@']"
+    r"|\bcreate\s+(?:or\s+replace\s+)?persistent\s+secret\b|\bcreate\s+external\s+table\b",
+    re.IGNORECASE,
 )
+_COMMENT = re.compile(r"/\*.*?\*/|(?<!')--[^\n']*$", re.DOTALL | re.MULTILINE)
 _CALL = re.compile(r"(\w+)\s*\(")
 _JINJA = re.compile(r"\{[{%#]")
 
@@ -152,5 +157,5 @@ def _written(manifest: Any, text: str, decides: re.Pattern[str]) -> str:
         seen.add(unique_id)
         texts.append(macro.macro_sql)
         todo += macro.depends_on.macros
-    found = (m for t in texts if (m := _WRITES.search(t)))
+    found = (m for t in texts if (m := _WRITES.search(_COMMENT.sub(" ", t))))
     return " ".join(next((m.string[m.start() : m.end() + 40] for m in found), "").split())

@@ -15,6 +15,12 @@ from pytest_dbtci.dbt_client.protocol.events import Emit, RowsFetched
 from pytest_dbtci.dbt_host.runner import DbtFailed, plain
 from pytest_dbtci.results import Rows
 
+_USED = threading.Lock()
+"""Held while a thread that is not dbt's uses a connection of dbt's adapter."""
+
+CLEANUP_SECONDS = 5.0
+"""How long dbt waits for such a thread before it closes the connection that the thread uses."""
+
 
 class Bound:
     """The time that some statements may take together: `seconds` from now."""
@@ -47,6 +53,7 @@ class Statements:
                 "schemas are marked and dropped, so nothing was written. Such warehouses are not supported."
             )
         self._adapter.set_macro_resolver(manifest)
+        _spare(self._adapter)
 
     @property
     def database(self) -> str | None:
@@ -62,6 +69,14 @@ class Statements:
     def threads(self) -> int:
         """Return how many queries dbt runs at a time."""
         return int(self._adapter.config.threads)
+
+    @contextmanager
+    def beside_dbt(self) -> Iterator[None]:
+        """Keep this thread's connection open although an invocation of dbt may end meanwhile: see `_spare`."""
+        with self._adapter.connections.lock:
+            pass  # an end that had begun before the adapter was told to wait
+        with _USED:
+            yield
 
     def query(self, sql: str, limit: int | None = None) -> Rows:
         """Return the rows of a query as texts; null becomes `null`."""
@@ -173,3 +188,25 @@ class Statements:
         yield
         connections.add_commit_query()
         connections.get_thread_connection().transaction_open = False
+
+
+def _spare(adapter: Any) -> None:
+    """Let the adapter wait, for a while, for a thread beside dbt's own before it closes connections.
+
+    At the beginning and the end of an invocation dbt closes all that its adapter has, whoever uses them: DuckDB then
+    refuses, which ends the build, or waits for a thread that waits for dbt; other drivers lose track of a transaction.
+    """
+    close = adapter.cleanup_connections
+    if hasattr(close, "spares"):
+        return
+
+    def cleanup_connections() -> None:
+        is_free = _USED.acquire(timeout=CLEANUP_SECONDS)
+        try:
+            close()
+        finally:
+            if is_free:
+                _USED.release()
+
+    cleanup_connections.spares = True  # type: ignore[attr-defined]
+    adapter.cleanup_connections = cleanup_connections

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import pickle
+import threading
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,14 +25,13 @@ class Queries:
     planned: Planned
     host: RunHost
     _told_places: bool = field(default=False, init=False)
+    _asking: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def ask(self, sql: str) -> Answer:
         """Compile the SQL with dbt and run it, once the build has ended; DbtCiError when dbt refuses it."""
         if self.planned.build is None:
             raise DbtCiError(NOT_STARTED)
         invocation = replace(self.planned.build.invocation, target_path=str(self.host.work / "queries"))
-        elsewhere = {} if self._told_places else self._elsewhere()
-        self._told_places = True
         rows: list[tuple[Any, ...]] = []
 
         def hear(event: Event) -> None:
@@ -39,7 +39,11 @@ class Queries:
             rows.extend(pickle.loads(base64.b64decode(event.pickled)))
 
         try:
-            columns = self.host.ask(Query(invocation=invocation, sql=sql, elsewhere=elsewhere), hear)
+            with self._asking:
+                # Not before the first one has told the places may another go without them.
+                elsewhere = {} if self._told_places else self._elsewhere()
+                columns = self.host.ask(Query(invocation=invocation, sql=sql, elsewhere=elsewhere), hear)
+                self._told_places = True
         except Cancelled:
             raise HeldUp("the session stopped before the warehouse answered this query") from None
         except UsageError as error:

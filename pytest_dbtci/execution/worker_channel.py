@@ -51,7 +51,10 @@ class Server:
         while not self._closed:
             with contextlib.suppress(OSError):
                 connection = self._listener.accept()
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+                try:
+                    threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+                except RuntimeError:
+                    connection.close()  # this machine has no thread left: who asked learns that nobody answers
 
     def _serve(self, connection: Connection) -> None:
         # A connection with the wrong key, or one that ends at once, concerns nobody else; nor does one that is silent,

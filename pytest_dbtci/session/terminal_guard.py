@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from pytest_dbtci.ci.stream import Stream
+
+_ESCAPE = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x80-\x9f]")
+"""What begins a command to a terminal, or a mark of a log's section; pytest itself writes colours alone."""
 
 
 class TerminalGuard:
@@ -38,4 +42,5 @@ class TerminalGuard:
 
     def _pass(self, text: str, **how: Any) -> None:
         assert self._write is not None
-        self._write(self._stream.feed(self._redact(text)), **how)
+        shown = _ESCAPE.sub(lambda found: repr(found[0])[1:-1], self._redact(text))
+        self._write(self._stream.feed(shown), **how)

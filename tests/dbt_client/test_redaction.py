@@ -150,7 +150,7 @@ def test_lets_no_form_of_a_secret_through(secret: str, around: str) -> None:
     redaction = Redaction([secret])
     forms = (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe=""), secret.replace("'", "''"))
     for form in forms:
-        assert secret not in redaction.text(f"{around}{form}{around}") or secret in "***" + around * 2
+        assert form not in redaction.text(f"{around}{form}{around}") or form in f"{around}***{around}"
 
 
 def test_hides_a_short_secret_only_where_it_stands_alone() -> None:

@@ -19,6 +19,7 @@ import pytest
 
 @pytest.mark.parametrize('a', [1], ids=[{HOSTILE!r}])
 def test_it(a):
+    print('\\x1b]0;title')
     assert a == {HOSTILE!r}
 """
 
@@ -32,6 +33,8 @@ def test_names_of_files_and_tests_command_nothing(tmp_path: Path, environ: dict[
     run = validate(project, "-vv", **environ)
     assert "add-mask" in run.output
     assert not commands(run.output)
+    assert "\\x1b]0;title" in run.output, "nor do they command a terminal"
+    assert "\x1b]" not in run.output
 
 
 @pytest.mark.parametrize(

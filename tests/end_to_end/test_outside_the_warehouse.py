@@ -95,6 +95,17 @@ OUTSIDE = {
         """{{ config(pre_hook="unload ('select 1') to 's3://bucket/x'") }}""",
         "unload ('select 1') to 's3://bucket/x'",
     ),
+    "named": ("""{{ config(post_hook="copy {{ this }} to/* here */named.parquet") }}""", "copy {{ this }} to named"),
+    "computed": (
+        """{{ config(post_hook="begin; copy {{ this }} to getvariable('place')") }}""",
+        "copy {{ this }} to getvariable",
+    ),
+    "cloned": ("""{{ config(post_hook="copy from database tiny to prod") }}""", "copy from database tiny to prod"),
+    "staged": ("""{{ config(post_hook="copy into @stage/x from {{ this }}") }}""", "copy into @stage/x"),
+    "remembered": (
+        """{{ config(pre_hook="create persistent secret s (type s3)") }}""",
+        "create persistent secret s",
+    ),
     "called": ("""{{ config(post_hook="{{ save(this) }}") }}""", "a hook writes a file"),
     "custom": ("{{ config(materialized='shipped', bucket='s3://bucket/custom') }}", "`bucket`: s3://bucket/custom"),
 }
@@ -103,6 +114,7 @@ INSIDE = {
     "own_bucket": "{{ config(materialized='shipped', bucket='s3://bucket/' ~ target.schema) }}",
     "own_place": """{{ config(post_hook="copy {{ this }} to 'own-{{ target.schema }}.csv'") }}""",
     "harmless": """{{ config(post_hook="{{ announce() }}", meta={'docs': 's3://bucket/docs'}) }}""",
+    "told": """{{ config(post_hook="select 1 -- copy it to nowhere") }}""",
 }
 
 

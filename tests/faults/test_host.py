@@ -16,7 +16,7 @@ import pytest
 from pytest_dbtci.dbt_client import client as host_module
 from pytest_dbtci.dbt_client.client import Cancelled, Host, HostDied, begin
 from pytest_dbtci.dbt_client.protocol.events import NodeFinished, RowsFetched
-from pytest_dbtci.dbt_client.protocol.lines import write_line
+from pytest_dbtci.dbt_client.protocol.lines import Alive, Done, write_line
 from pytest_dbtci.dbt_client.protocol.request import Request
 from pytest_dbtci.dbt_client.protocol.tree_requests import Parse, Repoint, TargetSchema
 from pytest_dbtci.dbt_client.protocol.values import FoundSchema, Invocation
@@ -83,6 +83,33 @@ def test_ends_a_process_that_is_silent_for_too_long(host: Callable[[str], Host])
     one = host("import time; time.sleep(600)")
     with pytest.raises(HostDied, match=r"did not answer to `DropSchemas` within 0.2 seconds"):
         one.ask(DropSchemas(), last=True, within=0.2)
+
+
+def test_ends_a_process_that_gives_no_sign_of_life(
+    host: Callable[[str], Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_module, "FROZEN_SECONDS", 0.2)
+    one = host("import time; time.sleep(600)")
+    with pytest.raises(HostDied, match=r"gave no sign of life for 0.2 seconds while it worked on `Build`") as caught:
+        one.ask(BUILD, within=60)
+    assert caught.value.silent
+
+
+def test_hears_that_a_process_lives_and_tells_nobody(host: Callable[[str], Host]) -> None:
+    lives, done = write_line(Alive()), write_line(Done(answer="x"), 1)
+    one = host(f"{ANSWER}        print({lives!r}, flush=True)\n        print({done!r}, flush=True)\n")
+    heard: list[object] = []
+    assert one.ask(TargetSchema(tree="head"), on_event=heard.append) == "x"
+    assert not heard
+
+
+def test_a_process_that_can_not_work_where_it_is_told_to_ends_and_says_so(tmp_path: Path) -> None:
+    with begin(tmp_path, environment()) as one:
+        one.settle(tmp_path / "gone", {}, Redaction())
+        with pytest.raises(HostDied, match=r"No such file or directory: '.*gone'"):
+            one.ask(TargetSchema(tree="head"), within=60)
+        assert one.folder is not None
+        one.folder.remove()
 
 
 def test_ends_a_process_that_does_not_stop_when_cancelled(

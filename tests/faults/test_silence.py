@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.support.fault_stage import Stage, assert_every_node_has_an_outcome, eventually, outcomes
+from tests.support.tiny_project import commit, make_tiny, write
+from tests.support.validation import validate
 from tests.support.warehouses import Warehouse
 
 SECOND = r"create\s+table.*second"
@@ -66,6 +70,21 @@ def test_an_interrupted_run_waits_for_no_answer(stage: Stage) -> None:
     again = stage.run()
     assert again.code == 0, again.output
     stage.assert_nothing_left()
+
+
+@pytest.mark.slow
+def test_a_build_that_waits_for_itself_is_given_up_and_says_where_it_stood(tmp_path: Path) -> None:
+    project = make_tiny(tmp_path / "tiny")
+    write(
+        project,
+        {"models/stuck.py": "import time\n\n\ndef model(dbt, session):\n    time.sleep(120)\n    return None\n"},
+    )
+    commit(project, "wait")
+    run = validate(project, "--dbt-ci-pr=7", DBT_CI_SILENCE_SECONDS="5", DBT_CI_WATCH_SECONDS="1")
+    assert run.code == 1, run.output
+    assert "Nothing came of that for as long again." in run.output
+    assert re.search(r":\d+ in model$", run.output, flags=re.MULTILINE), run.output
+    assert "dropped dbt_build_7" in run.output
 
 
 def _slow_down(warehouse: Warehouse, seconds: float) -> None:

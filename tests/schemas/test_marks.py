@@ -129,9 +129,12 @@ def test_ends_the_sessions_of_a_killed_run_and_nobody_elses(server_host: Host, s
     port = profile["port"] if server_warehouse.kind == "postgres" else server_warehouse.server.postgres.port  # type: ignore[union-attr]
     slow = '/* {"app": "dbt"} */ create table "dbt_build_7"."slow" as select pg_sleep(60)::text as s'
     orphan = psycopg2.connect(**login, port=port, application_name="dbt-ci:r0 dbt")
+    idle = psycopg2.connect(**login, port=port, application_name="dbt-ci:r0 dbt")
     neighbour = psycopg2.connect(**login, port=port, application_name="dbt-ci:r00 dbt")
-    with closing(orphan), closing(neighbour):
-        neighbour.cursor().execute("select 1")
+    with closing(orphan), closing(idle), closing(neighbour):
+        # Killed between two statements of a transaction, it holds its locks as well.
+        idle.cursor().execute("""/* {"app": "dbt"} */ select * from "dbt_build_7"."dbt_ci_mark" """)
+        neighbour.cursor().execute("""/* {"app": "dbt"} */ select 'dbt_build_77'""")
 
         def work() -> None:
             with suppress(psycopg2.Error):
@@ -151,6 +154,8 @@ def test_ends_the_sessions_of_a_killed_run_and_nobody_elses(server_host: Host, s
         assert done == ["dbt_build_7 of an earlier run dropped"]
         thread.join(10)
         assert orphan.closed
+        with pytest.raises(psycopg2.OperationalError):
+            idle.cursor().execute("select 1")
         neighbour.cursor().execute("select 1")
     assert server_host.ask(DropSchemas()) == ("dbt_build_7",)
 

@@ -19,6 +19,11 @@ class Ready:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Alive:
+    """The host works on a request: it says so now and then, and the listeners are not told."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Done:
     """The answer to a request."""
 
@@ -62,7 +67,7 @@ REQUESTS: Mapping[str, type[Request[Any]]] = {
     if isinstance(kind, type) and issubclass(kind, Request) and kind is not Request
 }
 TO_HOST: Mapping[str, type[Any]] = {**REQUESTS, **{kind.__name__: kind for kind in (Settle, Cancel, Quit)}}
-FROM_HOST: Mapping[str, type[Any]] = {k.__name__: k for k in (*get_args(Event), Ready, Done, Failed)}
+FROM_HOST: Mapping[str, type[Any]] = {k.__name__: k for k in (*get_args(Event), Ready, Alive, Done, Failed)}
 
 
 @dataclass(frozen=True, kw_only=True)

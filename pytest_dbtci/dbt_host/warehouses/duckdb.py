@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timezone
 
 from pytest_dbtci.dbt_host.compare.dialect import Dialect, families
 from pytest_dbtci.dbt_host.mark import MARK_TABLE
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
+
+_AT_WORK_SECONDS = 0.05
+"""What a process that only waits does not use of the processor between two looks."""
 
 _UNSIGNED = ("utinyint", "usmallint", "uinteger", "ubigint")
 
@@ -16,6 +20,7 @@ class DuckDb(Warehouse):
 
     is_shared = False
     rolls_back_schemas = True
+    _used = 0.0
     dialect = Dialect(
         families=families(
             number=("tinyint", "smallint", "integer", "bigint", "hugeint", "decimal", *_UNSIGNED),
@@ -41,6 +46,12 @@ class DuckDb(Warehouse):
         """Return the time, UTC, without pytz, which DuckDB needs to give a time with its zone."""
         ((seconds,),) = self.fetch("select epoch(current_timestamp)")
         return datetime.fromtimestamp(float(seconds), timezone.utc)
+
+    def is_at_work(self, run: str) -> bool:
+        """Whether this process, in which DuckDB works, has used the processor since this was asked last."""
+        used = time.process_time() - time.thread_time()  # without the thread that asks
+        before, DuckDb._used = DuckDb._used, used
+        return used - before > _AT_WORK_SECONDS
 
     def _relations(self, database: str, schema: str) -> tuple[str, ...]:
         return tuple(name for name, _ in self._tables(database, schema))

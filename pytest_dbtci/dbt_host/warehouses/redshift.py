@@ -54,12 +54,14 @@ where coalesce(cn.nspname, pn.nspname, tn.nspname) not in ({schemas})
 order by 1, 2
 """
 
-# A user sees no statements but his own, a superuser all.
+# A user sees no statements and transactions but his own, a superuser all.
 _STATEMENTS = """
 select session_id, query_text from sys_query_history
-where status in ('planning', 'queued', 'running', 'returning') and database_name = current_database()
+where {which} and database_name = current_database()
     and user_id = (select usesysid from pg_user where usename = current_user)
 """
+_AT_WORK = "status in ('planning', 'queued', 'running', 'returning')"
+_OPEN = "select distinct xid from svv_transactions where txn_db = current_database()"
 
 
 class Redshift(Postgres):
@@ -104,18 +106,20 @@ class Redshift(Postgres):
     def _sessions(self, run: str, schemas: Sequence[str]) -> tuple[int, ...]:
         """Return the backends at work on a statement with dbt's comment that names one of the schemas.
 
-        No field of dbt-redshift's profile names a session.
+        So are those that did such a one in a transaction that is still open, whose locks they hold. No field of
+        dbt-redshift's profile names a session.
         """
         names = re.compile("|".join(rf"(?<!\w){re.escape(s)}(?!\w)" for s in schemas), re.IGNORECASE)
         try:
-            rows = self._statements()
+            still_open = ", ".join(xid for (xid,) in self.query(_OPEN).rows)
+            rows = self._statements(f"({_AT_WORK} or transaction_id in ({still_open}))" if still_open else _AT_WORK)
         except DbtFailed:
             return ()  # then the drop waits for them, and says so
         return tuple(pid for pid, text in rows if '"app": "dbt"' in text and names.search(text))
 
-    def _statements(self) -> list[tuple[int, str]]:
-        """Return the backends that execute statements of this user, this look itself left out."""
-        found = ((int(pid), str(text)) for pid, text in self.query(_STATEMENTS).rows)
+    def _statements(self, which: str = _AT_WORK) -> list[tuple[int, str]]:
+        """Return backends and their statements, of this user, this look itself left out."""
+        found = ((int(pid), str(text)) for pid, text in self.query(_STATEMENTS.format(which=which)).rows)
         return [(pid, text) for pid, text in found if "sys_query_history" not in text]
 
     def _dependents(self, schema: str, inside: set[str]) -> tuple[str, ...]:

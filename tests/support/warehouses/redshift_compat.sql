@@ -54,13 +54,24 @@ inner join pg_namespace as n on n.oid = c.relnamespace
 where c.relkind = 'r' and pg_relation_size(c.oid) > 0
     and n.nspname not in ('pg_catalog', 'information_schema');
 
--- What is at work now; what has ended is not kept.
+-- What is at work now, and what a transaction that is still open did last; the rest is not kept. A transaction has no
+-- number here before it writes, so its beginning stands for it.
 create view pg_catalog.sys_query_history as
 select usesysid::integer as user_id, null::bigint as query_id, null::text as query_label,
-    null::bigint as transaction_id, pid as session_id, datname::text as database_name, null::text as query_type,
-    'running'::text as status, query as query_text, query_start as start_time
+    (extract(epoch from xact_start) * 1000000)::bigint as transaction_id, pid as session_id,
+    datname::text as database_name, null::text as query_type,
+    case state when 'active' then 'running' else 'success' end as status, query as query_text,
+    query_start as start_time
 from pg_stat_activity
-where state = 'active';
+where state in ('active', 'idle in transaction');
+
+create view pg_catalog.svv_transactions as
+select usename::text as txn_owner, datname::text as txn_db, (extract(epoch from xact_start) * 1000000)::bigint as xid,
+    pid, xact_start::timestamp as txn_start, mode as lock_mode, locktype as lockable_object_type,
+    relation::bigint::integer as relation, granted
+from pg_stat_activity
+inner join (select pid, mode, locktype, relation, granted from pg_locks) as locks using (pid)
+where xact_start is not null;
 
 create function pg_catalog.redshift_show_schemas(wanted_database text)
     returns table (database_name text, schema_name text, schema_owner text, schema_type text)
@@ -118,5 +129,5 @@ create function pg_catalog.redshift_show_grants(wanted_database text, wanted_sch
     $$;
 
 grant select on pg_catalog.svv_external_columns, pg_catalog.svv_table_info, pg_catalog.svv_redshift_columns,
-    pg_catalog.sys_query_history
+    pg_catalog.sys_query_history, pg_catalog.svv_transactions
 to public;
