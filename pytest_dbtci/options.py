@@ -151,7 +151,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="compare-values",
         kind="flag",
-        help="show values from the data in the summary and the comment, too, not in the terminal alone",
+        help="show values from the data in the summary, the comment and the page, too, not in the terminal alone",
         default="false",
     ),
     Option(

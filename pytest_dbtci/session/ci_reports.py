@@ -135,6 +135,8 @@ class Reporting:
             red=bool(self._python_failures),
             redact=self._run.redact,
             trouble=self._trouble(),
+            comparisons=self._run.comparisons,
+            values=self._settings.compare_values,
         )
         yield f"dbt-ci: report in {path}"
 

@@ -7,10 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_dbtci.ci.build import Build, FileLinks
+from pytest_dbtci.differences import Comparison, Differences, Example
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Exposure, Node, Plan, Reason
 from pytest_dbtci.reports import page
@@ -38,10 +40,17 @@ def timed(results: Mapping[str, Result]) -> dict[str, Result]:
 
 
 def written(
-    path: Path, plan: Plan, results: Mapping[str, Result], build: Build | None = None, repository: Path | None = None
+    path: Path,
+    plan: Plan,
+    results: Mapping[str, Result],
+    build: Build | None = None,
+    repository: Path | None = None,
+    **how: Any,
 ) -> Path:
     build = build or Build(provider="local")
-    page.write(path, plan, results, build, repository=repository, seconds=3.2, red=False, redact=lambda text: text)
+    page.write(
+        path, plan, results, build, repository=repository, seconds=3.2, red=False, redact=lambda text: text, **how
+    )
     return path
 
 
@@ -89,6 +98,35 @@ def test_opens_without_a_word_in_the_console_and_shows_every_part(dogs_page: Pat
     assert names == [u.split(".")[2] for u in critical_path(PLAN, timed(RESULTS))]
     assert len(names) > 1
     assert seen.answer["bars"] == 6
+
+
+@needs_browser
+def test_shows_what_was_compared_with_values_only_where_they_are_asked_for(tmp_path: Path) -> None:
+    example = Example(kind="changed", key=(("id", "1"),), values=(("price", HOSTILE, "SECRET"),))
+    changed = Differences(key=("id",), head_rows=9, base_rows=9, changed=1, examples=(example,))
+    same = Differences(key=("id",), head_rows=3, base_rows=3)
+    changed_one, same_one, unbuilt = (f"model.dogs.{name}" for name in ("fact_dogs", "stg_dogs", "walks"))
+    found = {
+        changed_one: Comparison(unique_id=changed_one, base="twin", key_from="unique test", differences=changed),
+        same_one: Comparison(unique_id=same_one, base="prod", key_from="unique test", differences=same),
+        unbuilt: Comparison(unique_id=unbuilt, why="it was not built"),
+    }
+    for values in (False, True):
+        seen = visit(
+            written(tmp_path / "page.html", PLAN, timed(RESULTS), comparisons=found, values=values),
+            f"choose(byId.get('{same_one}'));"
+            "return {text: document.getElementById('compared').innerText,"
+            " filled: graph.nodes('[?identical]').map(n => n.id()),"
+            " about: document.getElementById('details').textContent}",
+        )
+        assert seen.console == ()
+        text = seen.answer["text"]
+        assert "fact_dogs: +0 −0 ~1 (11 %)" in text
+        assert text.count("walks: not compared: it was not built") == text.count("not compared") == 1
+        assert "Identical: stg_dogs" in text
+        assert ("SECRET" in text) is values
+        assert seen.answer["filled"] == [same_one]
+        assert "identical, 3 rows" in seen.answer["about"]
 
 
 @needs_browser

@@ -7,9 +7,11 @@ import json
 from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pytest_dbtci.ci.build import Build
+from pytest_dbtci.differences import Comparison
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.reports.page.contents import contents
@@ -27,15 +29,27 @@ def write(
     red: bool,
     redact: Callable[[str], str],
     trouble: str = "",
+    comparisons: Mapping[str, Comparison] = MappingProxyType({}),
+    values: bool = False,
 ) -> None:
     """Write the page to `path`.
 
     `repository` is the checkout's folder, which links to files start from; `seconds` is the run's wall time, `red`
-    tells that something besides dbt's nodes failed, `trouble` what kept nodes from being built. `redact` takes secrets
-    out of what is read from disk (compiled SQL). Raises DbtCiError where the file can't be written.
+    tells that something besides dbt's nodes failed, `trouble` what kept nodes from being built. `comparisons` are told
+    with values from the data only with `values`. `redact` takes secrets out of what is read from disk (compiled SQL).
+    Raises DbtCiError where the file can't be written.
     """
     data = contents(
-        plan, results, build, repository=repository, seconds=seconds, red=red, redact=redact, trouble=trouble
+        plan,
+        results,
+        build,
+        repository=repository,
+        seconds=seconds,
+        red=red,
+        redact=redact,
+        trouble=trouble,
+        comparisons=comparisons,
+        values=values,
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

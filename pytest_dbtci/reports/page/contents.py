@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_dbtci.ci.build import Build
+from pytest_dbtci.differences import Comparison
 from pytest_dbtci.plan import Node, PathChange, Plan
+from pytest_dbtci.reports import comparison
 from pytest_dbtci.reports.failures import describe, headline, kind_of
 from pytest_dbtci.reports.head_files import HeadFiles
 from pytest_dbtci.reports.lineage import Lineage
@@ -37,6 +39,8 @@ def contents(
     red: bool,
     redact: Callable[[str], str],
     trouble: str = "",
+    comparisons: Mapping[str, Comparison],
+    values: bool,
 ) -> dict[str, Any]:
     """Return the page's values; see `pytest_dbtci.reports.page.write` for the arguments."""
     lineage = Lineage(plan, results)
@@ -52,8 +56,14 @@ def contents(
         ],
         "failures_left": max(0, len(bad) - IN_FULL),
         "changes": [_change(c, plan, files) for c in plan.changes],
+        "compared": [
+            _compared(node, found, plan, files, values=values)
+            for node in plan.nodes
+            if (found := comparisons.get(node.unique_id)) is not None and not _is_identical(found)
+        ],
+        "identical": [n.item for n in plan.nodes if _is_identical(comparisons.get(n.unique_id))],
         "nodes": [
-            *(_node(n, lineage, results, files) for n in plan.nodes),
+            *(_node(n, lineage, results, files, comparisons.get(n.unique_id)) for n in plan.nodes),
             *(
                 {**_EMPTY, "id": e.unique_id, "name": e.label, "parents": e.parents, "owner": e.owner, "href": e.url}
                 for e in plan.exposures
@@ -89,6 +99,8 @@ _EMPTY: dict[str, Any] = {
     "about": None,
     "changed": False,
     "drawn": True,
+    "compared": "",
+    "identical": False,
 }
 
 
@@ -143,7 +155,22 @@ def _compiled(result: Result) -> str:
         return ""
 
 
-def _node(node: Node, lineage: Lineage, results: Mapping[str, Result], files: HeadFiles) -> dict[str, Any]:
+def _is_identical(found: Comparison | None) -> bool:
+    return found is not None and found.differences is not None and found.differences.identical
+
+
+def _compared(node: Node, found: Comparison, plan: Plan, files: HeadFiles, *, values: bool) -> dict[str, Any]:
+    return {
+        "label": node.label,
+        "href": files.of_project(node.defined_in),
+        "headline": comparison.headline(found),
+        "text": "\n".join(comparison.describe(found, plan, values=values)) if found.differences else "",
+    }
+
+
+def _node(
+    node: Node, lineage: Lineage, results: Mapping[str, Result], files: HeadFiles, found: Comparison | None
+) -> dict[str, Any]:
     result = results.get(node.unique_id)
     drawn = lineage.is_drawn(node)
     timed = result is not None and result.outcome != "skipped"
@@ -166,4 +193,6 @@ def _node(node: Node, lineage: Lineage, results: Mapping[str, Result], files: He
         "about": node.about or (node.parents[0] if not drawn and node.parents else None),
         "changed": node.reason.kind in ("modified", "new"),
         "drawn": drawn,
+        "compared": comparison.headline(found) if found is not None else "",
+        "identical": _is_identical(found),
     }

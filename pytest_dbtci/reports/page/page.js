@@ -62,9 +62,18 @@ function changes() {
   if (rows.length) show("changes", "What changed", table([["file"], ["change"], ["effect"]], rows));
 }
 
+function compared() {
+  const parts = data.compared.map((one) => make("article", {},
+    make("h3", {}, link(one.label, one.href), `: ${one.headline}`),
+    one.text ? make("pre", { tabindex: "0" }, one.text) : null));
+  if (data.identical.length) parts.push(make("p", {}, `Identical: ${data.identical.join(", ")}`));
+  if (parts.length) show("compared", "Compared", ...parts);
+}
+
 function details(node) {
   const facts = [
     ["outcome", outcome(node.worst)], ["selected", node.why], ["kind", node.kind], ["relation", node.relation],
+    ["contents", node.compared],
     ["owner", node.owner], ["seconds", node.seconds === null ? null : seconds(node.seconds)],
   ].filter(([, value]) => value);
   const tests = node.tests.map((id) => byId.get(id)).filter(Boolean);
@@ -111,6 +120,7 @@ function impact() {
     at("legend").append(make("li", {}, swatch, LABELS[kind]));
   }
   at("legend").append(make("li", {}, "thick border: modified or new"));
+  if (data.identical.length) at("legend").append(make("li", {}, "filled: identical to the base"));
 }
 
 function draw() {
@@ -125,6 +135,7 @@ function draw() {
       label: "data(label)", shape: "round-rectangle", width: 170, height: 34, "text-valign": "center", "font-size": 11,
       "text-max-width": 160, "text-wrap": "ellipsis", color: colour("text"), "background-color": colour("sheet"), "border-width": 2 } },
     ...Object.entries(kinds).map(([kind, name]) => ({ selector: `node[worst = "${kind}"]`, style: { "border-color": colour(name) } })),
+    { selector: "node[?identical]", style: { "background-color": colour("line") } },
     { selector: "node[?changed]", style: { "border-width": 5, "font-weight": "bold" } },
     { selector: "node[worst = 'skipped'], node[worst = 'none']", style: { "border-style": "dashed" } },
     { selector: "node[worst = 'exposure']", style: { shape: "round-hexagon" } },
@@ -136,7 +147,7 @@ function draw() {
   graph = cytoscape({
     container: at("graph"),
     elements: [
-      ...drawn.map((node) => ({ data: { id: node.id, label: node.name, worst: node.worst, changed: node.changed } })),
+      ...drawn.map((node) => ({ data: { id: node.id, label: node.name, worst: node.worst, changed: node.changed, identical: node.identical } })),
       ...edges.map(([source, target]) => ({ data: { source, target } })),
     ],
     layout: layout(drawn, edges),
@@ -220,7 +231,7 @@ function cost() {
     table([["node"], ["kind"], ["seconds", "number"], ["share", "number"], [""]], rows));
 }
 
-for (const part of [head, failures, changes, impact, nodes, timeline, cost]) part();
+for (const part of [head, failures, changes, compared, impact, nodes, timeline, cost]) part();
 document.body.dataset.ready = "text";
 // What can be read is there before the picture, which takes seconds for thousands of nodes.
 setTimeout(() => { draw(); document.body.dataset.ready = "all"; }, 50);
