@@ -9,16 +9,9 @@ import pytest
 
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.git.repository import Repository
-from tests.support import repositories
 from tests.support.repositories import BASE, commit, git, repository, write
 
 MODEL = "models/fact_dogs.sql"
-
-
-@pytest.fixture(autouse=True)
-def _own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in repositories.ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -21,12 +21,6 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Remote:
     return repositories.remote(tmp_path_factory.mktemp("origin"))
 
 
-@pytest.fixture(autouse=True)
-def _own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in repositories.ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-
-
 def compare(checkout: Checkout, base: str | None = None) -> Comparison:
     return Repository.find(checkout.path).compare(
         base=base,
