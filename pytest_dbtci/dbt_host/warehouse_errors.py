@@ -31,10 +31,11 @@ _KINDS: tuple[tuple[str, str], ...] = (
     ),
     ("disk full", r"disk full|no space left on device|could not extend file"),
     ("out of memory", r"^\s*(database error.*\n\s*)?out of (shared )?memory"),
-    ("lock timeout", r"lock timeout|could not set lock on file"),
+    ("lock timeout", r"lock timeout|could not set lock on file|lock has not yet been released|waiters for this lock"),
     (
         "query cancelled by the warehouse (a timeout, a queue's rule, or somebody)",
-        r"cancell?ed on user's request|canceling statement due to|cancelled by wlm|statement timeout",
+        r"cancell?ed on user's request|canceling statement due to|cancelled by wlm|statement timeout"
+        r"|reached its statement or warehouse timeout|sql execution canceled",
     ),
 )
 _PATTERNS = tuple((name, re.compile(pattern, re.IGNORECASE | re.MULTILINE)) for name, pattern in _KINDS)

@@ -61,6 +61,12 @@ class Snowflake(Warehouse):
         # dbt's macro asks the configuration of the model that it runs for, and here runs for none.
         return (f"create transient table {new} clone {old}",)
 
+    def _advice(self, text: str, database: str) -> str:
+        if "insufficient privileges" not in text.lower():
+            return super()._advice(text, database)
+        role = self._adapter.config.credentials.role or "the user's default role"
+        return f"\nThe target's role may not create schemas: grant create schema on database {database} to role {role}."
+
     def _literal(self, text: str) -> str:
         # A backslash is an escape.
         return super()._literal(text.replace("\\", "\\\\"))

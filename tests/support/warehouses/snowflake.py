@@ -26,7 +26,29 @@ MISSING = "" if find_spec("fakesnow") else "fakesnow is not installed: it needs 
 class Snowflake(Warehouse):
     """An empty database of the stand-in; names are given in lower case, as dbt's unquoted ones are written."""
 
-    sent: Path = field(repr=False)
+    folder: Path = field(repr=False)
+
+    def fail(self, pattern: str, number: str, state: str, message: str) -> None:
+        """Let statements that match have an error of this number, SQLSTATE and text, until `recover`."""
+        self._ask_for([{"pattern": pattern, "number": number, "state": state, "message": message}])
+
+    def hold(self, pattern: str) -> None:
+        """Let statements that match wait until `recover`."""
+        self._ask_for([{"pattern": pattern}])
+
+    def holds(self) -> bool:
+        """Whether a statement waits."""
+        return (self.folder / "held").exists()
+
+    def recover(self) -> None:
+        """Forget the fault."""
+        self._ask_for([])
+        (self.folder / "held").unlink(missing_ok=True)
+
+    def _ask_for(self, faults: list[dict[str, str]]) -> None:
+        new = self.folder / "faults.new"
+        new.write_text(json.dumps(faults))
+        new.replace(self.folder / "faults.json")
 
     def schemas(self) -> tuple[str, ...]:
         """Return the schemas that the user made, sorted."""
@@ -47,7 +69,7 @@ class Snowflake(Warehouse):
 
     def statements(self, pattern: str) -> list[str]:
         """Return the statements that match, oldest first, in the client's own words; those of other databases, too."""
-        texts = (json.loads(line) for line in self.sent.read_text().splitlines())
+        texts = (json.loads(line) for line in (self.folder / "statements").read_text().splitlines())
         return [text for text in texts if re.search(pattern, text, re.IGNORECASE)]
 
 
@@ -56,7 +78,7 @@ class SnowflakeServer:
     """A running stand-in."""
 
     port: int
-    sent: Path
+    folder: Path
 
     @contextmanager
     def database(self) -> Iterator[Snowflake]:
@@ -80,19 +102,22 @@ class SnowflakeServer:
             )
 
         profile = {"type": "snowflake", **login, "warehouse": "wh", "role": "dbt", "threads": 4}
-        yield Snowflake(kind="snowflake", connect=connect, profile=profile, sent=self.sent)
+        made = Snowflake(kind="snowflake", connect=connect, profile=profile, folder=self.folder)
+        made.recover()
+        yield made
+        made.recover()
 
 
 @contextmanager
 def run_snowflake() -> Iterator[SnowflakeServer]:
     """Run the stand-in in a process of its own, because fakesnow keeps one state for a process."""
     with tempfile.TemporaryDirectory(prefix="snowflake-") as folder:
-        sent = Path(folder, "statements")
-        sent.touch()
-        command = [sys.executable, "-m", "tests.support.warehouses.snowflake_server", str(sent)]
+        Path(folder, "statements").touch()
+        Path(folder, "faults.json").write_text("[]")
+        command = [sys.executable, "-m", "tests.support.warehouses.snowflake_server", folder]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             try:
-                yield SnowflakeServer(port=int(process.stdout.readline()), sent=sent)
+                yield SnowflakeServer(port=int(process.stdout.readline()), folder=Path(folder))
             finally:
                 process.kill()
