@@ -87,28 +87,33 @@ def pytest_configure(config: pytest.Config) -> None:
 
             config.pluginmanager.register(Sweeping(config, settings), SESSION + "-sweep")
             return
-        from pytest_dbtci.execution.signals import Interrupts
-
-        interrupts = Interrupts()
-        interrupts.install()
-        with interrupts.patiently():
-            # It imports dbt while this process imports the rest.
-            host = _begin(settings)
-            from pytest_dbtci.session.ci_reports import Reporting
-            from pytest_dbtci.session.controller import Controller
-
-            controller = Controller(config, settings, host, interrupts)
-            config.pluginmanager.register(controller, SESSION)
-            reporting = Reporting(config, controller.run, settings, controller.guard, lambda: controller.trouble)
-            config.pluginmanager.register(reporting, SESSION + "-reporting")
-        if interrupts.missed:
-            raise KeyboardInterrupt
+        _register_session(config, settings)
     elif "dbtci" in worker:
         from pytest_dbtci.execution.worker_channel import RemoteOutcomes
         from pytest_dbtci.session.participant import Participant
 
         ticket = worker["dbtci"]
         config.pluginmanager.register(Participant(config, RemoteOutcomes(ticket), ticket["unselected"]), SESSION)
+
+
+def _register_session(config: pytest.Config, settings: Settings) -> None:
+    """Start dbt, and register what plans, builds and reports."""
+    from pytest_dbtci.execution.signals import Interrupts
+
+    interrupts = Interrupts()
+    interrupts.install()
+    with interrupts.patiently():
+        # It imports dbt while this process imports the rest.
+        host = _begin(settings)
+        from pytest_dbtci.session.ci_reports import Reporting
+        from pytest_dbtci.session.controller import Controller
+
+        controller = Controller(config, settings, host, interrupts)
+        config.pluginmanager.register(controller, SESSION)
+        reporting = Reporting(config, controller.run, settings, controller.guard, lambda: controller.trouble)
+        config.pluginmanager.register(reporting, SESSION + "-reporting")
+    if interrupts.missed:
+        raise KeyboardInterrupt
 
 
 def _begin(settings: Settings) -> Host:

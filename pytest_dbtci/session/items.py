@@ -76,8 +76,8 @@ class PackagesFolder(pytest.File):
                 yield folder
 
 
-class DbtItem(pytest.Item):
-    """One dbt node."""
+class ResultItem(pytest.Item):
+    """An item that shows what the run has found out about a node."""
 
     def __init__(self, *, node: Node, outcomes: Outcomes, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -85,11 +85,18 @@ class DbtItem(pytest.Item):
         self.result: Result | None = None
         self._outcomes = outcomes
         self.add_marker("dbt")
-        self.add_marker(f"dbt_{node.resource_type}")
-        self.user_properties += [("dbt_unique_id", node.unique_id), ("dbt_reason", str(node.reason))]
         if any(line.startswith("flaky") for line in self.config.getini("markers")):
             # pytest-rerunfailures, pytest-retry: another try would only show the same result again.
             self.add_marker(pytest.mark.flaky(reruns=0, condition=False))
+
+
+class DbtItem(ResultItem):
+    """One dbt node."""
+
+    def __init__(self, *, node: Node, outcomes: Outcomes, **kwargs: Any) -> None:
+        super().__init__(node=node, outcomes=outcomes, **kwargs)
+        self.add_marker(f"dbt_{node.resource_type}")
+        self.user_properties += [("dbt_unique_id", node.unique_id), ("dbt_reason", str(node.reason))]
         if node.relation:
             self.user_properties.append(("dbt_relation", node.relation))
 
@@ -139,18 +146,12 @@ class ComparedNode(pytest.Collector):
         yield CompareItem.from_parent(self, name="compare", node=self._node, outcomes=self._outcomes)
 
 
-class CompareItem(pytest.Item):
+class CompareItem(ResultItem):
     """The comparison of a node's contents with the base's: red only where the project asks for it."""
 
     def __init__(self, *, node: Node, outcomes: Outcomes, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.node = node
-        self.result: Result | None = None
-        self._outcomes = outcomes
-        self.add_marker("dbt")
+        super().__init__(node=node, outcomes=outcomes, **kwargs)
         self.add_marker("dbt_compare")
-        if any(line.startswith("flaky") for line in self.config.getini("markers")):
-            self.add_marker(pytest.mark.flaky(reruns=0, condition=False))
 
     @property
     def awaited(self) -> str:
