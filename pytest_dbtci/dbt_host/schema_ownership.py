@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from pytest_dbtci.dbt_client.protocol.values import FoundSchema, Mark, Owner
+from pytest_dbtci.dbt_client.protocol.values import FoundSchema, Mark, Opened, Owner
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
@@ -68,15 +68,15 @@ class Ownership:
         mark = warehouse.read_mark(database, schema)
         return "" if mark is None or mark.pr != self.mark.pr or mark.is_of(self.mark) else mark.whose
 
-    def open(self, warehouse: Warehouse, schemas: Iterable[Place], reuse: str) -> tuple[str, ...]:
-        """Make every schema ready, empty and marked; give what was done, in words.
+    def open(self, warehouse: Warehouse, schemas: Iterable[Place], reuse: str) -> Opened:
+        """Make every schema ready, empty and marked.
 
         A schema of the same pull request that an earlier run left is taken over and made anew, unless all are there
         as the run `reuse` left them; one without a mark, or of a newer run, stops everything before a write.
         """
         if unsafe := [s for _, s in schemas if '"' in s]:
             raise DbtFailed(f"schema {unsafe[0]}: dbt can't work with a quotation mark in a name; nothing was written.")
-        done, found = [], self._found(warehouse)
+        dropped, found = [], self._found(warehouse)
         wanted = {(d, warehouse.same(s)): (d, s) for d, s in schemas}
         self.start(warehouse)
         now = warehouse.clock().isoformat(timespec="microseconds")
@@ -100,14 +100,13 @@ class Ownership:
             key = (database, warehouse.same(schema))
             if as_it_is and key in wanted:
                 self.opened.append(wanted.pop(key))
-                done.append(f"{schema} reused")
             else:
                 warehouse.drop(database, schema, [s for _, s in theirs])
-                done.append(f"{schema} of an earlier run dropped")
+                dropped.append(schema)
         for database, schema in wanted.values():
             warehouse.create(database, schema, self.mark)
             self.opened.append((database, schema))
-        return tuple(done)
+        return Opened(reused=as_it_is, dropped=tuple(dropped))
 
     def lost(self, warehouse: Warehouse) -> str:
         """Return which schema is no longer this run's, empty while all is well; one look, at the first schema."""

@@ -12,7 +12,7 @@ from typing import Any
 from pytest_dbtci.dbt_client.protocol import warehouse_requests as ask
 from pytest_dbtci.dbt_client.protocol.events import Emit
 from pytest_dbtci.dbt_client.protocol.request import Request
-from pytest_dbtci.dbt_client.protocol.values import FoundSchema
+from pytest_dbtci.dbt_client.protocol.values import FoundSchema, Opened
 from pytest_dbtci.dbt_host import build, liveness, manifests, outside, rehearsal
 from pytest_dbtci.dbt_host.compare import comparisons, failing_rows
 from pytest_dbtci.dbt_host.liveness import Watch
@@ -79,17 +79,17 @@ class WarehouseOperations:
         self._ownership, self._tree = Ownership(owner=request.owner), request.tree
         return self._ownership.reserve(self._warehouse(request.tree), request.schema)
 
-    def open_schemas(self, request: ask.OpenSchemas) -> tuple[str, ...]:
+    def open_schemas(self, request: ask.OpenSchemas) -> Opened:
         """Make the run's schemas ready: see `Ownership.open`."""
         # What was reserved is dropped at the end, even if another schema turns out to be somebody else's.
         before = self._ownership
         reserved = before is not None and before.begun and before.mark.run == request.owner.mark.run
         self._ownership = Ownership(owner=request.owner, begun=reserved)
         self._tree = request.tree
-        done = self._ownership.open(self._warehouse(request.tree), request.schemas, request.reuse)
-        if not all(f"{schema} reused" in done for _, schema in request.schemas):
+        opened = self._ownership.open(self._warehouse(request.tree), request.schemas, request.reuse)
+        if not opened.reused:
             self._external.make()
-        return done
+        return opened
 
     def copy_tables(self, request: ask.CopyTables) -> Mapping[str, str | None]:
         """Copy tables, each for itself."""

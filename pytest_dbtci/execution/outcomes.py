@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pytest_dbtci.differences import PREFIX
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Plan
-from pytest_dbtci.results import Result
+from pytest_dbtci.results import NOT_RUN, Result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,21 @@ def find_relation(
                     deferred=is_deferred,
                 )
     return None
+
+
+def missing_result(unique_id: str, *, trouble: str, cancelled: bool) -> Result:
+    """Return what stands for the result of a node that dbt gave none for, which is an error.
+
+    Where `trouble` of the run kept it from being built, or the session stopped the build, as `-x` asks, it has the
+    outcome `skipped`: the run is red for that.
+    """
+    is_compared = unique_id.startswith(PREFIX)
+    if trouble:
+        return Result(unique_id=unique_id, status=NOT_RUN, message=f"not run: {trouble.partition(': ')[0]}")
+    if cancelled or is_compared:
+        before = "it was compared" if is_compared else "dbt had a result for it"
+        return Result(unique_id=unique_id, status="skipped", message=f"the session stopped before {before}")
+    return Result(unique_id=unique_id, status="no result", message="dbt ended without a result for it.", trouble=True)
 
 
 class Outcomes(Protocol):

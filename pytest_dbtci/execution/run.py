@@ -7,14 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.tree_requests import Keep
+from pytest_dbtci.dbt_client.protocol.values import Opened
 from pytest_dbtci.differences import PREFIX, Comparison
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.execution.builder import Builder
-from pytest_dbtci.execution.outcomes import Answer, Relation, find_relation
+from pytest_dbtci.execution.documentation import document
+from pytest_dbtci.execution.outcomes import Answer, Relation, find_relation, missing_result
 from pytest_dbtci.execution.queries import Queries
 from pytest_dbtci.execution.run_host import RunHost
 from pytest_dbtci.manifest import Manifest
@@ -22,9 +23,9 @@ from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.planning import incremental
 from pytest_dbtci.planning.planned import Planned, Workspace
 from pytest_dbtci.planning.planner import Planner
-from pytest_dbtci.release.docs_folder import publish
+from pytest_dbtci.release.checks import check_whole
 from pytest_dbtci.release.planner import ReleasePlanner
-from pytest_dbtci.results import NOT_RUN, Result, Results, Teardown
+from pytest_dbtci.results import Result, Results, Teardown
 from pytest_dbtci.schemas.lifecycle import OwnSchemas
 from pytest_dbtci.schemas.names import DEFAULT
 from pytest_dbtci.schemas.reuse import Kept, keep, reusable
@@ -131,30 +132,13 @@ class Run:
             if self._builder is not None or self._trouble is not None:
                 return
             self.asked, needs = frozenset(unique_ids), tuple(needs)
-            try:
-                self._check_whole(self.asked)
-                compared = frozenset(u.removeprefix(PREFIX) for u in needs if u.startswith(PREFIX))
-                needed = self.plan.needed_by((*self.asked, *needs, *compared))
-                reused = self._reusable(self.asked, needed)
-                done = self._open(self.kept.run if self.kept and reused else "") if self.plan.schemas and needed else ()
-                if not all(f"{schema} reused" in done for _, schema in self.plan.schemas):
-                    reused = frozenset()
-                if queries:
-                    self._host.ask(Keep(tree="head", copy="queries"))
-            except UsageError as error:
-                self.misuse = self._trouble = error
-                self._close_results()
-                raise
-            except DbtCiError as error:
-                self._trouble = DbtCiError(f"the schemas could not be made ready: {error}{error.next_step}")
-                self._close_results()
+            compared = frozenset(u.removeprefix(PREFIX) for u in needs if u.startswith(PREFIX))
+            needed = self.plan.needed_by((*self.asked, *needs, *compared))
+            reused = self._make_ready(needed, queries)
+            if reused is None:
                 return
-            except BaseException:
-                # Nobody may wait for what will not be built.
-                self._close_results()
-                raise
             for unique_id in reused:
-                self.results.add(Result(unique_id=unique_id, status="reused", message="kept from the run before"))
+                self.results.add(Result(unique_id=unique_id, status="reused", message="kept from an earlier run"))
             self.begun = needed - reused
             builder = Builder(
                 planned=self.planned,
@@ -170,6 +154,30 @@ class Run:
             )
             builder.start(self.begun)
             self._builder = builder
+
+    def _make_ready(self, needed: frozenset[str], queries: bool) -> frozenset[str] | None:
+        """Open the schemas; return the nodes that stand in them already, None where trouble kept them closed."""
+        try:
+            if self.plan.mode == "release":
+                check_whole(self.plan, self.asked)
+            head = self.planned.head
+            reused = reusable(self.kept, self.plan, head, self.asked, needed) if head else frozenset[str]()
+            opened = self._open(self.kept.run if self.kept and reused else "") if self.plan.schemas and needed else None
+            if queries:
+                self._host.ask(Keep(tree="head", copy="queries"))
+        except UsageError as error:
+            self.misuse = self._trouble = error
+            self._close_results()
+            raise
+        except DbtCiError as error:
+            self._trouble = DbtCiError(f"the schemas could not be made ready: {error}{error.next_step}")
+            self._close_results()
+            return None
+        except BaseException:
+            # Nobody may wait for what will not be built.
+            self._close_results()
+            raise
+        return reused if opened is not None and opened.reused else frozenset()
 
     def _close_results(self) -> None:
         self.results.close()
@@ -195,28 +203,13 @@ class Run:
             began=self._began,
         )
 
-    def _open(self, reuse: str) -> tuple[str, ...]:
+    def _open(self, reuse: str) -> Opened:
         self._schemas = self._own(self.planned)
         began = time.perf_counter()
         try:
             return self._schemas.open(reuse)
         finally:
             self.timings["schemas"] = time.perf_counter() - began
-
-    def _check_whole(self, unique_ids: frozenset[str]) -> None:
-        left_out = [n for n in self.plan.items if n.unique_id not in unique_ids]
-        if self.plan.mode == "release" and left_out:
-            raise UsageError(
-                f"nothing was released, because {len(left_out)} of {len(self.plan.items)} nodes were deselected "
-                f"({left_out[0].label} …), and a release builds and tests the whole project. "
-                "Leave out paths, -k, -m, --deselect, --lf and the like."
-            )
-
-    def _reusable(self, asked: frozenset[str], needed: frozenset[str]) -> frozenset[str]:
-        head = self.planned.head
-        if head is None or self.plan.mode == "release":
-            return frozenset()
-        return reusable(self.kept, self.plan, head, asked, needed)
 
     def holds(self) -> Kept | None:
         """Return what the kept schemas hold; None unless they were kept."""
@@ -255,41 +248,13 @@ class Run:
         return self._queries.ask(sql)
 
     def wait(self, unique_id: str) -> Result:
-        """Wait for the node's result; a node that dbt gave none for has the outcome `error`.
-
-        Where trouble of the run kept it from being built, or the session stopped the build, as `-x` asks, it has the
-        outcome `skipped`: the run is red for that.
-        """
+        """Wait for the node's result; one that there will be none for has that of `outcomes.missing_result`."""
         result = self.results_of(unique_id).wait(unique_id)
-        if result is not None:
-            return result
-        is_compared = unique_id.startswith(PREFIX)
-        if self.trouble:
-            return Result(unique_id=unique_id, status=NOT_RUN, message=f"not run: {self.trouble.partition(': ')[0]}")
-        if self._cancelled or is_compared:
-            before = "it was compared" if is_compared else "dbt had a result for it"
-            return Result(unique_id=unique_id, status="skipped", message=f"the session stopped before {before}")
-        return Result(
-            unique_id=unique_id, status="no result", message="dbt ended without a result for it.", trouble=True
-        )
+        return result or missing_result(unique_id, trouble=self.trouble, cancelled=self._cancelled)
 
     def document(self) -> str:
-        """Write the released state's page and manifest where `--dbt-ci-docs` says; give the folder, empty if not asked.
-
-        Call it once all is known to be green. Raises DbtCiError when the warehouse or the disk refuses.
-        """
-        request = self.planned.document
-        if not self.settings.docs or request is None:
-            return ""
-        missing = [n.label for n in self.plan.items if self.wait(n.unique_id).outcome not in ("passed", "warned")]
-        if missing:
-            raise DbtCiError(f"the documentation was not written, because {missing[0]} was not released.")
-        self._host.ask(request)
-        written = Path(request.invocation.target_path)
-        self._host.redaction.clean(written)
-        directory = self.settings.invocation_dir / self.settings.docs
-        publish(written, directory)
-        return str(directory)
+        """Write the released state's documentation once all is known to be green: see `documentation.document`."""
+        return document(self.planned, self.settings, self._host, self.wait)
 
     def cancel(self) -> None:
         """Stop the build: dbt cancels its queries; results that are there stay, what is cut off gets none."""

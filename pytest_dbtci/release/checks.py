@@ -12,6 +12,7 @@ from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.options import DEFAULT_SELECT
+from pytest_dbtci.plan import Plan
 from pytest_dbtci.project.project import Project
 from pytest_dbtci.settings import Settings
 
@@ -104,6 +105,16 @@ def _branch(repository: Repository, build: Build) -> str:
             f"`git switch {named}`, then release."
         )
     return named
+
+
+def check_whole(plan: Plan, unique_ids: frozenset[str]) -> None:
+    """Raise UsageError where not every node of the release was asked for."""
+    if left_out := [n for n in plan.items if n.unique_id not in unique_ids]:
+        raise UsageError(
+            f"nothing was released, because {len(left_out)} of {len(plan.items)} nodes were deselected "
+            f"({left_out[0].label} …), and a release builds and tests the whole project. "
+            "Leave out paths, -k, -m, --deselect, --lf and the like."
+        )
 
 
 def check_clean(repository: Repository, project: Project, commit: str) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,18 +10,18 @@ from pytest_dbtci.ci.build import Build
 from pytest_dbtci.ci.providers import provider_of
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Node, Plan
-from pytest_dbtci.reports.comparison import on_base, reader
+from pytest_dbtci.reports.comparison import reader
 from pytest_dbtci.reports.failures import describe, headline, kind_of, own_words, skip_reason, told_before
 from pytest_dbtci.reports.head_files import HeadFiles
-from pytest_dbtci.reports.lineage import SYMBOLS, WORST, Lineage
+from pytest_dbtci.reports.lineage import SYMBOLS, Lineage
 from pytest_dbtci.reports.markdown import block, code, details, grid, linked, prose
-from pytest_dbtci.results import Outcome, Result
+from pytest_dbtci.reports.summary_head import MANY, head, lost, names, notes, trouble_of_run
+from pytest_dbtci.results import Result
 
 SUMMARY_LIMIT = 1024 * 1024
 """Bytes of a step's summary on GitHub; the other providers say nothing or allow more."""
 
 _IN_FULL = 20  # failures
-_MANY = 50  # rows of a table, lines of a list
 _SLOWEST = 5
 
 
@@ -49,14 +47,11 @@ def markdown(
     page. Text from dbt, the warehouse and the repository can neither break the page nor notify anybody.
     """
     lineage, files = Lineage(plan, results), HeadFiles(plan, build, repository)
-    sections = [
-        _head(plan, results, build, seconds, red=red, trouble=trouble, report=report),
-        *_trouble(plan, results, trouble),
-    ]
-    sections += _notes(plan)
+    first = head(plan, results, build, seconds, red=red, trouble=trouble, report=report)
+    sections = [first, *trouble_of_run(plan, results, trouble), *notes(plan)]
     if plan.nodes:
         sections += [
-            *_failures(plan, results, files, lost=() if trouble else _lost(plan, results)),
+            *_failures(plan, results, files, missing=() if trouble else lost(plan, results)),
             *compared,
             *_readers(plan),
             *_changes(plan, files),
@@ -95,94 +90,7 @@ def write(text: str, build: Build, path: Path) -> tuple[str, ...]:
     return provider_of(build.provider).show_summary(path)
 
 
-def counts(results: Mapping[str, Result]) -> str:
-    """Count the outcomes in words, the worst first: `1 failed, 2 skipped, 9 passed`."""
-    found = Counter(r.outcome for r in results.values())
-    nouns: dict[Outcome, str] = {"error": "error", "warned": "warning"}
-    return ", ".join(f"{found[o]} {nouns.get(o, o)}{'s' * (o in nouns and found[o] > 1)}" for o in WORST if found[o])
-
-
-def title(plan: Plan, results: Mapping[str, Result], *, red: bool, trouble: str = "") -> str:
-    """Say in a line how the run ended; see `markdown` for the arguments."""
-    bad = red or bool(trouble) or any(r.is_bad for r in results.values())
-    if not plan.nodes:
-        return f"{SYMBOLS['failed' if bad else 'skipped']} dbt: nothing was built"
-    lost = _lost(plan, results)
-    unknown = f"{len(lost)} {'not run' if trouble else 'without a result'}" if lost else ""
-    said = ", ".join(filter(None, (counts(results), unknown)))
-    return f"{SYMBOLS['failed' if bad or lost else 'passed']} dbt: {said}"
-
-
-def _lost(plan: Plan, results: Mapping[str, Result]) -> list[Node]:
-    return [n for n in plan.items if n.unique_id not in results]
-
-
-def _trouble(plan: Plan, results: Mapping[str, Result], trouble: str) -> Iterator[str]:
-    if trouble:
-        yield block(trouble)
-        if lost := _lost(plan, results):
-            yield f"{SYMBOLS['skipped']} Not run: {_names(lost)}"
-
-
-def _head(
-    plan: Plan,
-    results: Mapping[str, Result],
-    build: Build,
-    seconds: float | None,
-    *,
-    red: bool,
-    trouble: str,
-    report: str,
-) -> str:
-    lines = [
-        f"## {title(plan, results, red=red, trouble=trouble)}",
-        " · ".join(_facts(plan, build, seconds, report)),
-    ]
-    schemas = [code(f"{database}.{schema}" if database else schema) for database, schema in plan.schemas]
-    if known := on_base(results):
-        lines.append(f"{known[:1].upper()}{known[1:]}")
-    if schemas:
-        more = f" and {len(schemas) - _MANY} more" if len(schemas) > _MANY else ""
-        lines.append(f"Schemas: {', '.join(schemas[:_MANY])}{more}")
-    return "\n\n".join(lines)
-
-
-def _facts(plan: Plan, build: Build, seconds: float | None, report: str) -> Iterator[str]:
-    if plan.mode == "release":
-        yield f"release of {code(plan.base_ref)}"
-    if plan.project:
-        yield f"project {code(plan.project)}"
-    if build.pr:
-        link = f"[{build.pr}](<{build.url}>)" if re.fullmatch(r"https?://[^\s<>]+", build.url or "") else build.pr
-        yield f"pull request {link}" + (f" into {code(build.target_branch)}" if build.target_branch else "")
-    elif plan.pr and plan.mode != "release":
-        yield f"build {code(plan.pr)}"
-    if plan.base:
-        how = ", ".join(filter(None, (plan.base_ref, plan.how)))
-        yield f"base {_sha(plan.base)}" + (f" ({prose(how)})" if how else "")
-    if plan.head:
-        yield f"head {_sha(plan.head)}"
-    if plan.target:
-        yield f"target {code(plan.target)}" + (f" ({prose(plan.adapter)})" if plan.adapter else "")
-    if plan.defer_target:
-        yield f"unbuilt parents from {code(plan.defer_target)}"
-    if seconds is not None:
-        yield f"{seconds:.1f} s"
-    if build.run and build.run != build.url:
-        yield f"[build](<{build.run}>)"
-    if report:
-        yield f"page [{prose(report)}](<{build.artifacts}>)" if build.artifacts else f"page {code(report)}"
-
-
-def _notes(plan: Plan) -> Iterator[str]:
-    if plan.status:
-        yield prose(plan.status)
-    said = ([f"{SYMBOLS['warned']} {prose(plan.warning)}"] if plan.warning else []) + [prose(n) for n in plan.notes]
-    if said:
-        yield "\n".join(f"- {note}" for note in said)
-
-
-def _failures(plan: Plan, results: Mapping[str, Result], files: HeadFiles, lost: Sequence[Node]) -> Iterator[str]:
+def _failures(plan: Plan, results: Mapping[str, Result], files: HeadFiles, missing: Sequence[Node]) -> Iterator[str]:
     everything = [(n, r) for n in plan.nodes if (r := results.get(n.unique_id)) is not None and r.is_bad]
     bad, alike = list[tuple[Node, Result]](), dict[str, list[Node]]()
     before = told_before(results)
@@ -193,7 +101,7 @@ def _failures(plan: Plan, results: Mapping[str, Result], files: HeadFiles, lost:
             bad.append((node, result))
     told = [
         f"{SYMBOLS[r.outcome]} {linked(n.label, files.of_node(n, r.message))}\n\n{block(describe(n, r, plan, results))}"
-        + (f"\n\nThe same in {_names(others)}" if (others := alike.get(n.unique_id)) else "")
+        + (f"\n\nThe same in {names(others)}" if (others := alike.get(n.unique_id)) else "")
         for n, r in bad[:_IN_FULL]
     ]
     told += [
@@ -202,11 +110,11 @@ def _failures(plan: Plan, results: Mapping[str, Result], files: HeadFiles, lost:
         if r.is_bad and plan.node(r.unique_id) is None
     ]
     if len(bad) > _IN_FULL:
-        told.append("\n".join(f"- {code(headline(n, r))}" for n, r in bad[_IN_FULL : _IN_FULL + _MANY]))
-    if len(bad) > _IN_FULL + _MANY:
-        told.append(f"… and {len(bad) - _IN_FULL - _MANY} more failures.")
-    if lost:
-        told.append(f"{SYMBOLS['error']} Without a result: {_names(lost)}")
+        told.append("\n".join(f"- {code(headline(n, r))}" for n, r in bad[_IN_FULL : _IN_FULL + MANY]))
+    if len(bad) > _IN_FULL + MANY:
+        told.append(f"… and {len(bad) - _IN_FULL - MANY} more failures.")
+    if missing:
+        told.append(f"{SYMBOLS['error']} Without a result: {names(missing)}")
     for i, section in enumerate(told):
         yield section if i else f"### Failures\n\n{section}"
 
@@ -214,8 +122,8 @@ def _failures(plan: Plan, results: Mapping[str, Result], files: HeadFiles, lost:
 def _readers(plan: Plan) -> Iterator[str]:
     """Name what reads the nodes from outside of dbt, and who answers for it."""
     if plan.exposures:
-        lines = [f"- {reader(e)}" for e in plan.exposures[:_MANY]]
-        more = [f"- … and {len(plan.exposures) - _MANY} more"] if len(plan.exposures) > _MANY else []
+        lines = [f"- {reader(e)}" for e in plan.exposures[:MANY]]
+        more = [f"- … and {len(plan.exposures) - MANY} more"] if len(plan.exposures) > MANY else []
         yield "### Read by\n\n" + "\n".join([*lines, *more])
 
 
@@ -233,19 +141,19 @@ def _changes(plan: Plan, files: HeadFiles) -> Iterator[str]:
         for file in node.reason.files:
             by_file.setdefault(file, []).append(node)
     rows = []
-    for change in plan.changes[:_MANY]:
-        selects = _names(by_file.get(change.path, []))
+    for change in plan.changes[:MANY]:
+        selects = names(by_file.get(change.path, []))
         effect = effects.get(change.effect, change.effect)
         says = filter(None, (effect, prose(change.note), f"selects {selects}" if selects else ""))
         address = None if change.status == "deleted" else files.of_repository(change.path)
         rows.append((linked(change.path, address), prose(change.status), "; ".join(says)))
-    more = f"\n\n… and {len(plan.changes) - _MANY} more files." if len(plan.changes) > _MANY else ""
+    more = f"\n\n… and {len(plan.changes) - MANY} more files." if len(plan.changes) > MANY else ""
     yield f"### What changed\n\n{grid(('file', 'change', 'effect'), rows)}{more}"
 
 
 def _left_out(plan: Plan) -> Iterator[str]:
     if plan.left_out:
-        yield f"### Not built, as only formatting changed\n\n{_names([*plan.left_out])}"
+        yield f"### Not built, as only formatting changed\n\n{names([*plan.left_out])}"
 
 
 def _picture(lineage: Lineage, build: Build) -> Iterator[str]:
@@ -257,7 +165,7 @@ def _picture(lineage: Lineage, build: Build) -> Iterator[str]:
 
 
 def _built(lineage: Lineage, results: Mapping[str, Result], files: HeadFiles) -> Iterator[str]:
-    nodes, left = lineage.drawn(_MANY)
+    nodes, left = lineage.drawn(MANY)
     rows = []
     for node in nodes:
         result = results.get(node.unique_id)
@@ -280,7 +188,7 @@ def _others(plan: Plan, results: Mapping[str, Result]) -> Iterator[str]:
     ]
     for lines, noun in ((warned, "warning"), (skipped, "skipped")):
         if lines:
-            shown = [*lines[:_MANY], *([f"- … and {len(lines) - _MANY} more"] if len(lines) > _MANY else [])]
+            shown = [*lines[:MANY], *([f"- … and {len(lines) - MANY} more"] if len(lines) > MANY else [])]
             plural = "s" * (noun == "warning" and len(lines) > 1)
             yield details(f"{len(lines)} {noun}{plural}", "\n".join(shown))
 
@@ -299,15 +207,6 @@ def _reproduce(plan: Plan, build: Build, arguments: Sequence[str]) -> str:
     options = [f"--dbt-ci-{name}={value}" for name, value in given.items() if value]
     command = shlex.join(["pytest", "--dbt-ci", *options, *arguments])
     return f"### The same on your machine\n\n{block(command, 'sh')}"
-
-
-def _names(nodes: Sequence[Node]) -> str:
-    shown = [code(n.item or n.name) for n in nodes[:6]]
-    return ", ".join(shown) + (f" and {len(nodes) - 6} more" if len(nodes) > 6 else "")
-
-
-def _sha(sha: str) -> str:
-    return code(sha[:9] if re.fullmatch(r"[0-9a-f]{12,}", sha) else sha)
 
 
 def _fitted(sections: list[str], limit: int) -> str:

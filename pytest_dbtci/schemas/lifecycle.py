@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host, HostDied
-from pytest_dbtci.dbt_client.protocol.values import Invocation, Mark, Owner
+from pytest_dbtci.dbt_client.protocol.values import Invocation, Mark, Opened, Owner
 from pytest_dbtci.dbt_client.protocol.warehouse_requests import Attach, DropSchemas, OpenSchemas, Ping, ReserveSchema
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Plan
@@ -60,8 +60,8 @@ class OwnSchemas:
         except DbtCiError:
             return ""  # opening them meets the same, and says it where items can show it
 
-    def open(self, reuse: str = "") -> tuple[str, ...]:
-        """Create and mark them; say of each what was done.
+    def open(self, reuse: str = "") -> Opened:
+        """Create and mark them.
 
         Those that carry the mark of the run `reuse` are taken as they are. Raises UsageError when one is not ours,
         DbtCiError for other trouble.

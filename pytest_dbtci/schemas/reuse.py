@@ -53,7 +53,7 @@ def reusable(
     What was asked for is always built. Nothing is reusable if one of the nodes to build goes on from what is there,
     as an incremental model does: then all is built anew.
     """
-    if kept is None or (kept.schema, kept.target) != (plan.schema, plan.target):
+    if kept is None or plan.mode == "release" or (kept.schema, kept.target) != (plan.schema, plan.target):
         return frozenset()
     fresh = frozenset[str]()
     for node in plan.nodes:

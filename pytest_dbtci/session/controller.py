@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from pytest_dbtci.reports.terminal import (
     unasked_line,
     wrapped,
 )
+from pytest_dbtci.reports.timings import write_timings
 from pytest_dbtci.results import Result, Teardown
 from pytest_dbtci.selection.hook_wishes import adjust
 from pytest_dbtci.selection.selector import Choice
@@ -203,13 +203,8 @@ class Controller(Participant):
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         yield
         self._rerun.write(self.node_id(n) for n in self.run.not_run)
-        if self.run.settings.timings:
-            steps = [{"step": step, "seconds": seconds} for step, seconds in self.run.timings.items()]
-            file = self.run.settings.invocation_dir / self.run.settings.timings
-            try:
-                file.write_text(json.dumps(steps, indent=1), encoding="utf-8")
-            except OSError as error:
-                self._tell(f"--dbt-ci-timings: {file} could not be written: {error.strerror}")
+        if trouble := write_timings(self.run.settings, self.run.timings):
+            self._tell(trouble)
 
     def pytest_unconfigure(self) -> None:
         """Tear down where the session never began or broke off."""

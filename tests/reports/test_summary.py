@@ -16,7 +16,8 @@ from pytest_dbtci.ci.providers import PROVIDERS, provider_of
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Exposure, PathChange, Plan, Reason
 from pytest_dbtci.reports.markdown import block, code, html_code, prose
-from pytest_dbtci.reports.summary import SUMMARY_LIMIT, counts, markdown, room, write
+from pytest_dbtci.reports.summary import SUMMARY_LIMIT, markdown, room, write
+from pytest_dbtci.reports.summary_head import counts
 from pytest_dbtci.reports.table import plain
 from pytest_dbtci.results import Result
 from tests.support import finished_run as dogs_run

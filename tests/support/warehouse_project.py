@@ -137,10 +137,13 @@ def database_of(warehouse: Warehouse) -> str:
 
 
 def open_schemas(host: Host, warehouse: Warehouse, *schemas: str, **owner: Any) -> list[str]:
-    """Let the host make schemas ready for a run; `owner` is what `owner_of` takes."""
+    """Let the host make schemas ready for a run; return those of earlier runs that it dropped.
+
+    `owner` is what `owner_of` takes.
+    """
     places = tuple((database_of(warehouse), s) for s in schemas)
     request = OpenSchemas(tree="empty", schemas=places, owner=owner_of(warehouse, *schemas, **owner))
-    return list(host.ask(request))
+    return list(host.ask(request).dropped)
 
 
 def owner_of(

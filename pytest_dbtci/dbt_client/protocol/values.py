@@ -82,6 +82,17 @@ class TableCopy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Opened:
+    """What was found where a run's schemas were opened.
+
+    `reused` tells that all of them hold what the run to be reused left, `dropped` are those of earlier runs that went.
+    """
+
+    reused: bool = False
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class FoundSchema:
     """A schema that a run may have left: its mark (None for none) and size, or the trouble with reading them.
 

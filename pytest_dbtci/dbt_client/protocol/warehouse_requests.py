@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_dbtci.codec import Words
 from pytest_dbtci.dbt_client.protocol.request import Request
-from pytest_dbtci.dbt_client.protocol.values import FoundSchema, Invocation, Owner, TableCopy
+from pytest_dbtci.dbt_client.protocol.values import FoundSchema, Invocation, Opened, Owner, TableCopy
 from pytest_dbtci.differences import FailingRows, OnBase, Pair
 from pytest_dbtci.manifest import Place
 
@@ -53,8 +53,8 @@ class ReserveSchema(Request[str]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenSchemas(Request[tuple[str, ...]]):
-    """Make every schema, (database, schema), of the run ready, empty and marked; the answer is what was done, in words.
+class OpenSchemas(Request[Opened]):
+    """Make every schema, (database, schema), of the run ready, empty and marked.
 
     Those that the run `reuse` left are taken as they are, if all are there.
     """

@@ -13,7 +13,7 @@ from pytest_dbtci.reports import comparison
 from pytest_dbtci.reports.failures import describe, headline, kind_of
 from pytest_dbtci.reports.head_files import HeadFiles
 from pytest_dbtci.reports.lineage import Lineage
-from pytest_dbtci.reports.summary import title
+from pytest_dbtci.reports.summary_head import title
 from pytest_dbtci.reports.table import cut
 from pytest_dbtci.results import Result
 
