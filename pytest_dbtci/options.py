@@ -55,7 +55,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(name="target", metavar="NAME", help="target to build in", default_help="dbt's own"),
     Option(name="vars", metavar="YAML", help="passed to dbt", default_help="none"),
     Option(name="threads", metavar="N", kind="number", least=1, help="passed to dbt", default_help="dbt's own"),
-    Option(name="full-refresh", kind="flag", help="build incremental models and seeds anew", default="false"),
+    Option(name="full-refresh", kind="flag", help="rebuild incremental models and seeds from scratch", default="false"),
     Option(
         name="base",
         metavar="REF",
@@ -107,7 +107,7 @@ OPTIONS: tuple[Option, ...] = (
         choices=("build", "clone"),
         metavar="HOW",
         help="`clone`: copy the deferral target's incremental models and snapshots first, so that is_incremental() is "
-        "tested; `build`: build them anew",
+        "tested; `build`: build them from scratch",
         default="build",
     ),
     Option(

@@ -121,7 +121,7 @@ class Results:
             self._running.pop(unique_id, None)
 
     def close(self) -> None:
-        """Say that no further result will come."""
+        """Note that no further result will come."""
         with self._changed:
             self._closed = True
             self._running.clear()

@@ -42,7 +42,7 @@ class Stream:
         return whole[written:]
 
     def begin_line(self) -> None:
-        """Say that somebody else ended the line."""
+        """Note that the line was ended from outside."""
         self._line = ""
 
 

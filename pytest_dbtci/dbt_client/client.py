@@ -342,7 +342,7 @@ class Host:
                 on_event(message)
 
     def _obituary(self) -> str:
-        """Say that the process ended and what it printed last."""
+        """Return how the process ended, and what it printed last."""
         if self._dead:
             return self._dead
         code = None

@@ -169,7 +169,7 @@ class WarehouseOperations:
             self._warehouse(self._tree).clock()
 
     def drop_schemas(self, request: ask.DropSchemas) -> tuple[str, ...]:
-        """Give the run's schemas up: see `Ownership.close`."""
+        """Drop the run's schemas, or keep them: see `Ownership.close`."""
         if self._ownership is None:
             return ()
         # Where dbt cancels queries while one of its threads connects, that thread is given a second connection, and the

@@ -117,7 +117,7 @@ class Builder:
             self._set_aside[unique_id] = result
 
     def _tell_set_aside(self) -> None:
-        """Tell the results that waited for their labels, labelled or not."""
+        """Report the results that waited for their labels, labelled or not."""
         for result in self._set_aside.values():
             if result.outcome == "failed" and result.on_base is None:
                 text = "not known how it stands on the base: the run stopped before it was asked"

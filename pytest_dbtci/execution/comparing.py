@@ -167,7 +167,7 @@ class Comparing:
         self._add(compared, "skipped", why, Comparison(unique_id=compared.unique_id, why=why))
 
     def _trouble(self, compared: Counterpart, why: str) -> None:
-        """Tell that it could not be compared: an error where a condition asks for the answer."""
+        """Report that it could not be compared: an error where a condition asks for the answer."""
         status = "no result" if compared.fail_if else "skipped"
         self._add(compared, status, why, Comparison(unique_id=compared.unique_id, why=why))
 

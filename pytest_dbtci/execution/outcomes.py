@@ -45,13 +45,13 @@ class Answer(Sequence[tuple[Any, ...]]):
 
     @property
     def scalar(self) -> Any:
-        """Give the only value; ValueError unless there is one row with one column."""
+        """Return the only value; ValueError unless there is one row with one column."""
         if len(self.rows) != 1 or len(self.columns) != 1:
             raise ValueError(f"the query gave {len(self.rows)} rows with {len(self.columns)} columns, not one value")
         return self.rows[0][0]
 
     def dicts(self) -> list[dict[str, Any]]:
-        """Give each row as a mapping from column name to value."""
+        """Return each row as a mapping from column name to value."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
@@ -99,7 +99,7 @@ class Outcomes(Protocol):
 
     @property
     def plan(self) -> Plan:
-        """Give the plan."""
+        """Return the plan."""
         ...
 
     def begin(self, unique_ids: Iterable[str], needs: Iterable[str] = (), queries: bool = False) -> None:
@@ -111,11 +111,11 @@ class Outcomes(Protocol):
         ...
 
     def known(self) -> Mapping[str, Result]:
-        """Give the results that are there."""
+        """Return the results that are there."""
         ...
 
     def relation(self, name: str, deferred: bool = False) -> Relation | None:
-        """Give the relation of that name, unique_id or item; None when there is none."""
+        """Return the relation of that name, unique_id or item; None when there is none."""
         ...
 
     def query(self, sql: str) -> Answer:

@@ -184,7 +184,7 @@ class Run:
         self.compared.close()
 
     def _reserve(self, planned: Planned) -> str:
-        """Take the plan's schema before anything is said of it; say whose it is where another repository has it."""
+        """Reserve the plan's schema; return whose it is where another repository has it."""
         self._schemas = self._own(planned)
         return self._schemas.reserve()
 
@@ -226,7 +226,7 @@ class Run:
         return self._host.redaction.long(text)
 
     def known(self) -> Mapping[str, Result]:
-        """Give the results that are there by now."""
+        """Return the results that are there by now."""
         return {r.unique_id: r for r in self.results}
 
     def results_of(self, unique_id: str) -> Results:
@@ -268,7 +268,7 @@ class Run:
             self._builder.join(60)
 
     def hurry(self) -> None:
-        """Let `finish` wait no longer for a build that still runs; may be called by a signal's handler."""
+        """Stop `finish` from waiting for a build that still runs; safe in a signal handler."""
         self._hurry = True
 
     def finish(self, *, red: bool, stopped: bool, hurry: bool = False) -> Teardown:

@@ -28,19 +28,19 @@ class Interrupts:
         self.missed = False
 
     def install(self) -> None:
-        """Take the signals over; only a main thread can."""
+        """Handle the signals; only a main thread can."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._old[number] = signal.signal(number, self._hear)
 
     def restore(self) -> None:
-        """Give the signals back; safe to call more than once."""
+        """Restore the signals; safe to call more than once."""
         while self._old:
             signal.signal(*self._old.popitem())
 
     @contextlib.contextmanager
     def patiently(self) -> Iterator[None]:
-        """Let no signal break off what runs inside."""
+        """Defer signals until what runs inside is done."""
         before, self._patient = self._patient, True
         try:
             yield

@@ -35,7 +35,7 @@ class Server:
 
     @property
     def ticket(self) -> dict[str, Any]:
-        """Give what a worker needs to connect; holds the key, so it belongs in no file and no log."""
+        """Return what a worker needs to connect; holds the key, so it belongs in no file and no log."""
         return {
             "address": self._listener.address,
             "key": self._key.hex(),
@@ -96,12 +96,12 @@ class RemoteOutcomes:
         return self._results[unique_id]
 
     def known(self) -> Mapping[str, Result]:
-        """Give the results that are there; see `Outcomes`."""
+        """Return the results that are there; see `Outcomes`."""
         results: Mapping[str, Result] = self._ask("known")
         return results
 
     def relation(self, name: str, deferred: bool = False) -> Relation | None:
-        """Give a relation; see `Outcomes`."""
+        """Return a relation; see `Outcomes`."""
         found: Relation | None = self._ask("relation", name, deferred)
         return found
 

@@ -97,7 +97,7 @@ def _submodule_changes(git: Git, module: str, status: Status, old: str | None) -
 
 @contextmanager
 def _own_index(git: Git) -> Iterator[Git]:
-    """Give git a copy of the index, as `diff` writes to it when files were touched without being changed."""
+    """Let git work on a copy of the index, as `diff` writes to it when files were touched without being changed."""
     index = git.directory / git("rev-parse", "--git-path", "index")
     with tempfile.TemporaryDirectory(prefix="dbt-ci-index-") as private:
         copy = Path(private) / "index"
@@ -110,7 +110,7 @@ def _own_index(git: Git) -> Iterator[Git]:
 
 
 def _look_at_all(own: Git) -> None:
-    """Take back in this index what makes git overlook files; what a sparse checkout leaves out stays out."""
+    """Undo in this index what makes git overlook files; what a sparse checkout leaves out stays out."""
     flagged = _flagged(own)
     assumed = [path for flag, path in flagged if flag.islower()]
     skipped = [path for flag, path in flagged if flag in "Ss" and os.path.lexists(own.directory / path)]

@@ -83,13 +83,13 @@ class Base:
         return self._tree.project(invocation)
 
     def exists(self) -> bool:
-        """Tell whether the base has this dbt project at all."""
+        """Whether the base has this dbt project at all."""
         inside = "" if self._project.inside == "." else self._project.inside
         path = f"{inside}/dbt_project.yml" if inside else "dbt_project.yml"
         return self._repository.tree(self._commit, path) is not None
 
     def parse(self, tree: str, profile: Profile, target: str, invocation: Invocation) -> ParsedBase:
-        """Give the base parsed for `target`, from the cache where it can be trusted.
+        """Return the base parsed for `target`, from the cache where it can be trusted.
 
         `tree` names it in the host; `invocation` is what the head is parsed with, and only folders differ.
         Raises UsageError when the base can't be parsed.
@@ -135,7 +135,7 @@ class Base:
         return invocation, parsed
 
     def forget(self) -> None:
-        """Let the host forget what was parsed: all that is needed of it lies in the folders."""
+        """Make the host forget what was parsed: all that is needed of it lies in the folders."""
         if self._trees:
             self._host.ask(Forget(trees=tuple(self._trees)))
             self._trees, self._parsed = [], None
@@ -164,7 +164,7 @@ class Base:
         return manifest
 
     def _resolve_into(self, folder: Path, invocation: Invocation) -> Manifest | None:
-        """Take the names of another target from the parse that the host just made, where that is sound."""
+        """Resolve another target's names from the parse that the host just made, where that is sound."""
         if self._parsed is None:
             return None
         base = self.tree(invocation)
@@ -179,7 +179,7 @@ class Base:
         )
 
     def _complete(self, folder: Path, base: Project) -> Path:
-        """Say what the folder holds and what it depends on, so that later runs can read it; return where it is.
+        """Write down what the folder holds and what it depends on, for later runs; return where it is.
 
         One that holds a secret (a password in a model's configuration, say) is moved out of the cache.
         """

@@ -67,7 +67,7 @@ class BaseTree:
         return rendered(self.host, base, there, installed=installed)
 
     def _bridge(self, base: Project) -> None:
-        """Let paths that lead out of the repository lead to where they do in the work tree."""
+        """Make paths that lead out of the repository lead where they do in the work tree."""
         for package in base.packages:
             for path in _outward(package):
                 links, real = follow(path)
@@ -95,7 +95,7 @@ class BaseTree:
             )
 
     def _give_packages(self, base: Project, variables: str) -> None:
-        """Give the base the packages it names: the head's where both name the same, else its own by `dbt deps`."""
+        """Install the packages that the base names: the head's where both name the same, else its own by `dbt deps`."""
         if not any((base.directory / n).is_file() for n in _NAMED):
             return
         if self._names_others(base.directory):

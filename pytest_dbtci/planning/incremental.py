@@ -39,7 +39,7 @@ def refreshing(environ: Mapping[str, str]) -> str:
 
 
 def goes_on(node: Node) -> bool:
-    """Tell whether building the node goes on from what is already there."""
+    """Whether building the node goes on from what is already there."""
     return node.materialized == "incremental" or node.resource_type == "snapshot"
 
 
@@ -81,7 +81,7 @@ def copies(plan: Plan, head: Manifest, deferral: Manifest, unique_ids: Iterable[
 
 
 def held_up(plan: Plan, failed: Mapping[str, str], unique_ids: Iterable[str]) -> tuple[Result, ...]:
-    """Give the results of nodes whose copy failed (unique_id to why), and of what reads or tests them."""
+    """Return the results of nodes whose copy failed (unique_id to why), and of what reads or tests them."""
     wanted, stopped = [n for n in plan.nodes if n.unique_id in frozenset(unique_ids)], set(failed)
     while more := {n.unique_id for n in wanted if stopped & {*n.parents, n.about}} - stopped:
         stopped |= more

@@ -163,7 +163,7 @@ class NodePlanner:
         )
 
     def _place(self, plan: Plan, choice: Choice, parsed: Parsed) -> Planned:
-        """Say where everything is built, which must be the pull request's own, and what is deferred to."""
+        """Decide where each node is built, which must be the pull request's own schemas, and what is deferred to."""
         trees, head, deferral = parsed.trees, parsed.head, parsed.deferral
         host, packages_dir = trees.host, trees.project.packages_dir
         ancestors, deferred = selection.add_ancestors(choice.reasons, head, _deferrable(deferral))
@@ -206,7 +206,7 @@ class NodePlanner:
         return trees.host.ask(Slim(manifest_file=str(manifest_file), unique_ids=deferred, into=str(into)))
 
     def _add_comparisons(self, planned: Planned, build: Build, parsed: Parsed) -> Planned:
-        """Say what each relation is compared with, and get what has to be built for that ready."""
+        """Decide what each relation is compared with, and prepare what has to be built for that."""
         plan, trees, before = planned.plan, parsed.trees, parsed.before
         if self.workspace.settings.state:
             raise UsageError(

@@ -153,5 +153,5 @@ def _is_seen(project: Project, path: str) -> bool:
 
 
 def _above(path: str) -> set[str]:
-    """Give the folders above a path; a commit knows one by its name only if it is a submodule."""
+    """Return the folders above a path; a commit knows one by its name only if it is a submodule."""
     return {str(p) for p in PurePosixPath(path).parents}

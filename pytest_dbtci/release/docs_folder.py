@@ -49,7 +49,7 @@ def publish(written: Path, directory: Path) -> None:
 
 
 def _page(written: Path) -> str:
-    """Give dbt's page, in which no text of the project or the warehouse can end the script that it stands in."""
+    """Return dbt's page, in which no text of the project or the warehouse can end the script that it stands in."""
     page = (written / "static_index.html").read_text(encoding="utf-8")
     for name in ("manifest.json", "catalog.json"):
         data = (written / name).read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ def _page(written: Path) -> str:
 
 
 def _exchange(new: Path, directory: Path, old: Path) -> None:
-    """Put `new` in the folder's place; when that fails, the folder is there as before."""
+    """Replace the folder by `new`; when that fails, the folder is there as before."""
     if not directory.exists():
         new.rename(directory)
         return

@@ -127,7 +127,7 @@ class ReleasePlanner:
 
 
 def held_back(plan: Plan, rehearsed: Mapping[str, Result], wanted: Iterable[str]) -> Iterator[Result]:
-    """Give the results of a release that is not to be, because its rehearsal failed; none if it was green.
+    """Yield the results of a release that is not to be, because its rehearsal failed; none if it was green.
 
     What went wrong or was skipped in the rehearsal stands for itself; what was fine there was not released.
     """

@@ -24,7 +24,7 @@ _TEXT = 1000  # characters of a message: what is beyond is in the summary and in
 
 
 def annotate(plan: Plan, results: Mapping[str, Result], build: Build, repository: Path) -> tuple[str, ...]:
-    """Give the lines to print on stdout, the worst first; none where the provider has no such command.
+    """Return the lines to print on stdout, the worst first; none where the provider has no such command.
 
     Errors of dbt or the database come before failed tests, these before warnings. What the limit leaves out
     is counted in a last line. `repository` is the checkout's folder, which GitHub's paths are relative to.
@@ -60,7 +60,7 @@ def _annotation(level: Level, node: Node, result: Result, plan: Plan, repository
 
 
 def _in_repository(file: Path, repository: Path) -> str | None:
-    """Give the path as GitHub wants it; None for what isn't in the checkout (a package's file)."""
+    """Return the path as GitHub wants it; None for what isn't in the checkout (a package's file)."""
     try:
         return file.resolve(strict=True).relative_to(repository.resolve()).as_posix()
     except (OSError, ValueError):

@@ -26,7 +26,7 @@ _DIFFERS = "actual differs from expected"
 
 
 def describe(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]) -> str:
-    """Tell a failure: verdict in the first line, how it stands on the base, the rest, aligned facts, the failing rows.
+    """Describe a failure: verdict first, then how it stands on the base, the rest, aligned facts, the failing rows.
 
     No line but the message's own is wider than 80 columns, save where a path or a name is. Of nodes that failed in
     the same words the first tells all of them, the others a line.
@@ -63,13 +63,13 @@ def _cause(message: str) -> str:
 
 
 def headline(node: Node, result: Result) -> str:
-    """Give the verdict alone: one line that names the node, and says how a failed test stands on the base."""
+    """Return the verdict alone: one line that names the node, and says how a failed test stands on the base."""
     verdict = _verdict(node, own_words(result).split("\n")[0])
     return f"{verdict}: {result.on_base.text}" if result.on_base else verdict
 
 
 def own_words(result: Result, plan: Plan | None = None) -> str:
-    """Give the message as the database, dbt or the project said it, without dbt's wrapping around it.
+    """Return the message as the database, dbt or the project said it, without dbt's wrapping around it.
 
     Of dbt's macro call stack only what lies in the project's own files stays, which needs the plan.
     """
@@ -117,12 +117,12 @@ def skip_reason(node: Node, result: Result, plan: Plan, results: Mapping[str, Re
 
 
 def warning_text(node: Node, result: Result) -> str:
-    """Give the one line that a warning shows; pytest puts file and line before it."""
+    """Return the one line that a warning shows; pytest puts file and line before it."""
     return headline(node, result)
 
 
 def kind_of(node: Node) -> str:
-    """Give the resource type in words: `unit test`, `hook`."""
+    """Return the resource type in words: `unit test`, `hook`."""
     return {"unit_test": "unit test", "operation": "hook"}.get(node.resource_type, node.resource_type)
 
 
@@ -174,7 +174,7 @@ def _rows(rows: Rows) -> Iterator[str]:
 
 
 def _is_ours(line: str, plan: Plan | None) -> bool:
-    """Tell whether a line is more than dbt's own call stack."""
+    """Whether a line is more than dbt's own call stack."""
     call = _CALL.match(line)
     if call is None:
         return True

@@ -45,12 +45,12 @@ class Lineage:
                 self._tests.setdefault(parent, []).append(test)
 
     def outcome(self, node: Node) -> Outcome | None:
-        """Give the node's own outcome, None where dbt reported none."""
+        """Return the node's own outcome, None where dbt reported none."""
         result = self._results.get(node.unique_id)
         return result.outcome if result is not None else None
 
     def outcome_with_tests(self, node: Node) -> Outcome | None:
-        """Give the worst outcome of the node and its tests; a skipped test makes no node look skipped."""
+        """Return the worst outcome of the node and its tests; a skipped test makes no node look skipped."""
         own, tests = self.outcome(node), {self.outcome(t) for t in self._tests_of(node)} - {"skipped"}
         return next((o for o in WORST if o == own or o in tests), None)
 
@@ -81,7 +81,7 @@ class Lineage:
         return tuple(n for n in self.nodes if n.unique_id in chosen), max(0, len(self.nodes) - limit)
 
     def mermaid(self, limit: int = 30) -> str:
-        """Give the source of the chart; changed nodes have a thick border."""
+        """Return the source of the chart; changed nodes have a thick border."""
         nodes, left = self.drawn(limit)
         ids = {n.unique_id: f"n{i}" for i, n in enumerate(nodes)}
         lines, classes = ["flowchart LR"], dict[str, list[str]]()
@@ -105,7 +105,7 @@ class Lineage:
         return "\n".join(lines)
 
     def tree(self, limit: int = 30) -> str:
-        """Give the same as text: a node under each of its parents, what is below it under the last of them."""
+        """Return the same as text: a node under each of its parents, what is below it under the last of them."""
         nodes, left = self.drawn(limit)
         order = {n.unique_id: i for i, n in enumerate(nodes)}
         below, last = dict[str | None, list[Node]](), dict[str, str | None]()

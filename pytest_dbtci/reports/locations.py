@@ -23,7 +23,7 @@ _JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}")
 
 
 def line_of(project_dir: Path, node: Node, message: str = "") -> int | None:
-    """Give the 1-based line in `node.defined_in` where the node, or what the message complains of, stands.
+    """Return the 1-based line in `node.defined_in` where the node, or what the message complains of, stands.
 
     A generic test, a unit test or anything else from YAML: where it is declared. SQL: the line that the
     database quotes in `message`, or that holds the name it complains of, if that fits exactly one line of the
@@ -47,7 +47,7 @@ def _composed(text: str) -> yaml.Node | None:
 
 
 def tested_by(node: Node) -> tuple[str, ...]:
-    """Give the unique_ids that a test is about: one, or all that a singular test reads."""
+    """Return the unique_ids that a test is about: one, or all that a singular test reads."""
     return (node.about,) if node.about else node.parents
 
 
@@ -75,7 +75,7 @@ def _complaints(lines: list[str], message: str) -> Iterator[list[int]]:
 
 
 def _can_become(line: str, quoted: str) -> bool:
-    """Tell whether a line of the file can render to the quoted one, whose ends may be cut off."""
+    """Whether a line of the file can render to the quoted one, whose ends may be cut off."""
     literals = [re.escape(part.strip()) for part in _JINJA.split(line)]
     if len(max(literals, key=len)) < 3:  # too little text of its own to go by
         return False
@@ -116,7 +116,7 @@ class _Declared:
 
 
 def _match(test: _Declared, node: Node) -> int:
-    """Say how well a declared test fits the node: 0 is not at all.
+    """Return how well a declared test fits the node: 0 is not at all.
 
     dbt names a generic test after its kind, the tested node, the column and the arguments, anything but word
     characters made `_`; a long name ends in a digest, so the arguments only decide between equals.
@@ -136,7 +136,7 @@ def _word(value: str) -> str:
 
 
 def _entries(document: yaml.Node) -> Iterator[yaml.Node]:
-    """Give everything that can have tests: models, seeds, snapshots, a source's tables, versions within."""
+    """Yield everything that can have tests: models, seeds, snapshots, a source's tables, versions within."""
     for key, value in _pairs(document):
         if key.value in _ENTRIES and isinstance(value, yaml.SequenceNode):
             for entry in value.value:

@@ -24,7 +24,7 @@ def prose(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Put a name, path or value into a code span, in a table cell too; mentions don't work inside one."""
+    """Return a name, path or value in a code span, in a table cell too; mentions don't work inside one."""
     text = " ".join(plain(text).split())
     if not text:
         return ""
@@ -32,7 +32,7 @@ def code(text: str) -> str:
 
 
 def linked(text: str, address: str | None) -> str:
-    """Put a name into a code span, as a link where there is an address of a page."""
+    """Return a name in a code span, as a link where there is an address of a page."""
     return f"[{code(text)}](<{address}>)" if address and _ADDRESS.fullmatch(address) else code(text)
 
 
@@ -43,7 +43,7 @@ def html_code(text: str) -> str:
 
 
 def block(text: str, language: str = "text") -> str:
-    """Put text into a code block that nothing inside it can close."""
+    """Return text in a code block that nothing inside it can close."""
     text = plain(text).strip("\n")
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
     return f"{fence}{language}\n{text}\n{fence}"

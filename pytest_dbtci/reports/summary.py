@@ -39,7 +39,7 @@ def markdown(
     repository: Path | None = None,
     report: str = "",
 ) -> str:
-    """Give the page; what matters most stands first, so that a cut at `limit` bytes costs the least.
+    """Return the page; what matters most stands first, so that a cut at `limit` bytes costs the least.
 
     `red` tells that something besides dbt's nodes failed, `trouble` what kept nodes from being built. `seconds` is the
     wall time of the run, `arguments` what else the command that reproduces it needs, `compared` the sections on what
@@ -68,7 +68,7 @@ def markdown(
 
 
 def room(build: Build, path: Path) -> int:
-    """Give the bytes that fit into the file: on GitHub the steps' limit counts what is there already."""
+    """Return the bytes that fit into the file: on GitHub the steps' limit counts what is there already."""
     used = path.stat().st_size if provider_of(build.provider).appends_summaries and path.exists() else 0
     return max(0, SUMMARY_LIMIT - used)
 

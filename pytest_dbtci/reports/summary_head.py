@@ -25,7 +25,7 @@ def counts(results: Mapping[str, Result]) -> str:
 
 
 def title(plan: Plan, results: Mapping[str, Result], *, red: bool, trouble: str = "") -> str:
-    """Say in a line how the run ended; see `summary.markdown` for the arguments."""
+    """Return a line on how the run ended; see `summary.markdown` for the arguments."""
     bad = red or bool(trouble) or any(r.is_bad for r in results.values())
     if not plan.nodes:
         return f"{SYMBOLS['failed' if bad else 'skipped']} dbt: nothing was built"

@@ -19,7 +19,7 @@ def plain(text: str) -> str:
 
 
 def width(text: str) -> int:
-    """Give the number of terminal columns: wide characters take two, combining ones none."""
+    """Return the number of terminal columns: wide characters take two, combining ones none."""
     return len(text) if text.isascii() else sum(_columns(c) for c in text)
 
 
@@ -87,5 +87,5 @@ def _columns(c: str) -> int:
 
 
 def _is_control(c: str) -> bool:
-    """Tell control characters and those that turn the reading direction of what follows."""
+    """Whether it is a control character or one that turns the reading direction of what follows."""
     return unicodedata.category(c) == "Cc" or c in "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

@@ -30,7 +30,7 @@ _COUNTED = ("modified", "downstream", "selected", "ancestors")
 
 
 def header_lines(plan: Plan, verbosity: int = 0) -> list[str]:
-    """Say in two lines what is compared and what will be built where; a line break in a name begins no line."""
+    """Return two lines: what is compared, and what will be built where; a line break in a name begins no line."""
     return [" ".join(line.splitlines()) for line in _header_lines(plan, verbosity)]
 
 
@@ -70,7 +70,7 @@ def _release_lines(plan: Plan) -> list[str]:
 
 
 def passed(why: str, room: int | None) -> str:
-    """Give the word for an item that passed, with the reason why it ran, cut to what a terminal's row has room for.
+    """Return the word for an item that passed, with the reason why it ran, cut to what a terminal's row has room for.
 
     So pytest does with the reason of a skip. `room` is what the rest of the row leaves; None is no end of room.
     """
@@ -79,7 +79,7 @@ def passed(why: str, room: int | None) -> str:
 
 
 def not_run_lines(nodes: Sequence[Node], trouble: str) -> list[str]:
-    """Say in one line which nodes were not run, and why."""
+    """Return a line on the nodes that were not run, and why."""
     if not nodes:
         return []
     were = "nodes were" if len(nodes) > 1 else "node was"
@@ -87,7 +87,7 @@ def not_run_lines(nodes: Sequence[Node], trouble: str) -> list[str]:
 
 
 def summary_lines(plan: Plan, teardown: Teardown) -> list[str]:
-    """Say what became of the schemas."""
+    """Return lines on what became of the schemas."""
     lines = []
     if teardown.dropped:
         lines.append(f"dbt-ci: dropped {_several(teardown.dropped)}")
@@ -109,7 +109,7 @@ def _several(names: Sequence[str], shown: int = 6) -> str:
 
 
 def unasked_line(plan: Plan, built: frozenset[str]) -> str:
-    """Say that no dbt item was among what pytest was asked to run, and what was built all the same."""
+    """Return a line for a run without dbt items: what was built all the same."""
     count = sum(n.unique_id in built for n in plan.items)
     if not count:
         return f"dbt-ci: no dbt item was asked for: none of the {len(plan.items)} planned nodes, so nothing was built"
@@ -117,7 +117,7 @@ def unasked_line(plan: Plan, built: frozenset[str]) -> str:
 
 
 def ignored_line(nodes: Sequence[Node]) -> str:
-    """Say which planned nodes `--ignore` or `--ignore-glob` leaves out."""
+    """Return a line on the planned nodes that `--ignore` or `--ignore-glob` leaves out."""
     more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
     return f"dbt-ci: not collected, because of --ignore: {nodes[0].label}{more}"
 

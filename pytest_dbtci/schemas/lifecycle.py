@@ -83,7 +83,7 @@ class OwnSchemas:
         return self._drop()
 
     def not_dropped(self, why: str) -> Teardown:
-        """Say that they may still be there, and what becomes of them."""
+        """Return a Teardown for schemas that may remain, with what becomes of them."""
         names = ", ".join(s for _, s in self.plan.schemas)
         return Teardown(
             trouble=f"the schemas of this run ({names}) could not all be dropped: {why}\n"
@@ -92,7 +92,7 @@ class OwnSchemas:
         )
 
     def _silence(self) -> str:
-        """Say why the warehouse can't be used now, empty if it can; another host may replace one that is dead."""
+        """Return why the warehouse can't be used now, empty if it can; another host may replace one that is dead."""
         try:
             self.host.ask(Ping(), last=True, within=PING_SECONDS)
         except HostDied as error:
@@ -133,7 +133,7 @@ class OwnSchemas:
             return self.host.ask(DropSchemas(), last=True, within=DROP_SECONDS)
 
     def _attach(self) -> None:
-        """Let another host clean up after the one that died: it needs no project of the user's."""
+        """Connect another host to clean up after the one that died; it needs no project of the user's."""
         empty = self.work / "empty"
         invocation = replace(self.invocation, project_dir=str(empty), target_path=str(empty / "target"))
         external = external_folder(self.invocation, self.plan.rehearsal or self.plan.schema)

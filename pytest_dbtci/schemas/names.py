@@ -82,7 +82,7 @@ def _slug(text: str) -> str:
 
 
 def is_inside(schema: str, prefix: str) -> bool:
-    """Tell whether a schema is the pull request's own or one of its custom schemas (`PREFIX_name`)."""
+    """Whether a schema is the pull request's own or one of its custom schemas (`PREFIX_name`)."""
     name, wanted = schema.lower(), prefix.lower()
     return name == wanted or name.startswith(wanted + "_")
 

@@ -26,7 +26,7 @@ class Kept:
     nodes: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as JSON-ready values."""
+        """Return it as JSON-ready values."""
         return asdict(self)
 
     @classmethod
@@ -48,10 +48,10 @@ def keep(run: str, plan: Plan, head: Manifest, results: Iterable[Result]) -> Kep
 def reusable(
     kept: Kept | None, plan: Plan, head: Manifest, asked: frozenset[str], needed: frozenset[str]
 ) -> frozenset[str]:
-    """Give those of the needed nodes that need no building: the same as when they were kept, and so is what they read.
+    """Return the needed nodes that need no building: they are as when they were kept, and so is what they read.
 
     What was asked for is always built. Nothing is reusable if one of the nodes to build goes on from what is there,
-    as an incremental model does: then all is built anew.
+    as an incremental model does: then everything is built.
     """
     if kept is None or plan.mode == "release" or (kept.schema, kept.target) != (plan.schema, plan.target):
         return frozenset()
@@ -69,7 +69,7 @@ def reusable(
 
 
 def digest(unique_id: str, head: Manifest) -> str:
-    """Give a digest of all that makes the node what it is, its parents apart."""
+    """Return a digest of all that makes the node what it is, its parents apart."""
     node = head.nodes[unique_id]
     macros = {u: head.macros[u].digest for u in head.macros_behind(node.macros) if u in head.macros}
     what = [dict(node.parts), dict(node.effects), macros, node.relation, node.materialized, sorted(node.parents)]

@@ -61,7 +61,7 @@ class Criteria:
     prs: tuple[str, ...] = ()
 
     def reason_to_keep(self, leftover: Leftover) -> str:
-        """Say why the schema stays; empty when it may go."""
+        """Return why the schema stays; empty if it may be dropped."""
         if not leftover.pr:
             return "it carries no mark, so it is not ours"
         if leftover.owner:
@@ -123,7 +123,7 @@ class Sweep:
         )
 
     def leftovers(self) -> tuple[Leftover, ...]:
-        """Give every schema that fits the template, by name; DbtCiError where the warehouse does not answer."""
+        """Return every schema that fits the template, by name; DbtCiError where the warehouse does not answer."""
         if not self._attached:
             self._host.ask(Attach(invocation=self._invocation))
             self._attached = True
@@ -137,7 +137,7 @@ class Sweep:
         return f"no schema was left: none is named as {' or '.join(sorted(self._templates))} makes it"
 
     def settle(self, leftover: Leftover) -> None:
-        """Let a mark that is dated ahead of the warehouse's clock count from now on, so that it comes of age."""
+        """Re-date a mark from the future to now, so that its schema can reach the age to be dropped."""
         if leftover.age is not None and leftover.age < timedelta() and not leftover.owner:
             self._host.ask(Redate(database=leftover.database, schema=leftover.schema, run=leftover.run))
 
@@ -196,7 +196,7 @@ def _identity(project_dir: Path) -> tuple[str, str]:
 
 
 def _fits(found: FoundSchema, template: str) -> bool:
-    """Tell whether the name is what the template makes of the mark's pull request, or of any where no mark is."""
+    """Whether the name is what the template makes of the mark's pull request, or of any where no mark is."""
     if found.mark:
         mark = found.mark
         return is_inside(found.schema, fill(template, mark.pr, mark.project, mark.repository))

@@ -47,7 +47,7 @@ def add_ancestors(
 
 
 def reads(node: ManifestNode, manifest: Manifest) -> tuple[str, ...]:
-    """Give what must exist before the node runs; a unit test needs what its model reads, not the model."""
+    """Return what must exist before the node runs; a unit test needs what its model reads, not the model."""
     if node.resource_type != "unit_test":
         return node.parents
     tested = manifest.nodes.get(node.parents[0]) if node.parents else None
@@ -55,7 +55,7 @@ def reads(node: ManifestNode, manifest: Manifest) -> tuple[str, ...]:
 
 
 def downstream_reason(unique_id: str, roots: Mapping[str, Reason], head: Manifest) -> Reason:
-    """Say through which nearest directly chosen node another one came into the selection.
+    """Return the nearest directly selected node through which another one was selected.
 
     A source is in no plan, so its own reason and files stand with what reads it.
     """
@@ -187,14 +187,14 @@ def build_order(unique_ids: Iterable[str], head: Manifest) -> tuple[str, ...]:
 
 
 def subject(node: ManifestNode) -> str | None:
-    """Give the unique_id that a unit test or a data test is about, None for other nodes."""
+    """Return the unique_id that a unit test or a data test is about, None for other nodes."""
     if node.resource_type not in ("test", "unit_test"):
         return None
     return node.attached or (node.parents[0] if node.parents else None)
 
 
 def home(node: ManifestNode, head: Manifest, packages_dir: str) -> str:
-    """Give the file a reader opens first: that of what a generic or unit test is about, else the node's own."""
+    """Return the file a reader opens first: that of what a generic or unit test is about, else the node's own."""
     if node.resource_type == "unit_test" or (node.resource_type == "test" and _is_yaml(node.file)):
         about = subject(node)
         if about is not None and about in head.nodes and head.nodes[about].package == node.package:
@@ -203,7 +203,7 @@ def home(node: ManifestNode, head: Manifest, packages_dir: str) -> str:
 
 
 def place(node: ManifestNode, head: Manifest, packages_dir: str) -> str:
-    """Give the file that defines the node, POSIX, relative to the project's folder."""
+    """Return the file that defines the node, POSIX, relative to the project's folder."""
     path = PurePosixPath(node.file.replace("\\", "/"))
     return str(path if node.package == head.project else PurePosixPath(packages_dir, node.package, path))
 

@@ -14,7 +14,7 @@ from pytest_dbtci.selection.evidence import PACKAGE_FILES, TELLING, Affected, Ev
 def explain_paths(
     evidence: Evidence, affected: Affected, chosen: frozenset[str], same: frozenset[str] = frozenset()
 ) -> tuple[PathChange, ...]:
-    """Say what became of every changed path.
+    """Return the effect of every changed path.
 
     `chosen` is what the selection took, sources included, `same` are nodes of which only the formatting changed.
     """
@@ -28,7 +28,7 @@ class _Paths:
         self._project, self._base, self._head = evidence.project, evidence.base, evidence.head
 
     def explain(self, change: Change) -> PathChange:
-        """Say every effect of the path; the strongest one names it."""
+        """Return all effects of the path, under the name of the strongest."""
         paths = [p for p in (change.path, change.old_path) if p]
         nodes = {u for p in paths for u in self._affected.by_path.get(p, ())}
         gone = [name for p in paths for name in self._gone.get(p, ())]
@@ -84,7 +84,7 @@ class _Paths:
         return found
 
     def _idle(self, path: str) -> str:
-        """Say why a path affects nothing that is built."""
+        """Return why a path affects nothing that is built."""
         project, inside = self._project, self._project.within(path)
         if self._plugins_gave and project.can_configure_plugins(path):
             return self._plugins_gave
@@ -112,7 +112,7 @@ class _Paths:
 
     @cached_property
     def _plugins_gave(self) -> str:
-        """Say that the plugins of dbt give the same as before; empty where there are none or they don't."""
+        """Return that dbt's plugins give the same as before; empty where there are none or they don't."""
         then, now = (
             {u: (n.parts, n.effects) for u, n in tree.nodes.items() if n.resource_type == "external"}
             for tree in (self._base, self._head)

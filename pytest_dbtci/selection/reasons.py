@@ -31,7 +31,7 @@ _PROJECT_FILES = ("dbt_project.yml", "packages.yml", "dependencies.yml", "packag
 
 @dataclass(frozen=True, kw_only=True)
 class Reasons:
-    """Know both trees, what git saw change between them, and files that it ignores."""
+    """Both trees, what git saw change between them, and the files that it ignores."""
 
     project: Project
     changes: tuple[Change, ...]
@@ -41,7 +41,7 @@ class Reasons:
     ignored: frozenset[str] = frozenset()
 
     def modified(self, unique_id: str) -> Reason:
-        """Say what differs in a node that dbt calls modified."""
+        """Return what differs in a node that dbt calls modified."""
         node, before = self.head.nodes[unique_id], self.base.nodes.get(unique_id)
         if before is None:
             return self._new(node)
@@ -92,7 +92,7 @@ class Reasons:
         return [k for k in now.keys() | then.keys() if now.get(k) != then.get(k)]
 
     def affected(self, unique_id: str) -> Reason:
-        """Say what differs after rendering in a node that dbt does not call modified."""
+        """Return what differs after rendering in a node that dbt does not call modified."""
         node, before = self.head.nodes[unique_id], self.base.nodes.get(unique_id)
         rendered = sorted(self.rendered(unique_id))
         files = self._changed(self.files_of(node, before))
@@ -104,7 +104,7 @@ class Reasons:
         return Reason(kind="affected", text=f"affected: {', '.join(rendered)}", files=files)
 
     def files_of(self, node: ManifestNode, before: ManifestNode | None, *, described: bool = True) -> list[str]:
-        """Give every repository path that the node is defined in, before and now, its fixtures included.
+        """Return every repository path that the node is defined in, before and now, its fixtures included.
 
         `described` takes the YAML that describes it too.
         """
@@ -129,7 +129,7 @@ class Reasons:
 
     @cached_property
     def changed_paths(self) -> frozenset[str]:
-        """Give every changed path, the old one of a renamed file too."""
+        """Return every changed path, the old one of a renamed file too."""
         return frozenset(p for c in self.changes for p in (c.path, c.old_path) if p)
 
     def _new(self, node: ManifestNode) -> Reason:

@@ -124,7 +124,7 @@ class _Net:
                 self._add([unique_id], "content", (self.project.place(node.package, node.file),))
 
     def _hooks(self) -> None:
-        """Take a hook of a package that came, went or changed for something that can affect everything."""
+        """Treat a package's hook that was added, removed or changed as able to affect everything."""
         then, now = _hooks(self.base), _hooks(self.head)
         differing = {(package, hook) for package, hook, _ in then ^ now if hook not in self.macros.observers}
         for package in sorted({package for package, _ in differing}):
@@ -177,7 +177,7 @@ class _Net:
             self.settings[path] = tuple(k for k in found.keys if k not in ("vars", "dispatch"))
 
     def _idle_settings(self) -> None:
-        """Say of a project file which keys changed without an effect."""
+        """Return which keys of a project file changed without an effect."""
         for path, keys in self.settings.items():
             if keys and path not in self.by_path:
                 self._say(f"{', '.join(keys)} changed, and no node that is built differs", (path,))

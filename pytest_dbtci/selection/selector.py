@@ -119,12 +119,12 @@ class Chooser:
         return list(found)
 
     def _state_for(self, select: str, exclude: str) -> str:
-        """Give the state folder where the selection compares with it in a way that no mark stands for."""
+        """Return the state folder where the selection compares with it in a way that no mark stands for."""
         rest = _marked(select) + _marked(exclude)
         return str(self.state) if "state:" in rest and (self.state / "manifest.json").is_file() else ""
 
     def _host_state(self, roots: frozenset[str], said: tuple[str, ...], head: Manifest) -> str:
-        """Give a state folder by which dbt itself finds what the net caught: the base without these nodes."""
+        """Return a state folder by which dbt itself finds what the net caught: the base without these nodes."""
         missed = tuple(sorted(roots - frozenset(said)))
         if not (self.state / "manifest.json").is_file():
             return ""

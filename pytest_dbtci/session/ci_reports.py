@@ -170,7 +170,7 @@ class Reporting:
         return str(project_file(directory).get("name") or "")
 
     def _begun(self) -> Plan:
-        """Give the plan without what was deselected, with notes on other failures and from plugins."""
+        """Return the plan without what was deselected, with notes on other failures and from plugins."""
         plan, begun = self._run.plan, self._run.begun
         if plan.nodes:
             added = self._config.hook.pytest_dbtci_summary(config=self._config, plan=plan, results=self._run.known())

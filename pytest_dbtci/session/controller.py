@@ -75,7 +75,7 @@ class Controller(Participant):
 
     @property
     def plan(self) -> Plan:
-        """Give the run's plan."""
+        """Return the run's plan."""
         return self.run.plan
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -117,7 +117,7 @@ class Controller(Participant):
         return bool(self._misuse or self._trouble)
 
     def pytest_report_header(self) -> list[str]:
-        """Say what is compared, what will be built, where."""
+        """Return the header: what is compared, what will be built, where."""
         if self._failed:
             return ["dbt-ci: there is no plan, see the error below"]
         lines = header_lines(self.plan, self._config.get_verbosity())
@@ -141,7 +141,7 @@ class Controller(Participant):
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Give a worker what it needs to take part."""
+        """Send a worker what it needs to take part."""
         if self._server is None:
             from pytest_dbtci.execution.worker_channel import Server
 
@@ -169,14 +169,14 @@ class Controller(Participant):
         return None
 
     def _room(self, report: pytest.TestReport) -> int | None:
-        """Give the columns that a terminal's row leaves for an outcome."""
+        """Return the columns that a terminal's row leaves for an outcome."""
         if not self.progress.is_live or self._config.get_verbosity() > 1:
             return None
         beside = "[gw0] [100%] " if hasattr(report, "node") else "  [100%]"
         return shutil.get_terminal_size().columns - len(report.nodeid) - len(beside) - 1
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Tell Ctrl-C from a stop that `-x` or `--sw` asked for, which is raised as a kind of KeyboardInterrupt."""
+        """Distinguish Ctrl-C from the stop of `-x` or `--sw`, which is raised as a kind of KeyboardInterrupt."""
         self._cut_off = excinfo.type in (KeyboardInterrupt, pytest.exit.Exception)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -212,7 +212,7 @@ class Controller(Participant):
         self._close(red=True, stopped=True)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say what became of the schemas, and what the plan wants a reader to know."""
+        """Write what became of the schemas, and what the plan wants a reader to know."""
         for line in terminal_lines(self.plan, self.run.comparisons):
             terminalreporter.write_line(self.harmless(line))
         if standing := on_base(self.run.known()):

@@ -18,7 +18,7 @@ BUILDING = frozenset({"dbt_schema", "dbt_build", "dbt_relation", "dbt_query", "d
 
 
 def outcomes_of(config: pytest.Config) -> Outcomes | None:
-    """Give the run of this session, None without `--dbt-ci`."""
+    """Return the run of this session, None without `--dbt-ci`."""
     session = config.pluginmanager.get_plugin(SESSION)
     return session.outcomes if session is not None else None
 
@@ -67,25 +67,25 @@ def check_announced(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="session")
 def dbt_plan(request: pytest.FixtureRequest) -> Plan:
-    """Give what this run builds, and why; needs no warehouse."""
+    """Return what this run builds, and why; needs no warehouse."""
     return _run(request).plan
 
 
 @pytest.fixture(scope="session")
 def dbt_schema(request: pytest.FixtureRequest) -> str:
-    """Give the name of the pull request's schema, which exists by then."""
+    """Return the name of the pull request's schema, which exists by then."""
     return _run(request).plan.schema
 
 
 @pytest.fixture(scope="session")
 def dbt_build(request: pytest.FixtureRequest) -> Build:
-    """Give the build: results by node name, waited for."""
+    """Return the build: results by node name, waited for."""
     return Build(_run(request), lambda: check_announced(request))
 
 
 @pytest.fixture(scope="session")
 def dbt_relation(request: pytest.FixtureRequest) -> Callable[..., Relation]:
-    """Give a function from a node's name to its relation.
+    """Return a function from a node's name to its relation.
 
     `dbt_relation("fact_dogs")` is the relation in the pull request's schemas, or the deferral target's when
     this run does not build it; `dbt_relation("fact_dogs", deferred=True)` is always the deferral target's.
@@ -107,7 +107,7 @@ def dbt_relation(request: pytest.FixtureRequest) -> Callable[..., Relation]:
 
 @pytest.fixture(scope="session")
 def dbt_query(request: pytest.FixtureRequest) -> Callable[[str], Answer]:
-    """Give a function that compiles SQL with dbt (`ref`, `source`, macros), runs it and gives its rows.
+    """Return a function that compiles SQL with dbt (`ref`, `source`, macros), runs it and gives its rows.
 
     It waits until the build has ended, because dbt does one thing at a time. DbtCiError when dbt or the warehouse
     refuses the query.

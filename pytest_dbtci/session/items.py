@@ -21,7 +21,7 @@ from pytest_dbtci.session.fixtures import SESSION
 
 
 class DbtWarning(pytest.PytestWarning):
-    """Tell of a dbt test with severity `warn` that found something."""
+    """Issued when a dbt test with severity `warn` returns rows."""
 
 
 class NodeFailed(AssertionError):

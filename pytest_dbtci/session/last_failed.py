@@ -24,7 +24,7 @@ class Rerun:
         self._skipped: list[str] = []
 
     def recall(self) -> Kept | None:
-        """Give what the kept schemas hold, if this run may go on with them."""
+        """Return what the kept schemas hold, if this run may go on with them."""
         if self._cache is None or self._run.settings.keep_schema == "never" or not self._config.getoption("lf", False):
             return None
         return Kept.from_dict(self._cache.get(_KEPT, None))

@@ -16,7 +16,7 @@ TROUBLE = "dbt_project.yml::dbt_ci_build"
 
 
 class LateReports:
-    """Know which nodes were shown, and report the rest.
+    """The nodes that were shown, and the reports of the rest.
 
     `harmless` makes a text fit for a terminal, `node_id` gives the id of a node's item.
     """
@@ -73,7 +73,7 @@ class LateReports:
         return bool(found)
 
     def report_the_rest(self, controller: object) -> None:
-        """Give every node that was begun an outcome where Ctrl-C ended the session before its item's turn."""
+        """Report an outcome for every node that was begun where Ctrl-C ended the session before its item's turn."""
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         for node in self._run.plan.items:
             if node.unique_id in self._run.begun and node.unique_id not in self._shown:

@@ -39,7 +39,7 @@ HELD_UP = "dbt_held_up"
 
 
 class Participant:
-    """Take part in a run; `unselected` maps files that the command line names to names and sentences.
+    """A process's part in a run; `unselected` maps files that the command line names to names and sentences.
 
     `item` is the one that is set up or called just now.
     """
@@ -59,7 +59,7 @@ class Participant:
 
     @property
     def files(self) -> dict[Path, tuple[Node, ...]]:
-        """Give the planned nodes by the path of the file they stand under, as pytest writes that path."""
+        """Return the planned nodes by the path of the file they stand under, as pytest writes that path."""
         if self._by_file is None:
             found: dict[Path, list[Node]] = {}
             for node in self.outcomes.plan.items:
@@ -75,7 +75,7 @@ class Participant:
 
     @property
     def project_dir(self) -> Path:
-        """Give the project's folder by way of rootdir, which may be reached through a symbolic link.
+        """Return the project's folder by way of rootdir, which may be reached through a symbolic link.
 
         Links below the project stay: a local package is a link in the packages' folder.
         """
@@ -97,7 +97,7 @@ class Participant:
 
     @property
     def status_path(self) -> Path:
-        """Give the file under which the status item of an empty plan stands."""
+        """Return the file under which the status item of an empty plan stands."""
         return self.project_dir / "dbt_project.yml"
 
     @cached_property
@@ -113,7 +113,7 @@ class Participant:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_ignore_collect(self, collection_path: Path) -> Generator[None, bool | None, bool | None]:
-        """Let only `--ignore` and `--ignore-glob` leave out planned nodes.
+        """Ignore no planned node's file, but for `--ignore` and `--ignore-glob`.
 
         Folders that pytest does not look into, by their names (`build`, `dist` …) or a conftest file's wish, are
         opened for the planned nodes in them, and for nothing else, as is the folder of installed packages.
@@ -131,7 +131,7 @@ class Participant:
         return collection_path not in self._folders
 
     def ignored(self, path: Path) -> bool:
-        """Tell whether `--ignore` or `--ignore-glob` leaves out a path, or a folder that holds it.
+        """Whether `--ignore` or `--ignore-glob` leaves out a path, or a folder that holds it.
 
         Who leaves out the folder of installed packages means their Python tests, not the planned nodes.
         """
@@ -163,7 +163,7 @@ class Participant:
         return folder
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-        """Give the planned nodes of a file, and those of its nodes that were named although they are not planned."""
+        """Return the planned nodes of a file, and those of its nodes that were named although they are not planned."""
         unselected = self.unselected.get(str(file_path), {})
         if file_path in self.files or unselected:
             file = DbtFile.from_parent(parent, path=file_path)
@@ -179,7 +179,7 @@ class Participant:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Put dbt's items first, in dbt's build order."""
+        """Order dbt's items first, in dbt's build order."""
         order = {n.unique_id: i for i, n in enumerate(self.outcomes.plan.nodes)}
         last = len(order)
 
@@ -246,7 +246,7 @@ class Participant:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: Any
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Give a dbt item dbt's execution time, and its failure as text without a traceback.
+        """Set a dbt item's duration to dbt's, and its failure to text without a traceback.
 
         What a warehouse or a test printed must not reach the CI provider as one of its commands.
         """

@@ -38,7 +38,7 @@ class Progress:
         self._thread: threading.Thread | None = None
 
     def step(self, text: str) -> None:
-        """Say what is being done before the items: it stays in a log, and passes on a terminal."""
+        """Show a step that comes before the items: as a line in a log, in place on a terminal."""
         if self.is_live:
             self._draw(f"dbt-ci: {text} …")
         elif self._reporter is not None:
@@ -66,7 +66,7 @@ class Progress:
                 self._reporter.write_line(text)
 
     def hide(self) -> None:
-        """Take the live row away."""
+        """Remove the live row."""
         with self._lock:
             if self._shown:
                 self._draw("")
@@ -135,7 +135,7 @@ class Progress:
 
     @property
     def is_live(self) -> bool:
-        """Tell whether somebody looks at a terminal that can be drawn on."""
+        """Whether output goes to a terminal that can be drawn on."""
         able = sys.platform != "win32" and os.environ.get("TERM", "dumb") != "dumb"
         return able and self._reporter is not None and bool(getattr(self._reporter, "isatty", False))
 

@@ -16,7 +16,7 @@ from pytest_dbtci.session.items import CompareItem, DbtItem
 
 
 def awaited(item: pytest.Item, plan: Plan) -> tuple[str, ...]:
-    """Give the nodes that an item waits for: a dbt item's own; what a Python test names or, naming none, all."""
+    """Return the nodes that an item waits for: a dbt item's own; what a Python test names or, naming none, all."""
     if isinstance(item, DbtItem):
         return (item.node.unique_id,)
     if isinstance(item, CompareItem):
@@ -40,17 +40,17 @@ def _built(item: pytest.Item, plan: Plan) -> tuple[str, ...]:
 
 
 def nodes_asked(items: Iterable[pytest.Item]) -> frozenset[str]:
-    """Give the unique_ids that dbt items show."""
+    """Return the unique_ids that dbt items show."""
     return frozenset(i.node.unique_id for i in items if isinstance(i, DbtItem))
 
 
 def nodes_needed(items: Iterable[pytest.Item], plan: Plan) -> frozenset[str]:
-    """Give the unique_ids that Python tests need."""
+    """Return the unique_ids that Python tests need."""
     return frozenset(u for i in items if not isinstance(i, DbtItem) for u in awaited(i, plan))
 
 
 def uses_queries(items: Iterable[pytest.Item]) -> bool:
-    """Tell whether any test asks for `dbt_query`."""
+    """Whether any test asks for `dbt_query`."""
     return any("dbt_query" in getattr(item, "fixturenames", ()) for item in items)
 
 

@@ -19,7 +19,7 @@ from pytest_dbtci.settings import Settings
 
 
 class Sweeping:
-    """Look what was left, before collection; then every schema is an item: dropped, kept, or failed."""
+    """List what earlier runs left, before collection; each schema is an item: dropped, kept, or failed."""
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         try:
@@ -41,7 +41,7 @@ class Sweeping:
 
     @property
     def going(self) -> tuple[Leftover, ...]:
-        """Give the schemas that may be dropped."""
+        """Return the schemas that may be dropped."""
         return tuple(found for found in self.leftovers if not self.criteria.reason_to_keep(found))
 
     def pytest_sessionstart(self) -> None:
@@ -53,7 +53,7 @@ class Sweeping:
             self.trouble = f"the schemas could not be listed: {error}"
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-        """Give the schemas as items of the project's file."""
+        """Return the schemas as items of the project's file."""
         if file_path != self._path:
             return None
         file = SweepFile.from_parent(parent, path=file_path)

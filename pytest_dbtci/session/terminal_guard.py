@@ -15,7 +15,7 @@ _ESCAPE = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x80-\x9f]")
 
 
 class TerminalGuard:
-    """Let what pytest's terminal writes pass through `redact` and have its commands broken.
+    """Redact what pytest's terminal writes, and neutralize commands in it.
 
     File names, node ids, messages of dbt, git and the warehouse are other people's text, wherever pytest shows them.
     """
