@@ -7,6 +7,12 @@ from importlib.metadata import entry_points
 OWN = ("duckdb", "postgres", "redshift", "snowflake")
 """The adapters whose warehouses have a file in dbt_host/warehouses."""
 
+LONGEST_NAME = {"redshift": 127, "postgres": 63}
+"""Bytes in a name; other warehouses allow more than anybody writes."""
+
+SESSION_NAME = {"postgres": "application_name"}
+"""The field of an output that names the sessions, where there is one."""
+
 GROUP = "pytest_dbtci.warehouses"
 """The entry points by which other packages add theirs, named after the adapter."""
 

@@ -11,10 +11,9 @@ from typing import Any
 
 import yaml
 
+from pytest_dbtci.adapters import SESSION_NAME
 from pytest_dbtci.errors import UsageError
 
-_SESSION_NAMES = {"postgres": "application_name"}
-"""The field of an output that names the sessions, by adapter."""
 _FILE = "profiles.yml"
 PROJECT_FILE = "dbt_project.yml"
 
@@ -49,8 +48,7 @@ class Profile:
             for key in ("schema", "dataset"):
                 output.pop(key, None)
             output["schema"] = schema
-        if run and output.get("type") in _SESSION_NAMES:
-            field = _SESSION_NAMES[output["type"]]
+        if run and (field := SESSION_NAME.get(str(output.get("type")))):
             output[field] = f"dbt-ci:{run} {output.get(field) or 'dbt'}"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / "profiles.yml"

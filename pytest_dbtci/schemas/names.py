@@ -6,14 +6,12 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+from pytest_dbtci.adapters import LONGEST_NAME
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.manifest import Manifest, ManifestNode
 
 PLACEHOLDER = "ci0parse"
 """What stands for the pull request while dbt parses, so that all of them share one parse cache."""
-
-LIMITS = {"redshift": 127, "postgres": 63}
-"""Bytes in a name; other warehouses allow more than anybody writes."""
 
 DEFAULT = "dbt_build_{pr}"
 """The template for a repository with one project, unless another one's schema has the name."""
@@ -61,7 +59,7 @@ def schema_name(template: str, pr: str, adapter: str, *, project: str = "", repo
             f"pull request {pr!r} with --dbt-ci-schema {template!r} gives the schema name {name!r}, which is not "
             "safe: use lower-case letters, digits and underscores only (set --dbt-ci-pr or --dbt-ci-schema)."
         )
-    limit = LIMITS.get(adapter, 127)
+    limit = LONGEST_NAME.get(adapter, 127)
     if len(name) > limit:
         raise UsageError(
             f"schema name {name!r} is longer than the {limit} bytes that {adapter} allows: set --dbt-ci-pr."
@@ -92,7 +90,7 @@ def check_isolation(manifest: Manifest, nodes: Iterable[ManifestNode], prefix: s
 
     `database` is the CI target's. The message names each node, where it would write, and the fix.
     """
-    limit = LIMITS.get(manifest.adapter, 10_000)
+    limit = LONGEST_NAME.get(manifest.adapter, 10_000)
     wrong = []
     for node in nodes:
         if not node.writes:
