@@ -60,7 +60,7 @@ def generate(folder: Path, models: int) -> None:
 
 
 def _project(areas: int) -> Iterator[tuple[Path, str]]:
-    """Give the path and the text of every file, in a stable order."""
+    """Yield the path and the text of every file, in a stable order."""
     yield from _files(TEMPLATE / "project")
     area_files = tuple(_files(TEMPLATE / "area"))
     for area in range(areas):

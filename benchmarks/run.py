@@ -52,7 +52,7 @@ class Bench:
         return Measured(cost=cost, steps=script_steps(checkout, timings), nodes=_test_cases(junit))
 
     def parse_alone(self) -> float:
-        """Give the seconds of the script's `dbt parse` of the merge base in the latest run of the script."""
+        """Return the seconds of the script's `dbt parse` of the merge base in the latest run of the script."""
         spans = json.loads((self.folder / "script.json").read_text(encoding="utf-8"))
         began, ended = spans[BASE_PARSE]
         return float(ended - began)
@@ -139,7 +139,7 @@ def prepare(work: Path, models: int) -> Path:
 
 
 def _environ() -> Mapping[str, str]:
-    """Give the user's environment without what would make either contender behave otherwise, as in a CI build."""
+    """Return the user's environment without what would make either contender behave otherwise, as in a CI build."""
     ours = ("CI", "TF_BUILD", "GITHUB_ACTIONS", "GITLAB_CI", "PYTEST_ADDOPTS")
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     return {**kept, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}

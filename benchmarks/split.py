@@ -63,7 +63,7 @@ def _summed(steps: list[Mapping[str, object]]) -> dict[str, float]:
 
 
 def _seconds_until(words: str, log: str, began: float) -> float | None:
-    """Give the seconds from `began` (epoch) to the first line with these words; dbt logs the time of day, UTC."""
+    """Return the seconds from `began` (epoch) to the first line with these words; dbt logs the time of day, UTC."""
     for line in _lines(log):
         if words in line and (found := _TIME.match(line)):
             hours, minutes, seconds = (float(part) for part in found.groups())

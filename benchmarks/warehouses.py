@@ -96,7 +96,7 @@ class PostgreSql:
 
 @contextmanager
 def open_warehouse(name: str) -> Iterator[Warehouse]:
-    """Give the warehouse of that name, `duckdb` or `postgres`."""
+    """Yield the warehouse of that name, `duckdb` or `postgres`."""
     if name == DuckDb.profile:
         yield DuckDb()
     else:

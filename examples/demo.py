@@ -81,7 +81,7 @@ def copy_repository(source: Path, directory: Path) -> None:
 
 
 def contents(directory: Path) -> dict[str, tuple[int, int]]:
-    """Give each relation of the warehouse (`schema.name`): its number of rows and a hash of their values."""
+    """Return each relation of the warehouse (`schema.name`): its number of rows and a hash of their values."""
     with _warehouse(directory) as connection:
         relations = "select table_schema, table_name from information_schema.tables order by all"
         return {
@@ -93,7 +93,7 @@ def contents(directory: Path) -> dict[str, tuple[int, int]]:
 
 
 def schemas(directory: Path) -> list[str]:
-    """Give the schemas of the warehouse, without DuckDB's own."""
+    """Return the schemas of the warehouse, without DuckDB's own."""
     with _warehouse(directory) as connection:
         rows = connection.execute(
             "select schema_name from duckdb_schemas()"

@@ -159,7 +159,7 @@ def as_dotnet_sees(text: str) -> str:
 
 
 def runs_a_command(text: str, provider: str) -> bool:
-    """Tell whether the provider's agent would take a line for a command, as its source reads it."""
+    """Whether the provider's agent would take a line for a command, as its source reads it."""
     for line in re.split(r"\r\n|\r|\n", text):
         seen = as_dotnet_sees(line).lower()
         if provider == "azure" and ("##vso[" in seen or "##[" in seen):

@@ -49,7 +49,7 @@ PROJECT = {
 
 
 def build_of(case: str, checkout: Checkout, tmp_path: Path) -> tuple[Build, dict[str, str]]:
-    """Give the provider's environment, its commits and target being those of the clone."""
+    """Return the provider's environment, its commits and target being those of the clone."""
     environ = {}
     for name, value in CASES[case].environ.items():
         value = value.replace(HEAD, checkout.provider_head or HEAD).replace(BASE, checkout.provider_base or BASE)

@@ -139,7 +139,7 @@ pytestmark = pytest.mark.slow
 
 
 def name_of(unique_id: str) -> str:
-    """Give the name in a unique_id, without a generic test's hash."""
+    """Return the name in a unique_id, without a generic test's hash."""
     return unique_id.split(".")[2]
 
 

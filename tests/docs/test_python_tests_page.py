@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "python-tests.md"
 
 
 def code(page: Path) -> list[str]:
-    """Give the Python code that a page shows."""
+    """Return the Python code that a page shows."""
     return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
 
 
@@ -52,7 +52,7 @@ def shown(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def outcomes(run: Validation) -> dict[str, str]:
-    """Give the outcomes of the tests that the pages show."""
+    """Return the outcomes of the tests that the pages show."""
     return {n.split("::")[1]: c.outcome for n, c in run.cases.items() if n.startswith("tests.python.test_dogs::")}
 
 

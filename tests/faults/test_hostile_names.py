@@ -59,7 +59,7 @@ PARTS = (
 
 
 def hostile(count: int) -> list[str]:
-    """Give as many different texts, always the same ones."""
+    """Return as many different texts, always the same ones."""
     dice, made = random.Random(1066), dict[str, None]()
     while len(made) < count:
         text = "".join(dice.choices(PARTS, k=dice.randint(1, 5)))

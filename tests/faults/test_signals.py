@@ -126,7 +126,7 @@ def test_drops_the_schemas_when_pytest_and_dbt_are_killed_and_it_runs_again(stag
 
 
 def _workers(controller: int) -> list[int]:
-    """Give the processes that xdist started; the dbt process is not among them."""
+    """Return the processes that xdist started; the dbt process is not among them."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

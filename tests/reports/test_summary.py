@@ -32,13 +32,13 @@ def rendered(text: str) -> str:
 
 
 def outside_code(page: str) -> str:
-    """Give the text that a provider searches for mentions and references."""
+    """Return the text that a provider searches for mentions and references."""
     page = re.sub(r"<(code|pre)\b.*?</\1>", "", page, flags=re.DOTALL)
     return html.unescape(re.sub(r"<[^>]*>", "", page))
 
 
 def words(text: str) -> str:
-    """Give what a reader sees of a text, blanks left out."""
+    """Return what a reader sees of a text, blanks left out."""
     return "".join(plain(text).replace("\u200b", "").split())
 
 

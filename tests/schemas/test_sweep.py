@@ -25,7 +25,7 @@ Sweep = Callable[..., Validation]
 
 
 def ago(**age: float) -> str:
-    """Give the time that long ago as a mark has it."""
+    """Return the time that long ago as a mark has it."""
     return (datetime.now(timezone.utc) - timedelta(**age)).isoformat()
 
 
@@ -66,7 +66,7 @@ def sweep(process: Host, warehouse: Warehouse, tmp_path: Path) -> Sweep:
 
 
 def outcomes(run: Validation) -> dict[str, str]:
-    """Give the outcome of every schema."""
+    """Return the outcome of every schema."""
     return {name.split("::")[-1]: case.outcome for name, case in run.cases.items()}
 
 
@@ -213,7 +213,7 @@ def test_decides_by_age_and_pull_request(criteria: Criteria, leftover: Leftover,
 
 
 def settings(**given: str) -> Settings:
-    """Give settings that sweep."""
+    """Return settings that sweep."""
     return Settings(rootdir=Path(os.sep), invocation_dir=Path(os.sep), **given)  # type: ignore[arg-type]
 
 

@@ -135,7 +135,7 @@ def _invoke(released: Bench, project: Path, *arguments: str) -> Any:
 
 
 def _contents(released: Bench, project: Path, names: list[str]) -> dict[str, Any]:
-    """Give each relation's number of rows and a digest of them; None for one that is not there."""
+    """Return each relation's number of rows and a digest of them; None for one that is not there."""
     found: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch, duckdb.connect(str(released.folder / "kennel.duckdb")) as connection:
         patch.chdir(project)

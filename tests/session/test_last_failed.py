@@ -65,6 +65,6 @@ def test_builds_what_failed_in_the_kept_schemas_of_another_commit_unless_one_was
 
 
 def ran(directory: Path) -> set[str]:
-    """Give the names of what dbt built last."""
+    """Return the names of what dbt built last."""
     results = json.loads((directory / "target/dbt_ci/run_results.json").read_text())["results"]
     return {r["unique_id"].split(".")[2] for r in results if r["unique_id"].startswith("model.")}

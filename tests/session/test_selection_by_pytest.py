@@ -22,7 +22,7 @@ def repository(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def collected(run: Validation) -> list[str]:
-    """Give the node ids of `--collect-only -q`."""
+    """Return the node ids of `--collect-only -q`."""
     return [line for line in run.output.splitlines() if "::" in line and not line.startswith("ERROR")]
 
 
@@ -232,6 +232,6 @@ def test_does_not_trust_a_schema_that_another_run_made_since(dogs: Path) -> None
 
 
 def built(directory: Path) -> set[str]:
-    """Give what dbt ran last."""
+    """Return what dbt ran last."""
     written = json.loads((directory / "target/dbt_ci/run_results.json").read_text())["results"]
     return {r["unique_id"] for r in written}

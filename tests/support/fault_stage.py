@@ -130,7 +130,7 @@ class Stage:
         assert {name: rows for name, rows in now.items() if not name.startswith(own)} == self.before
 
     def own_schemas(self) -> list[str]:
-        """Give the pull request's schemas that are there."""
+        """Return the pull request's schemas that are there."""
         return [s for s in self.warehouse.schemas() if s == SCHEMA or s.startswith(f"{SCHEMA}_")]
 
     def assert_nothing_left(self) -> None:
@@ -142,7 +142,7 @@ class Stage:
         eventually(lambda: not list(self.scratch.glob("dbt-ci-*")), "the temporary folder is gone")
 
     def hosts(self) -> list[int]:
-        """Give the dbt processes of this stage, found by their TMPDIR."""
+        """Return the dbt processes of this stage, found by their TMPDIR."""
         wanted, found = f"TMPDIR={self.scratch}".encode(), []
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -152,7 +152,7 @@ class Stage:
         return found
 
     def host(self) -> int:
-        """Give the dbt process, as soon as there is one."""
+        """Return the dbt process, as soon as there is one."""
         eventually(lambda: len(self.hosts()) == 1, "there is a dbt process")
         return self.hosts()[0]
 
@@ -180,7 +180,7 @@ class Running:
         (os.killpg if group else os.kill)(self.process.pid, number)
 
     def output(self) -> str:
-        """Give what it has printed by now."""
+        """Return what it has printed by now."""
         return self._output.read_text(errors="replace")
 
     def wait(self, timeout: float = 120) -> Validation:
@@ -203,7 +203,7 @@ def eventually(condition: Callable[[], object], what: str, timeout: float = 60) 
 
 
 def outcomes(validation: Validation) -> dict[str, str]:
-    """Give each node's outcome, by a unique_id without the digest that ends a test's."""
+    """Return each node's outcome, by a unique_id without the digest that ends a test's."""
     return {
         next((n for n in NODES if unique_id.startswith(n)), unique_id): case.outcome
         for unique_id, case in validation.by_unique_id().items()

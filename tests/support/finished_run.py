@@ -218,7 +218,7 @@ RESULTS = {
 
 
 def failed(message: str, unique_id: str = "model.dogs.fact_dogs") -> dict[str, Result]:
-    """Give the results of a run in which this node failed with that message."""
+    """Return the results of a run in which this node failed with that message."""
     return {**RESULTS, unique_id: Result(unique_id=unique_id, status="error", message=message)}
 
 

@@ -68,7 +68,7 @@ class Planned:
 
     @property
     def roots(self) -> dict[str, Reason]:
-        """Give the nodes that are in the plan by themselves, by name."""
+        """Return the nodes that are in the plan by themselves, by name."""
         return {
             n.item.split("[")[0]: n.reason
             for n in self.plan.nodes
@@ -80,7 +80,7 @@ class Planned:
         return frozenset(n.name for n in self.plan.nodes if n.resource_type != "operation")
 
     def effect(self, path: str) -> str:
-        """Give what became of a path, with its note."""
+        """Return what became of a path, with its note."""
         found = next(c for c in self.plan.changes if c.path == path)
         return f"{found.effect}: {found.note}" if found.note else found.effect
 
@@ -135,11 +135,11 @@ class Bench:
         return place
 
     def text(self, path: str) -> str:
-        """Give a file's text as the base has it."""
+        """Return a file's text as the base has it."""
         return (self.origin / path).read_text(encoding="utf-8")
 
     def replace(self, path: str, old: str, new: str) -> Files:
-        """Give the edit that replaces a text in a file."""
+        """Return the edit that replaces a text in a file."""
         text = self.text(path)
         assert text.count(old) >= 1, f"{path} has no {old!r}"
         return {path: text.replace(old, new)}

@@ -39,18 +39,18 @@ class Validation:
     junit: Path
 
     def by_unique_id(self) -> dict[str, Case]:
-        """Give the cases by dbt's unique_id."""
+        """Return the cases by dbt's unique_id."""
         return {c.properties["dbt_unique_id"]: c for c in self.cases.values() if "dbt_unique_id" in c.properties}
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Give a laptop's environment."""
+    """Return a laptop's environment."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "PYTHONWARNINGS": "", **extra}
 
 
 def command(*args: str) -> list[str]:
-    """Give the command line of a run."""
+    """Return the command line of a run."""
     return [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", "--dbt-ci", *args]
 
 

@@ -59,7 +59,7 @@ class Kennel:
         self.before = warehouse.contents()
 
     def branch(self, name: str, files: dict[str, str]) -> Path:
-        """Give a copy of the repository with a branch checked out on which these files are different."""
+        """Return a copy of the repository with a branch checked out on which these files are different."""
         directory = self.directory / name
         shutil.copytree(self.main, directory)
         git(directory, "switch", "--quiet", "--create", name)
@@ -76,7 +76,7 @@ class Kennel:
         git(directory, "commit", "--quiet", "--message=Change")
 
     def read(self, path: str) -> str:
-        """Give the text of a file of the release."""
+        """Return the text of a file of the release."""
         return (self.main / path).read_text()
 
     def validate(self, directory: Path, pr: str, *args: str, defer: bool = True, **environ: str) -> Validation:
@@ -86,12 +86,12 @@ class Kennel:
         return validate(directory, *options, DBT_PROFILES_DIR=str(self._profiles), **environ)
 
     def others(self) -> dict[str, Any]:
-        """Give what the warehouse holds apart from pull requests' schemas: is it still `before`?"""
+        """Return what the warehouse holds apart from pull requests' schemas: is it still `before`?"""
         found = self.warehouse.contents()
         return {name: rows for name, rows in found.items() if not name.lower().startswith("dbt_build")}
 
     def built(self, pr: str) -> tuple[str, ...]:
-        """Give the schemas that runs of the pull request left."""
+        """Return the schemas that runs of the pull request left."""
         return tuple(s for s in self.warehouse.schemas() if f"{s.lower()}_".startswith(f"dbt_build_{pr}_"))
 
 
@@ -130,7 +130,7 @@ def attach(host: Host, folder: Path, warehouse: Warehouse, *, as_reader: bool = 
 
 
 def database_of(warehouse: Warehouse) -> str:
-    """Give the database's name as dbt knows it."""
+    """Return the database's name as dbt knows it."""
     if warehouse.kind == "duckdb":
         return Path(str(warehouse.profile["path"])).stem
     return str(warehouse.profile.get("dbname") or warehouse.profile["database"])

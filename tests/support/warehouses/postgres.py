@@ -78,7 +78,7 @@ class Account(NamedTuple):
         ).returncode
 
     def reaches(self, path: Path) -> bool:
-        """Tell whether the account may enter a directory or execute a file."""
+        """Whether the account may enter a directory or execute a file."""
         return self.user is None or self.run(["/usr/bin/env", "test", "-x", path], cwd=Path("/")) == 0
 
     def own(self, path: Path) -> None:
@@ -111,7 +111,7 @@ class Postgres:
         self._run("pg_ctl", "-m", "immediate", "-w", "-t", "60", "stop")
 
     def running(self) -> bool:
-        """Tell whether the server's main process is there."""
+        """Whether the server's main process is there."""
         command: list[str | Path] = [self.programs / "pg_ctl", "-D", self.root / "data", "status"]
         return self.account.run(command, cwd=self.root) == 0
 
