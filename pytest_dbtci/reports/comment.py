@@ -44,7 +44,11 @@ def _settle(api: CommentApi, marker: str, body: str, order: int) -> str:
     me = cache(lambda: api.me(api))
     link = ""
     for _ in range(_TRIES):
+        was_known = me.cache_info().currsize
         mine = _ours(api, marker, me)
+        if mine and me.cache_info().currsize > was_known:
+            # To know whose they are took requests; between a look and a write there must be none.
+            mine = _ours(api, marker, me)
         if not mine:
             # What was written may not be recognised as ours; a second one would help nobody.
             link = link or api.link(api.call(*api.create(body)), "")

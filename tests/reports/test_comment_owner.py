@@ -28,6 +28,9 @@ class Hub:
     viewer: str = "ci-bot"
     refuses_to_delete: bool = False
     meanwhile: Callable[[], None] = lambda: None
+    requests: list[str] = field(default_factory=list)
+    interrupted_at: int = 0
+    interrupt: Callable[[], None] = lambda: None
 
     def add(self, body: str, author: dict[str, str] | None = US) -> int:
         number = len(self.comments) + 1
@@ -41,6 +44,9 @@ class Hub:
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         number = path.rpartition("/")[2]
+        self.requests.append(method)
+        if len(self.requests) == self.interrupted_at:
+            self.interrupt()
         if path == "/user":
             return (200, {"login": self.user}) if self.user else (403, {"message": "not by integration"})
         if path == "/graphql":
@@ -146,3 +152,28 @@ def test_a_newer_verdict_that_an_older_run_wrote_over_comes_back(hub: Hub) -> No
     hub.meanwhile = lambda: hub.comments[number].update(body=old)
     comment(hub, "newer", run="20")
     assert hub.texts() == {number: f"{MARKER}\n<!-- dbt-ci run=20001 -->\nnewer"}
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["updated", "created"])
+@pytest.mark.parametrize(("first", "second"), [("19", "20"), ("20", "19")])
+def test_whichever_request_another_run_comes_between_the_newer_verdict_stays(
+    hub: Hub, first: str, second: str, is_there: bool
+) -> None:
+    hub.interrupt = lambda: (comment(hub, f"verdict {second}", run=second), None)[1]
+    late = []
+    for at in range(1, 20):
+        hub.comments.clear()
+        hub.requests.clear()
+        if is_there:
+            hub.add(f"{MARKER}\n<!-- dbt-ci run=1001 -->\nfirst")
+        hub.interrupted_at = at
+        comment(hub, f"verdict {first}", run=first)
+        if len(hub.requests) < at:
+            break
+        found = [text.splitlines()[-1] for text in hub.texts().values()]
+        if found != ["verdict 20"]:
+            assert found == ["verdict 19"]
+            late.append(hub.requests[at - 1])
+    assert at > 3, "it was interrupted at each of its requests"
+    # No provider has a conditional update: what an older run has sent before it could know comes after all.
+    assert late == (["PATCH"] if first == "19" and is_there else [])
