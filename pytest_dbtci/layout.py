@@ -21,7 +21,11 @@ class Package:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """The project's packages, itself first; `packages_dir` is where others are installed, as the settings write it."""
+    """The project's packages, itself first; `packages_dir` is where others are installed, as the settings write it.
+
+    `named` is the digest by which dbt knows the packages that the project names, empty where it names none.
+    """
 
     packages: tuple[Package, ...]
     packages_dir: str
+    named: str = ""

@@ -20,6 +20,7 @@ def layout(invocation: Invocation, *, installed: bool) -> Layout:
     """Return the layout, with what is `installed` or of the project alone; DbtFailed where a package is missing."""
     from dbt.adapters.factory import FACTORY
     from dbt.contracts.graph.manifest import Manifest
+    from dbt.task.deps import _create_sha1_hash
     from dbt_common.exceptions import DbtBaseException
 
     # With a manifest dbt parses nothing, and reads its settings all the same.
@@ -33,7 +34,13 @@ def layout(invocation: Invocation, *, installed: bool) -> Layout:
     builtin = builtin_packages(adapter.type())
     packages = (_package(p, config.project_root) for name, p in found.items() if name not in builtin)
     own_first = sorted(packages, key=lambda package: package.name != config.project_name)
-    return Layout(packages=tuple(own_first), packages_dir=config.packages_install_path)
+    named = config.packages.packages
+    return Layout(
+        packages=tuple(own_first),
+        packages_dir=config.packages_install_path,
+        # What `dbt deps` compares with the lock, for which dbt has no other name.
+        named=_create_sha1_hash(named) if named else "",
+    )
 
 
 def _package(config: Any, project_root: str) -> Package:

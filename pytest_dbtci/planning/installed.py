@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from pytest_dbtci.project.profile import PROJECT_FILE
 from pytest_dbtci.project.project import Project
 
 LOCK = "package-lock.yml"
-_OF_A_PACKAGE = (PROJECT_FILE, "packages.yml", "dependencies.yml", ".dbtignore")
+NAMED = ("packages.yml", "dependencies.yml")
+_OF_A_PACKAGE = (PROJECT_FILE, *NAMED, ".dbtignore")
 _READ = (".sql", ".csv", ".yml", ".yaml", ".md")
 """What dbt reads of a package: files in its root, and the endings of those in its folders, Python models apart."""
 
@@ -33,13 +35,30 @@ def check_installed(project: Project, repository: Repository, base: str, work: P
     if lock in project.changed and repository.tree(base, lock):
         repository.checkout(base, work / "settings", [lock])
         then = _locked(work / "settings" / lock)
-    wrong = [*_local(project), *_git(project, now), *_moved(project, repository, then, now)]
+    found = (_local(project), _git(project, now), _moved(project, repository, then, now), _stale(project, repository))
+    wrong = list(chain.from_iterable(found))
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise UsageError(
             f"{wrong[0]}{more}: dbt would read something else than what the branch says. Run `dbt deps`, as a step of "
             "the job before pytest."
         )
+
+
+def _stale(project: Project, repository: Repository) -> Iterator[str]:
+    """Find a lock that `dbt deps` would make anew, as other packages were named then; or none, which tells nothing."""
+    digest = _read(project.directory / LOCK).get("sha1_hash")
+    texts = {name: _text(project.directory / name) for name in NAMED}
+    for name in (n for n, text in texts.items() if project.named and "packages" in text):
+        changed = project.in_repository(name) in project.changed
+        # With Jinja (a token of the day, say) the same text has a digest for each of its values.
+        if digest and digest != project.named and (changed or "{{" not in texts[name]):
+            yield f"{LOCK} was made from another {name} than this one, and what is installed follows the lock"
+        elif changed and not (project.directory / LOCK).exists():
+            fetched = [p.name for p in project.packages[1:] if p.name not in project.local_packages]
+            folders = {project.in_repository(f"{project.packages_dir}/{n}/{PROJECT_FILE}"): n for n in fetched}
+            for path in sorted(repository.ignored(folders)):
+                yield f"{name} changed, and there is no {LOCK} to say what is installed of {folders[path]}"
 
 
 def _local(project: Project) -> Iterator[str]:
@@ -98,17 +117,26 @@ def _texts(root: Path, folders: tuple[str, ...]) -> dict[str, bytes]:
 def _locked(path: Path) -> _Lock:
     """Return what a lock says of each package, by name; nothing where it can't be read: then dbt says so."""
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {str(p["name"]): p for p in said["packages"] if "name" in p}
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        return {str(p["name"]): p for p in _read(path)["packages"] if "name" in p}
+    except (KeyError, TypeError):
         return {}
 
 
 def _version(folder: Path) -> str:
+    return str(_read(folder / PROJECT_FILE).get("version", ""))
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """Return what a YAML file says; nothing where it can't be read."""
     try:
-        return str(yaml.safe_load((folder / PROJECT_FILE).read_text(encoding="utf-8"))["version"])
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
-        return ""
+        said = yaml.safe_load(_text(path))
+    except yaml.YAMLError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def _folder(project: Project, name: str) -> Path:

@@ -35,7 +35,8 @@ class Project:
     `directory` and `repository` (its root) are absolute, links followed; `name` is dbt's. `packages` are what dbt
     reads, `packages_dir` where it installs them, as the settings write it. `others` are files that it reads besides,
     such as the profile. `changed` are the repository's changed paths, where they are known. `doubt` says why what dbt
-    reads is not known, empty where it is. Paths of the repository are POSIX, from its root.
+    reads is not known, empty where it is. `named` is dbt's digest of the packages that the project names, empty where
+    it names none or dbt was not asked. Paths of the repository are POSIX, from its root.
     """
 
     directory: Path
@@ -46,6 +47,7 @@ class Project:
     others: tuple[Path, ...] = ()
     changed: frozenset[str] = frozenset()
     doubt: str = ""
+    named: str = ""
 
     def rendered(self, layout: Layout) -> Project:
         """Return the project as dbt itself knows it."""
@@ -229,6 +231,7 @@ def _with(project: Project, known: Known) -> Project:
         packages=known.layout.packages,
         packages_dir=os.path.normpath(known.layout.packages_dir),
         doubt=known.doubt,
+        named=known.layout.named,
     )
 
 

@@ -389,6 +389,27 @@ class TestInstalledPackages:
         said = refusal(Layout(name="", files=files, edits={"dbt/models/other.sql": "select 2 as n\n"}), install)
         assert said.startswith("package-lock.yml names commit aaaaaaaaaa of the package kit, and ")
 
+    @pytest.mark.parametrize(
+        ("lock", "said"),
+        [
+            (
+                {"dbt/package-lock.yml": f"packages: []\nsha1_hash: {'a' * 40}\n"},
+                "package-lock.yml was made from another packages.yml than this one, and what is installed follows "
+                "the lock",
+            ),
+            ({}, "packages.yml changed, and there is no package-lock.yml to say what is installed of kit"),
+        ],
+    )
+    def test_a_package_that_was_not_installed_since_it_was_named_anew(
+        self, refusal: Refusal, lock: Files, said: str
+    ) -> None:
+        def install(place: Path) -> None:
+            write(place / "dbt/dbt_packages/kit", {"dbt_project.yml": "name: kit\n"})
+
+        named = "packages:\n  - {git: https://example.com/kit.git, revision: 1.%d.0}\n"
+        files = {**SHARED, ".gitignore": "dbt_packages/\n", **lock, "dbt/packages.yml": named % 0}
+        assert refusal(Layout(name="", files=files, edits={"dbt/packages.yml": named % 1}), install) == said
+
 
 class TestSparseCheckout:
     """What is left out of the work tree is said, and is an error where it changed."""

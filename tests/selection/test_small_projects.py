@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_dbtci.errors import UsageError
 from tests.support.planning_bench import Bench, dbt
 from tests.support.repositories import commit, git, repository
 from tests.support.small_projects import SKELETON, SMALL_PROJECTS, Change, Small
@@ -75,6 +76,14 @@ def test_a_package_of_which_only_the_lock_changed_selects_what_uses_it(planning_
         "b": "modified: macro rate (package-lock.yml)"
     }
     assert planned.effect("package-lock.yml") == "selected"
+
+    commit(place, {"packages.yml": f"# as released\n{packages}"})
+    assert bench.plan(place).names == {"b"}
+    commit(place, {"packages.yml": packages.replace("revision: main", "revision: HEAD")})
+    with pytest.raises(UsageError, match=r"made from another packages\.yml .* Run `dbt deps`"):
+        bench.plan(place)
+    dbt(place, "deps", environ=planning_bench.environ)
+    assert bench.plan(place).names == {"b"}
 
 
 def _rate(number: int) -> str:
