@@ -51,9 +51,13 @@ def write(
         comparisons=comparisons,
         values=values,
     )
+    _save(path, _page(data))
+
+
+def _save(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_page(data), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise DbtCiError(
             f"The report could not be written to {path}: {error.strerror or error}. "

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_dbtci.ci.build import Build
 from pytest_dbtci.differences import Comparison
-from pytest_dbtci.plan import Node, PathChange, Plan
+from pytest_dbtci.plan import Exposure, Node, PathChange, Plan
 from pytest_dbtci.reports import comparison
 from pytest_dbtci.reports.failures import describe, headline, kind_of
 from pytest_dbtci.reports.head_files import HeadFiles
@@ -64,10 +64,7 @@ def contents(
         "identical": [n.item for n in plan.nodes if _is_identical(comparisons.get(n.unique_id))],
         "nodes": [
             *(_node(n, lineage, results, files, comparisons.get(n.unique_id)) for n in plan.nodes),
-            *(
-                {**_EMPTY, "id": e.unique_id, "name": e.label, "parents": e.parents, "owner": e.owner, "href": e.url}
-                for e in plan.exposures
-            ),
+            *(_exposure(e) for e in plan.exposures),
         ],
         "critical": critical_path(plan, results),
     }
@@ -102,6 +99,10 @@ _EMPTY: dict[str, Any] = {
     "compared": "",
     "identical": False,
 }
+
+
+def _exposure(e: Exposure) -> dict[str, Any]:
+    return {**_EMPTY, "id": e.unique_id, "name": e.label, "parents": e.parents, "owner": e.owner, "href": e.url}
 
 
 def _facts(plan: Plan, build: Build, seconds: float) -> Iterator[tuple[str, str, str | None]]:
