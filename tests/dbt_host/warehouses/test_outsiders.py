@@ -54,6 +54,25 @@ from pytest_dbtci.dbt_host.warehouses.postgres import Postgres
 class Toy(Postgres):
     locks_view = "the toy box"
 """
+WITHOUT_CURSOR = """\
+
+from dbt.adapters.base import BaseConnectionManager
+
+
+class Jobs(BaseConnectionManager):
+    TYPE = "toydb"
+
+    def _send(self, *args, **kwargs):
+        raise RuntimeError("something was sent")
+
+    def set_skip_transactions_checker(self, checker):
+        pass
+
+    exception_handler = cancel_open = open = begin = commit = execute = _send
+
+
+ToydbAdapter.ConnectionManager = Jobs
+"""
 SAID = "nothing but dbt's adapter interface is known of toydb: schemas are dropped without cascade"
 
 
@@ -110,6 +129,16 @@ def test_another_package_adds_one_by_an_entry_point(stage: Stage, site: Path) ->
         run = stage.run(PYTHONPATH=str(site), DBT_CI_LOCK_SECONDS="1")
     assert run.code == 1, run.output
     assert "Find that session in the toy box, end it" in run.output
+
+
+def test_an_adapter_that_uses_no_cursor_is_refused_before_anything_is_sent(stage: Stage, site: Path) -> None:
+    adapter = site / "dbt" / "adapters" / "toydb" / "__init__.py"
+    adapter.write_text(ADAPTER + WITHOUT_CURSOR)
+    run = stage.run(PYTHONPATH=str(site))
+    assert run.code == 4, run.output
+    assert "adapter toydb does not send its statements through a database cursor" in run.output, run.output
+    assert "something was sent" not in run.output
+    stage.assert_nothing_left()
 
 
 def test_every_warehouse_with_a_file_is_known_by_name() -> None:
