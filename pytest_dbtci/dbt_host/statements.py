@@ -193,8 +193,8 @@ class Statements:
 def _spare(adapter: Any) -> None:
     """Let the adapter wait, for a while, for a thread beside dbt's own before it closes connections.
 
-    At the beginning and the end of an invocation dbt closes all that its adapter has, whoever uses them: DuckDB then
-    refuses, which ends the build, or waits for a thread that waits for dbt; other drivers lose track of a transaction.
+    At the beginning and the end of an invocation dbt closes all that its adapter has, whoever uses them. DuckDB refuses
+    to close one that is in use, which ends the build.
     """
     close = adapter.cleanup_connections
     if hasattr(close, "spares"):
