@@ -93,6 +93,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_dbtci.session.participant import Participant
 
         ticket = worker["dbtci"]
+        config.args += ticket["added"]
         config.pluginmanager.register(Participant(config, RemoteOutcomes(ticket), ticket["unselected"]), SESSION)
 
 

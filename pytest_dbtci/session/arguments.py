@@ -19,9 +19,10 @@ class Arguments:
     """What pytest's arguments and settings leave out of the plan.
 
     `ignored` are planned nodes under paths that pytest ignores. `unselected` maps a file that is named to the names
-    in it that the plan has not, each with the reason.
+    in it that the plan has not, each with the reason. `added` are planned files that pytest would not come by.
     """
 
+    added: tuple[str, ...] = ()
     ignored: tuple[Node, ...] = ()
     unselected: Mapping[str, dict[str, str]] = field(default_factory=dict)
 
@@ -33,15 +34,17 @@ def take_arguments(config: pytest.Config, participant: Participant, planned: Pla
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         here = files or (status_path,)
         apart = [f for f in here if not any(f.is_relative_to(root) for root, _ in given)]
-        config.args += [str(f) for f in apart if not participant.ignored(f)]
-        return Arguments(ignored=tuple(n for f in here if participant.ignored(f) for n in files.get(f, ())))
+        added = tuple(str(f) for f in apart if not participant.ignored(f))
+        config.args += added
+        ignored = tuple(n for f in here if participant.ignored(f) for n in files.get(f, ()))
+        return Arguments(added=added, ignored=ignored)
     paths = {path for path, _ in given}
     folders = [path for path in paths if not participant.ignored(path)]
     below = [f for f in files if f not in paths and any(folder in f.parents for folder in folders)]
     unselected: dict[str, dict[str, str]] = {}
     for path, name in given:
-        if path.is_relative_to(participant.project_dir) and path != status_path and path.is_file():
-            file = path.relative_to(participant.project_dir).as_posix()
+        if path != status_path and path.is_file():
+            file = Path(os.path.relpath(path, participant.project_dir)).as_posix()
             vain = _named_in_vain(planned, {n.item for n in files.get(path, ())}, file, name)
             if vain:
                 unselected.setdefault(str(path), {}).update(vain)

@@ -146,7 +146,8 @@ class Controller(Participant):
             from pytest_dbtci.execution.worker_channel import Server
 
             self._server = Server(self.run)
-        node.workerinput["dbtci"] = {**self._server.ticket, "unselected": self.unselected}
+        arguments = {"unselected": self.unselected, "added": self._arguments.added}
+        node.workerinput["dbtci"] = {**self._server.ticket, **arguments}
         self.progress.start()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -71,7 +71,11 @@ class Participant:
         return self._by_file
 
     def _path(self, node: Node) -> Path:
-        return Path(os.path.normpath(self.project_dir / node.file))
+        path = Path(os.path.normpath(self.project_dir / node.file))
+        if node.file.startswith("../") and not path.exists():
+            # Seen through a link, `..` leads elsewhere.
+            return Path(os.path.normpath(Path(self.outcomes.plan.project_dir, node.file)))
+        return path
 
     @property
     def project_dir(self) -> Path:
@@ -90,10 +94,11 @@ class Participant:
 
     def node_id(self, node: Node) -> str:
         """Return the node id that pytest gives a node's item."""
-        path = Path(os.path.normpath(self.project_dir / node.file))
-        root = self._config.rootpath
-        file = path.relative_to(root).as_posix() if path.is_relative_to(root) else node.file
-        return f"{file}::{node.item}"
+        return f"{self._file_id(self._path(node))}::{node.item}"
+
+    def _file_id(self, path: Path) -> str:
+        """Return the node id of a file; pytest itself has none for what lies outside of rootdir."""
+        return Path(os.path.relpath(path, self._config.rootpath)).as_posix()
 
     @property
     def status_path(self) -> Path:
@@ -166,15 +171,22 @@ class Participant:
         """Return the planned nodes of a file, and those of its nodes that were named although they are not planned."""
         unselected = self.unselected.get(str(file_path), {})
         if file_path in self.files or unselected:
-            file = DbtFile.from_parent(parent, path=file_path)
+            file = DbtFile.from_parent(parent, path=file_path, nodeid=self._file_id(file_path))
             file.nodes, file.outcomes = self.files.get(file_path, ()), self.outcomes
             file.unselected = tuple(unselected.items())
             file.left_out = tuple(n for n in self.outcomes.plan.left_out if self._path(n) == file_path)
             return file
         if self.outcomes.plan.status and file_path == self.status_path:
-            status = StatusFile.from_parent(parent, path=file_path)
+            status = StatusFile.from_parent(parent, path=file_path, nodeid=self._file_id(file_path))
             status.status = self.outcomes.plan.status
             return status
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> pytest.CollectReport | None:
+        """Collect all of a file outside of rootdir: `--lf` doesn't know its path again, and would skip it."""
+        if isinstance(collector, DbtFile) and not collector.path.is_relative_to(self._config.rootpath):
+            return pytest.CollectReport(collector.nodeid, "passed", None, list(collector.collect()))
         return None
 
     @pytest.hookimpl(tryfirst=True)
