@@ -18,13 +18,19 @@ _PATHS = (
 
 def layout(invocation: Invocation, *, installed: bool) -> Layout:
     """Return the layout, with what is `installed` or of the project alone; DbtFailed where a package is missing."""
-    from dbt.adapters.factory import FACTORY
+    from dbt.adapters.factory import FACTORY, reset_adapters
     from dbt.contracts.graph.manifest import Manifest
     from dbt.task.deps import _create_sha1_hash
     from dbt_common.exceptions import DbtBaseException
 
-    # With a manifest dbt parses nothing, and reads its settings all the same.
-    run_dbt(invocation, "parse", "--no-write-json", manifest=Manifest())
+    reset_adapters()
+    try:
+        # With a manifest dbt parses nothing, and reads its settings all the same.
+        run_dbt(invocation, "parse", "--no-write-json", manifest=Manifest())
+    except DbtFailed:
+        # With the settings read, all that can fail is a query comment, whose macros are not there yet.
+        if not FACTORY.adapters:
+            raise
     (adapter,) = FACTORY.adapters.values()
     config: Any = adapter.config
     try:

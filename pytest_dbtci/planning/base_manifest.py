@@ -210,6 +210,8 @@ class Base:
             "made by": _own_code(),
             "tree": self._repository.tree(self._commit, self._project.inside),
             "packages": {p.parent.name: _digest(p) for p in sorted(installed) if p.parent.name not in own},
+            # Where they name other packages than the base does, it gets its own.
+            "named": [_text(self._project.repository / path) for path in self._project.package_files],
             # `dbt_core-1.11.0.dist-info`: reading the names alone takes no time.
             "dbt": sorted(p.name for folder in sys.path for p in Path(folder).glob("dbt*-info")),
             "profile": [profile.name, target, output],

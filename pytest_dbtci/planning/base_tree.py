@@ -98,7 +98,7 @@ class BaseTree:
         """Install the packages that the base names: the head's where both name the same, else its own by `dbt deps`."""
         if not any((base.directory / n).is_file() for n in _NAMED):
             return
-        if self._names_others(base.directory):
+        if self._names_others(base):
             self._install(base.directory, variables)
             return
         installed = self.head.directory / self.head.packages_dir
@@ -113,13 +113,16 @@ class BaseTree:
             link.parent.mkdir(exist_ok=True, parents=True)
             link.symlink_to(place, target_is_directory=True)
 
-    def _names_others(self, base: Path) -> bool:
-        head = self.head.directory
-        if any(_bytes(base / name) != _bytes(head / name) for name in _NAMED):
+    def _names_others(self, base: Project) -> bool:
+        """Whether the base names other packages, by itself or in a local package of the repository."""
+        folders = {self.head.inside, *base.local_packages.values(), *self.head.local_packages.values()}
+        named = [Path(folder, name) for folder in folders for name in _NAMED]
+        if any(_bytes(self._tree / path) != _bytes(self.head.repository / path) for path in named):
             return True
         lock = self.head.in_repository(_LOCK)
         # A lock file that git ignores is no commit's: it holds for both.
-        return _bytes(base / _LOCK) != _bytes(head / _LOCK) and not self.repository.ignored([lock])
+        different = _bytes(self._tree / lock) != _bytes(self.head.repository / lock)
+        return different and not self.repository.ignored([lock])
 
     def _install(self, base: Path, variables: str) -> None:
         try:

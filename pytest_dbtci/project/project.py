@@ -14,11 +14,10 @@ from pytest_dbtci.project.links import follow, walk
 from pytest_dbtci.project.profile import PROJECT_FILE
 from pytest_dbtci.project.references import DATA_SUFFIXES, files, is_named
 
+PACKAGE_FILES = ("packages.yml", "dependencies.yml", "package-lock.yml")
 ROOT_FILES = (
     PROJECT_FILE,
-    "packages.yml",
-    "dependencies.yml",
-    "package-lock.yml",
+    *PACKAGE_FILES,
     "selectors.yml",
     "profiles.yml",
     ".dbtignore",
@@ -111,6 +110,12 @@ class Project:
             if name != self.name and not real.is_relative_to(installed) and (path := self.path_of(str(real))):
                 found[name] = path
         return found
+
+    @cached_property
+    def package_files(self) -> tuple[str, ...]:
+        """Return where the repository names packages: in files of the project, and of its local packages."""
+        folders = (self.inside, *self.local_packages.values())
+        return tuple(n if folder == "." else f"{folder}/{n}" for folder in folders for n in PACKAGE_FILES)
 
     def package_of(self, path: str) -> str:
         """Return the package that reads a repository path, or in whose folder it lies; empty for none."""

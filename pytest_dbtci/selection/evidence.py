@@ -12,7 +12,6 @@ from pytest_dbtci.plan import Reason
 from pytest_dbtci.project.project import Project
 from pytest_dbtci.selection.macro_reach import Macros
 
-PACKAGE_FILES = ("packages.yml", "dependencies.yml", "package-lock.yml")
 TELLING = (*BUILDABLE, "source", "external")
 """Resource types that are built, or whose change is one of what reads them."""
 

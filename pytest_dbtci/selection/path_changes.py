@@ -8,7 +8,7 @@ from pytest_dbtci.git.repository import Change
 from pytest_dbtci.manifest import BUILDABLE, Manifest, ManifestNode
 from pytest_dbtci.plan import PathChange
 from pytest_dbtci.project.project import ROOT_FILES
-from pytest_dbtci.selection.evidence import PACKAGE_FILES, TELLING, Affected, Evidence
+from pytest_dbtci.selection.evidence import TELLING, Affected, Evidence
 
 
 def explain_paths(
@@ -66,7 +66,7 @@ class _Paths:
         """Return the changed path by which a node went: its own, that of its YAML, or a file of the whole project."""
         project = self._project
         places = [*self._places(node), project.place(node.package, "dbt_project.yml")]
-        places += [project.in_repository(n) for n in (".dbtignore", "dbt_project.yml", *PACKAGE_FILES)]
+        places += [*map(project.in_repository, (".dbtignore", "dbt_project.yml")), *project.package_files]
         return next((p for p in places if p in self._evidence.paths), places[0])
 
     def _places(self, node: ManifestNode) -> list[str]:
@@ -92,7 +92,7 @@ class _Paths:
             return "outside the dbt project"
         if inside == "selectors.yml":
             return "names selections only"
-        if inside in ROOT_FILES and inside in PACKAGE_FILES:
+        if path in project.package_files:
             return self._packages_note
         if inside in ROOT_FILES or path == project.place(project.package_of(path), "dbt_project.yml"):
             return "no node that is built differs by it"
@@ -128,13 +128,17 @@ class _Paths:
         """Compare what the installed packages hold."""
         then, now = _by_package(self._base), _by_package(self._head)
         own = {self._head.project, *self._head.lookup.internal}
+        differing = [n for n in sorted((then.keys() | now.keys()) - own) if then.get(n) != now.get(n)]
+        touched = set(map(self._project.package_of, self._evidence.paths))
+        by_themselves = [n for n in differing if n in touched and n in then and n in now]
         words = [
             f"package {name} {'was added' if name not in then else 'was removed' if name not in now else 'changed'}"
-            for name in sorted((then.keys() | now.keys()) - own)
-            if then.get(name) != now.get(name)
+            for name in differing
+            if name not in by_themselves
         ]
         if not words:
-            return "the installed packages give the same nodes and macros"
+            but = f"but for {', '.join(by_themselves)}, by its own files, " if by_themselves else ""
+            return f"{but}the installed packages give the same nodes and macros"
         return f"{', '.join(words)}: nothing that is built differs by it"
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from pytest_dbtci.git.repository import Change
@@ -11,6 +11,7 @@ from pytest_dbtci.manifest import Manifest, ManifestNode
 from pytest_dbtci.plan import Reason
 from pytest_dbtci.project.project import Project
 from pytest_dbtci.selection.macro_reach import Macros
+from pytest_dbtci.selection.settings_diff import concerns
 
 _PARTS = {
     "body": "body",
@@ -26,12 +27,15 @@ _PARTS = {
     "fqn": "moved",
 }
 _BODY = {"seed": "content", "unit_test": "unit test"}
-_PROJECT_FILES = ("dbt_project.yml", "packages.yml", "dependencies.yml", "package-lock.yml", ".dbtignore")
+_SETTINGS_FILES = ("dbt_project.yml", ".dbtignore")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reasons:
-    """Both trees, what git saw change between them, and the files that it ignores."""
+    """Both trees, what git saw change between them, and the files that it ignores.
+
+    `settings` are the keys that differ in changed settings files.
+    """
 
     project: Project
     changes: tuple[Change, ...]
@@ -39,6 +43,7 @@ class Reasons:
     head: Manifest
     macros: Macros
     ignored: frozenset[str] = frozenset()
+    settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def modified(self, unique_id: str) -> Reason:
         """Return what differs in a node that dbt calls modified."""
@@ -59,7 +64,9 @@ class Reasons:
             places += self.files_of(node, before, described=not {"body", "fqn"}.issuperset(parts) or not parts)
             if "persisted_descriptions" in parts:
                 places += self._doc_files
-            if "configs" in parts or "relation" in parts or not self._changed(places):
+            if "configs" in parts or "relation" in parts:
+                places += self._settings_files(node)
+            if not self._changed(places):
                 places += self._project_files(node)
         return Reason(kind="modified", text=f"modified: {', '.join(words)}", files=self._changed(places))
 
@@ -162,8 +169,13 @@ class Reasons:
         return self.project.place(macro.package, macro.file)
 
     def _project_files(self, node: ManifestNode) -> list[str]:
+        return [*self._settings_files(node), *self.project.package_files]
+
+    def _settings_files(self, node: ManifestNode) -> list[str]:
         own = [] if node.package == self.project.name else [self.project.place(node.package, "dbt_project.yml")]
-        return [*own, *map(self.project.in_repository, _PROJECT_FILES)]
+        found = [*own, *map(self.project.in_repository, _SETTINGS_FILES)]
+        keys, kind = self.settings, node.resource_type
+        return [path for path in found if not keys.get(path) or concerns(keys[path], kind)]
 
     def _changed(self, places: Iterable[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(p for p in places if p in self.changed_paths))

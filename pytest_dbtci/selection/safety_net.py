@@ -9,7 +9,7 @@ from functools import cached_property
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Reason
 from pytest_dbtci.project import references as mentions
-from pytest_dbtci.selection.evidence import PACKAGE_FILES, TELLING, Affected, Evidence
+from pytest_dbtci.selection.evidence import TELLING, Affected, Evidence
 from pytest_dbtci.selection.reasons import Reasons
 from pytest_dbtci.selection.settings_diff import Difference, profile_difference, project_difference
 
@@ -31,6 +31,7 @@ class _Net:
             head=self.head,
             macros=self.macros,
             ignored=evidence.ignored,
+            settings={p: project_difference(*found, ()).keys for p, found in evidence.texts.items()},
         )
         self.found: dict[str, Reason] = {}
         self.everything: list[tuple[str, tuple[str, ...]]] = []
@@ -101,7 +102,7 @@ class _Net:
         """Return the changed paths behind a file: an installed package's files change by what names the package."""
         if path in self.evidence.paths:
             return (path,)
-        return tuple(n for n in map(self.project.in_repository, PACKAGE_FILES) if n in self.evidence.paths)
+        return tuple(n for n in self.project.package_files if n in self.evidence.paths)
 
     def _why_everything(self) -> Reason | None:
         if not self.everything:
@@ -124,13 +125,18 @@ class _Net:
                 self._add([unique_id], "content", (self.project.place(node.package, node.file),))
 
     def _hooks(self) -> None:
-        """Treat a package's hook that was added, removed or changed as able to affect everything."""
+        """Treat a hook of the whole run that was added, removed or changed as able to affect everything."""
         then, now = _hooks(self.base), _hooks(self.head)
-        differing = {(package, hook) for package, hook, _ in then ^ now if hook not in self.macros.observers}
+        # A hook of the project may do more than call what observes.
+        idle = {hook for hook in self.macros.observers if not hook.startswith(f"operation.{self.head.project}.")}
+        differing = {(package, hook) for package, hook, _ in then ^ now if hook not in idle}
         for package in sorted({package for package, _ in differing}):
             path = self.project.place(package, "dbt_project.yml")
-            # A changed dbt_project.yml speaks for itself; this is a package that was exchanged as a whole.
-            if path not in self.evidence.paths and not self.evidence.foreign:
+            if path in self.evidence.paths:
+                keys = sorted({hook.rpartition("-")[0].partition("-")[2] for p, hook in differing if p == package})
+                self._add_everything(f"{', '.join(keys)} (a hook of the whole run) changed", (path,))
+            elif not self.evidence.foreign:
+                # A package that was exchanged as a whole.
                 self._add_everything("on-run-start or on-run-end hooks changed", self._where(path))
 
     def _macros(self) -> None:
@@ -153,7 +159,8 @@ class _Net:
         for path in sorted(self.evidence.paths):
             if path in self.project.settings:
                 texts = self.evidence.texts.get(path, (None, None))
-                self._project_file(path, project_difference(*texts, self._packages))
+                is_root = self.project.settings[path] == self.project.name
+                self._project_file(path, project_difference(*texts, self._packages, is_root=is_root))
             elif path == self.evidence.profile_file:
                 texts = self.evidence.texts.get(path, (None, None))
                 found = profile_difference(*texts, self.evidence.profile, self.evidence.target)
@@ -177,10 +184,15 @@ class _Net:
             self.settings[path] = tuple(k for k in found.keys if k not in ("vars", "dispatch"))
 
     def _idle_settings(self) -> None:
-        """Return which keys of a project file changed without an effect."""
+        """Note which keys of a project file changed without an effect."""
+        new = {n.resource_type for u, n in self.head.nodes.items() if u not in self.base.nodes}
+        told = {path for _, paths in self.everything for path in paths}.union(self.by_path)
         for path, keys in self.settings.items():
-            if keys and path not in self.by_path:
-                self._say(f"{', '.join(keys)} changed, and no node that is built differs", (path,))
+            if keys and path not in told:
+                # `data_tests` configures tests; what is new can be configured here without differing from anything.
+                can_be_new = any(key.removeprefix("data_").removesuffix("s") in new for key in keys)
+                which = "that the base has" if can_be_new else "that is built"
+                self._say(f"{', '.join(keys)} changed, and no node {which} differs", (path,))
 
     def _dispatch(self, path: str) -> None:
         """Add what calls a macro through a dispatch that finds another one than before."""

@@ -9,13 +9,22 @@ from typing import Any
 import yaml
 
 _EVERYTHING = {
-    "on-run-start": "a hook of the whole run",
-    "on-run-end": "a hook of the whole run",
     "query-comment": "what goes with every statement",
     "quoting": "how names are quoted everywhere",
     "flags": "how dbt itself behaves",
-    "config-version": "how the project is read",
 }
+
+_OF_THE_ROOT = ("query-comment", "flags")
+"""Keys of which dbt reads the project's own only, not a package's."""
+
+_IDLE_FLAGS = frozenset(
+    (
+        *("cache_selected_only", "debug", "fail_fast", "log_format", "log_format_file", "log_level", "log_level_file"),
+        *("partial_parse", "populate_cache", "printer_width", "quiet", "send_anonymous_usage_stats", "static_parser"),
+        *("use_colors", "use_colors_file", "use_experimental_parser", "version_check", "write_json"),
+    )
+)
+"""Flags by which dbt builds nothing else, and judges nothing otherwise."""
 
 _PARSED = frozenset(
     (
@@ -23,13 +32,21 @@ _PARSED = frozenset(
         *("exposures", "metrics", "semantic-models", "saved-queries", "name", "version", "restrict-access"),
         *("model-paths", "seed-paths", "snapshot-paths", "test-paths", "analysis-paths", "macro-paths"),
         *("function-paths", "docs-paths", "asset-paths", "packages-install-path", "require-dbt-version"),
-        *("source-paths", "data-paths"),
+        *("source-paths", "data-paths", "on-run-start", "on-run-end"),
     )
 )
 """Keys whose whole effect shows in the parsed nodes."""
 
-_INERT = frozenset(("profile", "clean-targets", "target-path", "log-path", "dbt-cloud"))
-"""Keys that change nothing in what is built: the profile is compared by itself."""
+_INERT = frozenset(("profile", "clean-targets", "target-path", "log-path", "dbt-cloud", "config-version"))
+"""Keys that change nothing in what is built: the profile is compared by itself; of `config-version` only 2 is left."""
+
+
+_KINDS = {
+    **{f"{kind}s": kind for kind in ("model", "seed", "snapshot", "test", "unit_test", "source", "function", "metric")},
+    **{"data_tests": "test", "exposures": "exposure", "analyses": "analysis"},
+    **{"semantic-models": "semantic_model", "saved-queries": "saved_query"},
+}
+"""Keys that configure the nodes of one resource type."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +62,10 @@ class Difference:
     keys: tuple[str, ...] = ()
 
 
-def project_difference(before: str | None, after: str | None, packages: Collection[str]) -> Difference:
-    """Compare two texts of a dbt_project.yml; None for a file that is not there.
+def project_difference(
+    before: str | None, after: str | None, packages: Collection[str], *, is_root: bool = True
+) -> Difference:
+    """Compare two texts of a dbt_project.yml, the project's own or that of a package; None for one that is not there.
 
     `packages` are the names under which `vars` holds a scope, not a variable.
     """
@@ -54,13 +73,21 @@ def project_difference(before: str | None, after: str | None, packages: Collecti
     if old is None or new is None:
         return Difference(everything="the project file can't be compared")
     keys = tuple(sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k)))
-    known = (*_EVERYTHING, *_PARSED, *_INERT, "vars", "dispatch")
-    wide = [f"{k} ({_EVERYTHING[k]})" if k in _EVERYTHING else k for k in keys if k in _EVERYTHING or k not in known]
+    idle = {*_PARSED, *_INERT, "vars", "dispatch", *(() if is_root else _OF_THE_ROOT)}
+    if _flags(old) == _flags(new):
+        idle.add("flags")
+    wide = [f"{k} ({_EVERYTHING[k]})" if k in _EVERYTHING else k for k in keys if k not in idle]
     return Difference(
         everything=f"{', '.join(wide)} changed" if wide else "",
         variables=_variables(old.get("vars"), new.get("vars"), packages),
         keys=keys,
     )
+
+
+def concerns(keys: Collection[str], resource_type: str) -> bool:
+    """Whether one of the keys that differ can configure a node of that type."""
+    own = (key for key in keys if key != "version" and key not in _INERT)
+    return any(_KINDS.get(key, resource_type) == resource_type for key in own)
 
 
 def profile_difference(before: str | None, after: str | None, profile: str, target: str) -> Difference:
@@ -83,6 +110,11 @@ def _load(text: str | None) -> Mapping[str, Any] | None:
     except yaml.YAMLError:
         return None
     return found if isinstance(found, Mapping) else None
+
+
+def _flags(settings: Mapping[str, Any]) -> dict[str, Any]:
+    found = settings.get("flags")
+    return {k: v for k, v in found.items() if k not in _IDLE_FLAGS} if isinstance(found, Mapping) else {}
 
 
 def _variables(before: Any, after: Any, packages: Collection[str]) -> frozenset[str]:

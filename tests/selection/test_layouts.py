@@ -99,6 +99,20 @@ LAYOUTS = (
         {"dbt_project.yml": "name: kit\nmodels: {kit: {+materialized: table}}\n"},
         {"days": "modified: config"},
     ),
+    _at_root(
+        "macro that nothing calls, and a comment where packages are named",
+        {
+            "macros/idle.sql": THRICE.replace("twice", "idle"),
+            "models/days.sql": "{{ config(materialized='table') }}\nselect 1 as day\n",
+            "t/packages.yml": "# x\npackages:\n  - local: ../\n",
+        },
+        {"days": "modified: body, config"},
+        {
+            "macros/idle.sql": "none: nothing calls macro idle",
+            "t/packages.yml": "none: but for kit, by its own files, the installed packages give the same nodes and "
+            "macros",
+        },
+    ),
     Layout(name="macros outside", files=OUTSIDE, edits={"common/twice.sql": THRICE}, roots=LOAD),
     Layout(
         name="models outside",
@@ -301,6 +315,27 @@ def test_a_package_exchanged_for_one_with_another_hook_can_affect_everything(mad
     texts = {reason.text for reason in planned.roots.values()}
     assert texts == {"can be affected: on-run-start or on-run-end hooks changed"}
     assert planned.effect("dbt/packages.yml").startswith("everything")
+
+
+def test_packages_that_a_local_package_names_count_too(made: Bench, tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        macro = f"{{% macro deep() %}}'{name}'{{% endmacro %}}\n"
+        write(tmp_path / name, {"dbt_project.yml": "name: deep\n", "macros/deep.sql": macro})
+    packages = "packages:\n  - local: {}\n"
+    files = {**AT_ROOT, "packages.yml": packages.format(tmp_path / "old")}
+    files |= {"t/models/load.sql": "select {{ deep.deep() }} as n\n"}
+    layout = Layout(
+        name="",
+        files=files,
+        inside="t",
+        edits={"packages.yml": packages.format(tmp_path / "new"), "macros/twice.sql": THRICE},
+        installed={"t/dbt_packages/kit": "../..", "t/dbt_packages/deep": str(tmp_path / "new")},
+    )
+    planned = _bench(made, tmp_path, layout).plan(_change(tmp_path, layout), cached=False)
+    assert {name: str(reason) for name, reason in planned.roots.items()} == {
+        "load": "modified: macro deep (packages.yml)"
+    }
+    assert planned.effect("packages.yml") == "selected"
 
 
 def test_a_kept_base_is_not_believed_where_only_a_folder_outside_is_another(made: Bench, tmp_path: Path) -> None:

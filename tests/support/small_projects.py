@@ -91,6 +91,18 @@ GRAPH = Small(
             effects={"vendor/watch/macros/upload.sql": "none: only hooks that observe what is built call macro upload"},
         ),
         Change(
+            name="an observing hook itself",
+            files={
+                "vendor/watch/dbt_project.yml": str(_WATCH["vendor/watch/dbt_project.yml"]).replace("any", "all")
+                + "flags: {use_colors: true}\nquery-comment: watched\n"
+            },
+            effects={
+                "vendor/watch/dbt_project.yml": "none: flags, on-run-start, query-comment changed, "
+                "and no node that is built differs"
+            },
+            notes=(_OBSERVED,),
+        ),
+        Change(
             name="model whose SQL reads the graph",
             files={"models/d.sql": "select {{ watch.count_nodes() }} as n\n"},
             roots={"d": "new"},
@@ -386,6 +398,58 @@ models:
       - unique: {name: two, column_name: id}
 """
 
+_SETTINGS = str(SKELETON["dbt_project.yml"]) + "on-run-start: ['select 1']\nquery-comment: \"{{ signed(node) }}\"\n"
+
+_SOURCE = "sources:\n  - {name: posts, schema: north, tables: [{name: load}]}\n"
+
+SETTINGS = Small(
+    name="settings without an effect",
+    files={
+        "dbt_project.yml": _SETTINGS,
+        "macros/signed.sql": "{% macro signed(node) %}depot{% endmacro %}\n",
+        "models/s.yml": _SOURCE,
+        "models/s.sql": "select * from {{ source('posts', 'load') }}\n",
+    },
+    changes=(
+        Change(
+            name="written otherwise",
+            files={
+                "dbt_project.yml": _SETTINGS.replace("['select 1']", "select 1").replace("{", "{use_colors: false, ", 1)
+                + "config-version: 2\n"
+            },
+            effects={
+                "dbt_project.yml": "none: config-version, flags, on-run-start changed, "
+                "and no node that is built differs"
+            },
+        ),
+        Change(
+            name="of another resource type",
+            files={
+                "dbt_project.yml": _SETTINGS + "seeds: {+quote_columns: true}\n",
+                "models/s.yml": _SOURCE.replace("north", "south"),
+            },
+            downstream={"s": "downstream of posts.load, modified: relation (models/s.yml)"},
+            effects={"dbt_project.yml": "none: seeds changed, and no node that is built differs"},
+        ),
+        Change(
+            name="of a new model",
+            files={
+                "dbt_project.yml": _SETTINGS + "models: {depot: {d: {+materialized: table}}}\n",
+                "models/d.sql": "select 4 as id\n",
+            },
+            roots={"d": "new"},
+            effects={"dbt_project.yml": "none: models changed, and no node that the base has differs"},
+        ),
+        Change(
+            name="with one that has an effect",
+            files={"dbt_project.yml": _SETTINGS.replace("{", "{use_colors: false, warn_error: true, ", 1)},
+            roots=dict.fromkeys("abcs", "can be affected: flags (how dbt itself behaves) changed"),
+            effects={"dbt_project.yml": "everything: flags (how dbt itself behaves) changed"},
+            notes=("every node can be affected: flags (how dbt itself behaves) changed (dbt_project.yml)",),
+        ),
+    ),
+)
+
 STATEMENTS = Small(
     name="statements about paths",
     files={
@@ -571,7 +635,7 @@ WHITE_SPACE = Small(
 
 SMALL_PROJECTS = (
     *(GRAPH, GRAPH_IN_SQL, DISPATCH, SEARCH_ORDER, HIERARCHY, BUILTIN_NAMES, EXTERNAL, VARIABLES, COMPUTED),
-    *(STATEMENTS, SEEDS, SEMANTIC, WHITE_SPACE),
+    *(SETTINGS, STATEMENTS, SEEDS, SEMANTIC, WHITE_SPACE),
     # dbt-core 1.10 knows no functions.
     *([FUNCTIONS] if tuple(map(int, version("dbt-core").split(".")[:2])) >= (1, 11) else ()),
 )
