@@ -12,7 +12,7 @@ from pytest_dbtci.layout import Layout, Package
 from pytest_dbtci.project.layout_files import Known, read_layout, with_local_packages
 from pytest_dbtci.project.links import follow, walk
 from pytest_dbtci.project.profile import PROJECT_FILE
-from pytest_dbtci.project.references import DATA_SUFFIXES, files, is_named
+from pytest_dbtci.project.references import DATA_SUFFIXES, files, is_named, variables
 
 PACKAGE_FILES = ("packages.yml", "dependencies.yml", "package-lock.yml")
 ROOT_FILES = (
@@ -205,6 +205,16 @@ class Project:
         place = PurePosixPath(pattern)
         roots = (self.directory, self.repository)
         return any((r / p).is_symlink() for r in roots for p in (place, *place.parents) if str(p) != ".")
+
+    @cached_property
+    def yaml_variables(self) -> frozenset[str]:
+        """Return the dbt variables that the project's YAML reads, settings included; `*` for a computed name."""
+        found = [Path(package.root, name) for package in self.packages for name in ROOT_FILES]
+        for package in self.packages:
+            entries = (entry for folder in package.folders for entry in walk(Path(package.root, folder)))
+            found += [Path(entry.path) for entry in entries if entry.name.endswith((".yml", ".yaml"))]
+        texts = (path.read_text(encoding="utf-8", errors="replace") for path in found if path.is_file())
+        return frozenset(name for text in texts for name in variables(text))
 
     @cached_property
     def _named_files(self) -> frozenset[str]:

@@ -222,7 +222,8 @@ class _Net:
             else:
                 computed = "" if name in node.variables else ", as it reads variables by computed names"
                 self._add([unique_id], f"variable {name}{computed}", (path,))
-        if not used:
+        # What YAML reads shows in the parsed nodes.
+        if not used and {mentions.ANY_VAR, name}.isdisjoint(self.project.yaml_variables):
             self._say(f"nothing reads variable {name}", (path,))
 
     def _named_files(self) -> None:

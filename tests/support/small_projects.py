@@ -324,6 +324,7 @@ sources:
 
 _VARS = (
     str(SKELETON["dbt_project.yml"]) + "vars:\n  limits: {low: 1, high: 2}\n  low: 5\n  depot: {own: 1}\n  idle: 1\n"
+    "  named: one\n  told: 1\n"
 )
 
 VARIABLES = Small(
@@ -334,12 +335,29 @@ VARIABLES = Small(
         "models/a.sql": "select {{ var('low') }} as id\n",
         "models/b.sql": "select {{ var('limits')['low'] }} as id\n",
         "models/c.sql": "select {{ var('own') }} as id\n",
+        "models/s.yml": """\
+sources:
+  - name: posts
+    description: "{{ var('told') }}"
+    tables: [{name: load, identifier: "{{ var('named') }}"}]
+""",
+        "models/s.sql": "select * from {{ source('posts', 'load') }}\n",
     },
     changes=(
         Change(
             name="nested key",
             files={"dbt_project.yml": _VARS.replace("low: 1", "low: 3")},
             roots={"b": "affected: variable limits"},
+        ),
+        Change(
+            name="one that YAML reads",
+            files={"dbt_project.yml": _VARS.replace("named: one", "named: two")},
+            downstream={"s": "downstream of posts.load, modified: relation (dbt_project.yml)"},
+        ),
+        Change(
+            name="one that a description reads",
+            files={"dbt_project.yml": _VARS.replace("told: 1", "told: 2")},
+            effects={"dbt_project.yml": "none: no node that is built differs by it"},
         ),
         Change(
             name="package's scope",
