@@ -35,7 +35,8 @@ class ManifestNode:
     `writes` whether building it leaves a relation behind. `macros` are those that dbt records, `calls` what its
     Jinja calls by name (`macro` or `package.macro`), `hook_calls` those that only its hooks do, `dispatches` the
     name and the namespace of each dispatch, `computed` patterns of the names that it looks macros up by.
-    Exposures have a `label`, an `owner` and a `url`, for people.
+    `full_refresh` is what its config says of that, None for nothing. Exposures have a `label`, an `owner` and a
+    `url`, for people.
     """
 
     unique_id: str
@@ -64,6 +65,7 @@ class ManifestNode:
     dispatches: tuple[tuple[str, str], ...] = ()
     computed: tuple[str, ...] = ()
     graph: bool = False
+    full_refresh: bool | None = None
     label: str = ""
     owner: str = ""
     url: str = ""

@@ -122,7 +122,8 @@ def _node(node: Any, known: frozenset[str]) -> dict[str, Any]:
         "effects": {k: digest(_json(v)) for k, v in _effects(node, config, parents).items()},
     }
     shown |= mentioned_by_node(node, hooks, known)
-    return {k: v for k, v in shown.items() if v or k in ("resource_type", "name", "package", "file", "parts")}
+    said = {k: v for k, v in shown.items() if v or k in ("resource_type", "name", "package", "file", "parts")}
+    return {**said, "full_refresh": getattr(config, "full_refresh", None)}
 
 
 def is_external(node: Any) -> bool:

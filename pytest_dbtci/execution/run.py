@@ -116,7 +116,7 @@ class Run:
             is_free = self._builds and self.settings.schema == DEFAULT
             reserve = self._reserve if is_free else lambda planned: ""
             planned = Planner(workspace=workspace, adjust=self._adjust, reserve=reserve).make()
-        plan = incremental.with_note(planned.plan, self.settings.incremental, self.settings.environ)
+        plan = incremental.with_notes(planned, self.settings.incremental, self.settings.environ)
         self.planned = replace(planned, plan=plan)
         self._queries = Queries(planned=self.planned, host=self._host)
         return self.plan

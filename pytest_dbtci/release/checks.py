@@ -121,7 +121,13 @@ def check_clean(repository: Repository, project: Project, commit: str) -> None:
     """Refuse a work tree in which a file differs from the commit, or dbt can see one that git does not know."""
     changes = repository.compare(base=commit, target=None, provider_base=None, provider_head=None).changes
     wrong = [c.path for c in changes if c.status != "added" or _is_seen(project, c.path)]
-    _refuse([*wrong, *filter(project.is_read, repository.left_out())])
+    _refuse(wrong)
+    if missing := sorted(filter(project.is_read, repository.left_out())):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UsageError(
+            f"This sparse checkout leaves out {missing[0]}{more}, which dbt would read, so the release would not be of "
+            "the whole project. `git sparse-checkout disable` brings everything back."
+        )
 
 
 def check_sources(repository: Repository, project: Project, head: Manifest, commit: str) -> None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from pytest_dbtci.manifest import Manifest, ManifestNode
+from pytest_dbtci.plan import Plan, Reason
+from pytest_dbtci.planning.incremental import with_notes
+from pytest_dbtci.planning.planned import Planned
+from pytest_dbtci.selection.nodes import plan_nodes
 from tests.support.warehouse_project import NEW_VISIT, Kennel
 from tests.support.warehouses import KINDS, SERVER_KINDS
 from tests.support.warehouses.faults import STATEMENT_TIMEOUT
@@ -52,11 +59,46 @@ def test_builds_anew_what_prod_does_not_build_incrementally(kennel: Kennel) -> N
     went_on = "{{ 'true' if is_incremental() else 'false' }}"
     model = f"{{{{ config(materialized='incremental') }}}}\nselect 1 as id, {went_on} as went_on\n"
     table = kennel.read("models/marts/heavy_dogs.sql").replace("config(", "config(materialized='incremental', ")
-    files = {"models/marts/brand_new.sql": model, "models/marts/heavy_dogs.sql": table}
+    merge = kennel.read("models/marts/visits_merge.sql").replace("config(", "config(full_refresh=true, ", 1)
+    files = {
+        "models/marts/brand_new.sql": model,
+        "models/marts/heavy_dogs.sql": table,
+        "models/marts/visits_merge.sql": merge,
+    }
     run = kennel.validate(kennel.branch("new", files), "18", CLONE, "--dbt-ci-keep-schema=always")
     assert run.code == 0, run.output
     assert kennel.warehouse.contents("dbt_build_18")["dbt_build_18.brand_new"] == [(1, False)]
+    assert "3 incremental models or snapshots run as a full build, not from a copy of prod's relation" in run.output
+    assert "so that is_incremental() is tested" not in run.output
     assert kennel.others() == kennel.before
+
+
+@pytest.mark.parametrize(
+    ("configs", "said"),
+    [
+        ((None,), "1 incremental model is"),
+        ((None, True, False), "2 incremental models are"),
+        ((False,), ""),
+        ((), ""),
+    ],
+)
+def test_a_release_says_what_the_environment_lets_it_build_anew(configs: tuple[bool | None, ...], said: str) -> None:
+    # A snapshot is never built anew.
+    kept = ManifestNode(
+        unique_id="snapshot.p.s", resource_type="snapshot", name="s", package="p", file="s.sql", parts={}
+    )
+    model = replace(kept, resource_type="model", materialized="incremental")
+    models = [replace(model, unique_id=f"model.p.m{i}", full_refresh=c) for i, c in enumerate(configs)]
+    found = {node.unique_id: node for node in (kept, *models)}
+    head = Manifest(
+        project="p", adapter="duckdb", dbt_version="1", nodes=found, macros={}, docs={}, disabled={}, env_vars={}
+    )
+    reason = Reason(kind="released", text="released")
+    nodes = plan_nodes(dict.fromkeys(found, reason), head, "dbt_packages")
+    planned = Planned(plan=Plan(mode="release", project="p", project_dir="p", nodes=nodes), head=head)
+    notes = with_notes(planned, "fresh", {"DBT_FULL_REFRESH": "true"}).notes
+    assert notes == ((f"DBT_FULL_REFRESH=true in the environment: {said} built anew",) if said else ())
+    assert with_notes(planned, "fresh", {"DBT_FULL_REFRESH": "0"}).notes == ()
 
 
 @pytest.mark.parametrize("kennel", SERVER_KINDS, indirect=True)

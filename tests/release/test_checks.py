@@ -71,6 +71,10 @@ def with_an_ignored_model(directory: Path) -> None:
     (directory / ".git/info/exclude").write_text("stray.sql\n")
 
 
+def in_a_sparse_checkout(directory: Path) -> None:
+    demo.git(directory, "sparse-checkout", "set", "--no-cone", "/*", "!/models/marts")
+
+
 def behind_the_remote(directory: Path) -> None:
     commit(directory)
     demo.git(directory, "push", "--quiet")
@@ -98,6 +102,7 @@ def without_a_remote(directory: Path) -> None:
         (with_a_changed_model, MODEL),
         (with_an_untracked_model, "models/staging/stray.sql"),
         (with_an_ignored_model, "models/staging/stray.sql"),
+        (in_a_sparse_checkout, "`git sparse-checkout disable` brings everything back"),
         (behind_the_remote, "is not the tip of the remote's master"),
         (detached_behind_the_remote, "is not the tip of the remote's master"),
         (ahead_of_the_remote, "is not the tip of the remote's master"),

@@ -122,6 +122,8 @@ def test_keeps_what_incremental_models_hold_unless_told_to_refresh(master: Path)
     done = validate(master, PROD, "-n2")
     assert done.code == 0, done.output
     assert 777 in walks(master)
+    looked = validate(master, PROD, "--collect-only", DBT_FULL_REFRESH="1")
+    assert "DBT_FULL_REFRESH=1 in the environment: 1 incremental model is built anew" in looked.output
     done = validate(master, PROD, "--dbt-ci-full-refresh")
     assert done.code == 0, done.output
     assert walks(master)
