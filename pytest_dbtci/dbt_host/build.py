@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_dbtci.dbt_client.protocol.events import Emit, NodeFinished, NodeStarted
 from pytest_dbtci.dbt_client.protocol.values import Invocation
-from pytest_dbtci.dbt_host import batched_tests as batches
+from pytest_dbtci.dbt_host import batched_tests
 from pytest_dbtci.dbt_host.batchable_tests import batchable
 from pytest_dbtci.dbt_host.manifests import MARK, forget_hooks, mark
 from pytest_dbtci.dbt_host.runner import plain, run_dbt
@@ -34,7 +34,7 @@ def build(
 
     `hear` gets every statement, `emit` gets NodeStarted and NodeFinished while dbt works, from dbt's threads. Results
     that dbt reports only at the end (hooks of the start, nodes left out by fail-fast) follow when it ends. With
-    `batch_tests`, the data tests that nothing waits for come last, many in a query: see `batches.run`. Raises
+    `batch_tests`, the data tests that nothing waits for come last, many in a query: see `batched_tests.run`. Raises
     DbtFailed when dbt itself failed, KeyboardInterrupt when it was cancelled.
     """
     args = ["--defer", "--favor-state", "--defer-state", defer_state] if defer_state else ["--no-defer"]
@@ -46,7 +46,7 @@ def build(
         _build(invocation, manifest, first, args, listener)
     if last:
         tests = [u for u in planned if u in last]
-        left = batches.run(invocation, manifest, planned, tests, listener)
+        left = batched_tests.run(invocation, manifest, planned, tests, listener)
         if left:
             forget_hooks(manifest)
             _build(invocation, manifest, left, ["--no-defer"], listener)

@@ -11,7 +11,6 @@ from typing import Any
 
 from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.dbt_host.manifest_view import functions
-from pytest_dbtci.dbt_host.manifest_view import view as view
 from pytest_dbtci.dbt_host.runner import OWN, WARNINGS, DbtFailed, plain, run_dbt
 from pytest_dbtci.dbt_host.saved_parse import SavedParse, adapt, record
 from pytest_dbtci.manifest import Place

@@ -17,6 +17,7 @@ from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.dbt_host import formatting, manifests, rehearsal, target_names
 from pytest_dbtci.dbt_host.compare.declared import declared
 from pytest_dbtci.dbt_host.layout import layout
+from pytest_dbtci.dbt_host.manifest_view import view
 from pytest_dbtci.dbt_host.repoint import repoint
 from pytest_dbtci.dbt_host.runner import OWN, narrowing, run_dbt
 from pytest_dbtci.dbt_host.schema_uses import uses
@@ -44,7 +45,7 @@ class TreeOperations:
                 write=request.write,
             )
         self.manifests[request.tree] = manifest
-        seen = manifests.view(manifest, parsed)
+        seen = view(manifest, parsed)
         if request.shared:
             seen = replace(seen, schema_uses=uses(manifest, request.invocation.project_dir, request.packages_dir))
         if request.view:
@@ -72,7 +73,7 @@ class TreeOperations:
 
     def read(self, request: ask.Read) -> Manifest:
         """Read a manifest.json."""
-        return manifests.view(manifests.read(request.folder), configured=False)
+        return view(manifests.read(request.folder), configured=False)
 
     def leave_out(self, request: ask.LeaveOut) -> str:
         """Write a manifest.json that lacks some nodes."""
@@ -128,7 +129,7 @@ class TreeOperations:
         """Move a rehearsal's relations into schemas of its own: see `rehearsal.keep_apart`."""
         manifest = self.manifests[request.tree]
         rehearsal.keep_apart(manifest, request.schema)
-        return manifests.view(manifest)
+        return view(manifest)
 
     def declared(self, request: ask.Declared) -> Mapping[str, Declaration]:
         """Read what is declared: see `declared.declared`."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_dbtci.errors import DbtCiError, UsageError
-from pytest_dbtci.git import remote as git_release
 from pytest_dbtci.git.checkout import check_out, object_id
 from pytest_dbtci.git.diff import Change, changed_files, left_out
 from pytest_dbtci.git.identity import identity
 from pytest_dbtci.git.merge_base import Wanted, default_branch, find_base, parents_of, remote, same
 from pytest_dbtci.git.process import Git, GitError
+from pytest_dbtci.git.remote import contains, files
 
 __all__ = ["Change", "Comparison", "Repository"]
 
@@ -204,11 +204,11 @@ class Repository:
 
     def contains(self, branch: str, commit: str) -> bool:
         """Whether a branch of the remote, fetched just now, holds the commit; see `remote.contains`."""
-        return git_release.contains(self._git, remote(self._git) or "", branch, commit)
+        return contains(self._git, remote(self._git) or "", branch, commit)
 
     def files(self, commit: str) -> frozenset[str]:
         """Return every path of the commit; see `remote.files`."""
-        return git_release.files(self._git, commit)
+        return files(self._git, commit)
 
     def is_clean(self) -> bool:
         """Whether the work tree is HEAD's: nothing changed, staged, conflicting or untracked."""

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Reason
-from pytest_dbtci.project import references as mentions
+from pytest_dbtci.project.references import ANY_VAR
 from pytest_dbtci.selection.evidence import TELLING, Affected, Evidence
 from pytest_dbtci.selection.reasons import Reasons
 from pytest_dbtci.selection.settings_diff import Difference, profile_difference, project_difference
@@ -210,11 +210,11 @@ class _Net:
         for macro in self.head.macros.values():
             if name in macro.variables:
                 used |= self._add_reach(macro.unique_id, f"variable {name}, by macro {macro.name}", path)
-            elif mentions.ANY_VAR in macro.variables:
+            elif ANY_VAR in macro.variables:
                 text = f"variable {name}, by macro {macro.name}, which reads variables by computed names"
                 used |= self._add_reach(macro.unique_id, text, path)
         for unique_id, node in self.head.nodes.items():
-            if {mentions.ANY_VAR, name}.isdisjoint(node.variables):
+            if {ANY_VAR, name}.isdisjoint(node.variables):
                 continue
             used = True
             if node.resource_type == "operation":
@@ -223,7 +223,7 @@ class _Net:
                 computed = "" if name in node.variables else ", as it reads variables by computed names"
                 self._add([unique_id], f"variable {name}{computed}", (path,))
         # What YAML reads shows in the parsed nodes.
-        if not used and {mentions.ANY_VAR, name}.isdisjoint(self.project.yaml_variables):
+        if not used and {ANY_VAR, name}.isdisjoint(self.project.yaml_variables):
             self._say(f"nothing reads variable {name}", (path,))
 
     def _named_files(self) -> None:

@@ -14,7 +14,7 @@ from pytest_dbtci.errors import DbtCiError, HeldUp
 from pytest_dbtci.execution.outcomes import Outcomes
 from pytest_dbtci.plan import Node
 from pytest_dbtci.reports import comparison, failures
-from pytest_dbtci.reports import locations as locate
+from pytest_dbtci.reports.locations import line_of
 from pytest_dbtci.results import NOT_RUN, Result
 from pytest_dbtci.session.command_line import only_looks
 from pytest_dbtci.session.fixtures import SESSION
@@ -124,7 +124,7 @@ class DbtItem(ResultItem):
         if result.outcome == "warned":
             text = failures.warning_text(self.node, result)
             project_dir = Path(self._outcomes.plan.project_dir)
-            line = locate.line_of(project_dir, self.node) or 1
+            line = line_of(project_dir, self.node) or 1
             warnings.warn_explicit(text, DbtWarning, str(project_dir / self.node.defined_in), line)
 
     def _describe(self, result: Result) -> str:
