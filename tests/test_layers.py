@@ -96,6 +96,14 @@ def test_rooms_import_only_lower_floors() -> None:
     assert not upward
 
 
+def test_the_architecture_page_shows_every_room() -> None:
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    names = {name for floor in FLOORS for name in floor}
+    assert not {name for name in names if f"`{name}/`" not in page and f"`{name}.py`" not in page}
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)+\.py)`", page))
+    assert not {path for path in named if not (PACKAGE / path).exists() and not (PACKAGE.parent / path).exists()}
+
+
 def test_imports_form_no_circle() -> None:
     graphlib.TopologicalSorter({module: ours(module) for module in MODULES}).prepare()
 
