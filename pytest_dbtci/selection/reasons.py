@@ -66,6 +66,8 @@ class Reasons:
                 places += self._doc_files
             if "configs" in parts or "relation" in parts:
                 places += self._settings_files(node)
+            if node.package not in (self.project.name, *self.project.local_packages):
+                places += self.project.package_files
             if not self._changed(places):
                 places += self._project_files(node)
         return Reason(kind="modified", text=f"modified: {', '.join(words)}", files=self._changed(places))

@@ -86,7 +86,7 @@ def project_difference(
 
 def concerns(keys: Collection[str], resource_type: str) -> bool:
     """Whether one of the keys that differ can configure a node of that type."""
-    own = (key for key in keys if key != "version" and key not in _INERT)
+    own = (key for key in keys if key not in ("version", "flags", *_INERT))
     return any(_KINDS.get(key, resource_type) == resource_type for key in own)
 
 

@@ -320,7 +320,8 @@ def test_a_package_exchanged_for_one_with_another_hook_can_affect_everything(mad
 def test_packages_that_a_local_package_names_count_too(made: Bench, tmp_path: Path) -> None:
     for name in ("old", "new"):
         macro = f"{{% macro deep() %}}'{name}'{{% endmacro %}}\n"
-        write(tmp_path / name, {"dbt_project.yml": "name: deep\n", "macros/deep.sql": macro})
+        model = f"select '{name}' as name\n"
+        write(tmp_path / name, {"dbt_project.yml": "name: deep\n", "macros/deep.sql": macro, "models/low.sql": model})
     packages = "packages:\n  - local: {}\n"
     files = {**AT_ROOT, "packages.yml": packages.format(tmp_path / "old")}
     files |= {"t/models/load.sql": "select {{ deep.deep() }} as n\n"}
@@ -328,12 +329,17 @@ def test_packages_that_a_local_package_names_count_too(made: Bench, tmp_path: Pa
         name="",
         files=files,
         inside="t",
-        edits={"packages.yml": packages.format(tmp_path / "new"), "macros/twice.sql": THRICE},
+        edits={
+            "packages.yml": packages.format(tmp_path / "new"),
+            "macros/twice.sql": THRICE,
+            "t/dbt_project.yml": f"{PROJECT}flags: {{use_colors: false}}\n",
+        },
         installed={"t/dbt_packages/kit": "../..", "t/dbt_packages/deep": str(tmp_path / "new")},
     )
     planned = _bench(made, tmp_path, layout).plan(_change(tmp_path, layout), cached=False)
     assert {name: str(reason) for name, reason in planned.roots.items()} == {
-        "load": "modified: macro deep (packages.yml)"
+        "load": "modified: macro deep (packages.yml)",
+        "low": "modified: body (packages.yml)",
     }
     assert planned.effect("packages.yml") == "selected"
 
