@@ -130,7 +130,7 @@ def test_shows_what_was_compared_with_values_only_where_they_are_asked_for(tmp_p
 
 
 @needs_browser
-def test_search_and_zoom_work(dogs_page: Path) -> None:
+def test_search_zoom_and_print_work(dogs_page: Path) -> None:
     seen = visit(
         dogs_page,
         "const field = document.getElementById('find'), before = graph.zoom();"
@@ -140,7 +140,14 @@ def test_search_and_zoom_work(dogs_page: Path) -> None:
         " return [document.getElementById('found').textContent, graph.nodes('.near').map(n => n.id())]; };"
         "const dogs = look('TOP_'), skipped = look('skipped'), nothing = look('cats');"
         "field.value = 'top_dogs'; field.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter'}));"
-        "return {closer, back, dogs, skipped, nothing, details: document.getElementById('details').textContent}",
+        "const printed = () => document.getElementById('printed');"
+        "dispatchEvent(new Event('beforeprint')); const image = printed().src.slice(0, 22);"
+        "dispatchEvent(new Event('afterprint'));"
+        "[...document.querySelectorAll('button.name')].find(b => b.textContent === 'best_dog').click();"
+        "return {closer, back, dogs, skipped, nothing, image, gone: printed() === null,"
+        " focus: document.activeElement.id,"
+        " unnamed: document.querySelectorAll('[tabindex=\"0\"]:not(pre):not([aria-label])').length,"
+        " details: document.getElementById('details').textContent}",
     )
     assert seen.console == ()
     assert seen.answer["closer"] == pytest.approx(1.4)
@@ -149,6 +156,8 @@ def test_search_and_zoom_work(dogs_page: Path) -> None:
     assert seen.answer["skipped"] == ["2 of 7 nodes", ["model.dogs.top_dogs", "model.dogs.best_dog"]]
     assert seen.answer["nothing"] == ["no node", []]
     assert "downstream of fact_dogs" in seen.answer["details"]
+    assert (seen.answer["image"], seen.answer["gone"]) == ("data:image/png;base64,", True)
+    assert (seen.answer["focus"], seen.answer["unnamed"]) == ("details", 0)
 
 
 @needs_browser

@@ -28,7 +28,7 @@ function outcome(kind) {
 function table(headers, rows) {
   const head = headers.map(([text, kind]) => make("th", { scope: "col", class: kind }, text));
   const body = rows.map((cells) => make("tr", {}, ...cells.map((cell, i) => make("td", { class: headers[i][1] }, cell))));
-  return make("div", { class: "scroll", tabindex: "0" },
+  return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": headers.map(([text]) => text).filter(Boolean).join(", ") },
     make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body)));
 }
 
@@ -139,7 +139,7 @@ function draw() {
     { selector: "node[?changed]", style: { "border-width": 5, "font-weight": "bold" } },
     { selector: "node[worst = 'skipped'], node[worst = 'none']", style: { "border-style": "dashed" } },
     { selector: "node[worst = 'exposure']", style: { shape: "round-hexagon" } },
-    { selector: "edge", style: { width: 1.2, "line-color": colour("line"), "target-arrow-color": colour("line"),
+    { selector: "edge", style: { width: 2.5, "line-color": colour("edge"), "target-arrow-color": colour("edge"),
       "target-arrow-shape": "triangle", "curve-style": "bezier", "arrow-scale": 0.8 } },
     { selector: ".far", style: { opacity: 0.25 } },
     { selector: ".near", style: { "overlay-color": colour("link"), "overlay-opacity": 0.15 } },
@@ -152,20 +152,32 @@ function draw() {
     ],
     layout: layout(drawn, edges),
     style: style(), minZoom: 0.02, maxZoom: 3, hideEdgesOnViewport: drawn.length > 600, textureOnViewport: drawn.length > 600,
-    pixelRatio: 1,
+    pixelRatio: drawn.length > 600 ? 1 : "auto",
   });
+  // A few nodes need not fill the picture.
+  const fit = () => { graph.fit(undefined, 20); if (graph.zoom() > 1.2) { graph.zoom(1.2); graph.center(); } };
+  fit();
   graph.on("tap", "node", (event) => choose(byId.get(event.target.id())));
   graph.on("tap", (event) => { if (event.target === graph) graph.elements().removeClass("near far"); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => graph.style(style()));
   const zoom = (factor) => graph.zoom({ level: graph.zoom() * factor, renderedPosition: { x: graph.width() / 2, y: graph.height() / 2 } });
   at("closer").addEventListener("click", () => zoom(1.4));
   at("further").addEventListener("click", () => zoom(1 / 1.4));
-  at("fit").addEventListener("click", () => graph.fit(undefined, 20));
+  at("fit").addEventListener("click", fit);
   at("find").addEventListener("input", () => find(drawn));
   at("find").addEventListener("keydown", (event) => {
     const first = matches(drawn)[0];
     if (event.key === "Enter" && first) choose(first);
   });
+  // A canvas keeps the colours of the screen, and prints only what is in view.
+  const root = document.documentElement.classList;
+  addEventListener("beforeprint", () => {
+    root.add("printed");
+    graph.style(style());
+    const src = graph.png({ full: true, bg: colour("page"), maxWidth: 2000, maxHeight: 2000 });
+    at("graph").after(make("img", { id: "printed", src, alt: "Graph of what was built; the table of nodes holds the same" }));
+  });
+  addEventListener("afterprint", () => { root.remove("printed"); at("printed").remove(); graph.style(style()); });
   window.graph = graph;
 }
 
@@ -188,8 +200,8 @@ function nodes() {
   if (!data.nodes.length) return;
   const rows = data.nodes.filter((node) => node.worst !== "exposure").map((node) => {
     const name = make("button", { type: "button", class: "name" }, node.name);
-    name.addEventListener("click", () => { details(node.drawn ? node : byId.get(node.about) || node); choose(node.drawn ? node : byId.get(node.about) || node); });
-    return [outcome(node.outcome), name, node.kind, node.why, link(node.file, node.href), seconds(node.seconds)];
+    name.addEventListener("click", () => { choose(node.drawn ? node : byId.get(node.about) || node); at("details").focus(); });
+    return [outcome(node.outcome), at("impact").hidden ? node.name : name, node.kind, node.why, link(node.file, node.href), seconds(node.seconds)];
   });
   show("nodes", "Nodes and tests", table([["outcome"], ["name"], ["kind"], ["selected because"], ["file"], ["seconds", "number"]], rows));
 }
@@ -214,7 +226,7 @@ function timeline() {
     make("p", {}, `${lanes.size} thread${lanes.size > 1 ? "s" : ""}, a row each, ${span.toFixed(1)} seconds. The outlined nodes are the critical path: each needed the one before it, and the last one ended the build.`),
     make("div", { role: "img", "aria-label": "Nodes over time, a row for each thread" }, ...drawn),
     make("div", { class: "axis" }, make("span", {}, "0 s"), make("span", {}, `${span.toFixed(1)} s`)),
-    make("ol", { "aria-label": "Critical path" }, ...path.map((node) => make("li", {}, `${node.name} · ${seconds(node.seconds)} s`))));
+    make("ol", { "aria-label": "Critical path" }, ...path.map((node) => make("li", {}, node.name + (node.seconds === null ? "" : ` · ${seconds(node.seconds)} s`)))));
 }
 
 function cost() {
