@@ -151,7 +151,7 @@ def test_publishes_only_what_is_committed(name: str) -> None:
 
 def test_no_text_of_the_warehouse_commands_the_azure_agent() -> None:
     runs = [step for step in azure_steps() if "-m pytest" in step.get("bash", "")]
-    assert len(runs) == 2
+    assert len(runs) == 3
     for step in runs:
         assert step["target"] == {"commands": "restricted", "settableVariables": "none"}
 

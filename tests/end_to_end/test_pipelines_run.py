@@ -47,6 +47,9 @@ RESULTS = {
     "bitbucket-pipelines.yml": "dogs/test-results/dbt-ci.xml",
 }
 
+AHEAD = "--dbt-ci-base=HEAD"
+"""What only the step has that parses the default branch for pull requests to come."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
@@ -57,12 +60,12 @@ class Ran:
     red: int
 
 
-def run(name: str, project: Path, environ: dict[str, str]) -> Ran:
+def run(name: str, project: Path, environ: dict[str, str], step: str = "--junitxml") -> Ran:
     """Run the step that validates, as the provider's shell would, and count what it put where it is published."""
-    [script] = {script for script in scripts(name) if "--junitxml" in script}
+    [script] = {script for script in scripts(name) if step in script}
     for variable, place in PLACES.items():
         script = script.replace(variable, str(project.parent / place))
-    (project.parent / "temp").mkdir()
+    (project.parent / "temp").mkdir(exist_ok=True)
     shared = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "HOME": os.environ["HOME"],
@@ -101,11 +104,17 @@ def project(opened: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", PULL_REQUEST)
 def test_validates_a_pull_request_and_leaves_nothing(name: str, project: Path) -> None:
     before = demo.schemas(project)
+    if any(AHEAD in script for script in scripts(name)):
+        demo.git(project, "switch", "--quiet", "--detach", "master")
+        ahead = run(name, project, DEFAULT_BRANCH[name], AHEAD)
+        assert ahead.exit_code == 0, ahead.output
+        demo.git(project, "switch", "--quiet", demo.BRANCH)
     tip = demo.git(project, "rev-parse", "HEAD").strip()
     environ = {key: tip if value == ci.HEAD else value for key, value in PULL_REQUEST[name].items()}
     ran = run(name, project, environ)
     assert (ran.exit_code, ran.red, ran.skipped) == (0, 0, 0), ran.output
     assert ran.passed > 20
+    assert ("base: cached" in ran.output) == any(AHEAD in script for script in scripts(name))
     assert demo.schemas(project) == before
 
 
