@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _NEXT_STEPS = {
     "lock timeout": "Another session has it open (a notebook, a shell, another run): end that one, or wait for it.",
+    "login refused": "Look at the target's user and password, and at the database that it names.",
     "warehouse not reachable": "Look at the target's host, port, user and password, and at the network between.",
 }
 

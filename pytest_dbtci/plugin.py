@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_dbtci.options import OPTIONS
+from pytest_dbtci.session.beginning import say_hello, usage_error
 from pytest_dbtci.session.fixtures import SESSION, dbt_build, dbt_compare, dbt_plan, dbt_query, dbt_relation, dbt_schema
 from pytest_dbtci.settings import Settings, change, check_unused, read_settings
 
@@ -37,8 +38,11 @@ _INI_TYPES: dict[str, Any] = {"flag": "bool", **({"number": "int"} if pytest.ver
 """The types of ini values, by kind of option; text where none is named. pytest knows numbers since 8.4."""
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Declare `--dbt-ci` and what `settings.OPTIONS` lists, as flags and as ini keys."""
+    config = pluginmanager.get_plugin("pytestconfig")
+    if config is not None and "--dbt-ci" in config.invocation_params.args:
+        say_hello(config.invocation_params.args)
     group = parser.getgroup("dbt-ci", "validate a dbt pull request in schemas of its own")
     group.addoption("--dbt-ci", action="store_true", default=False, help="build and test what the branch changed")
     for option in OPTIONS:
@@ -123,15 +127,9 @@ def _begin(settings: Settings) -> Host:
     try:
         return begin(settings.invocation_dir, settings.environ)
     except OSError as error:
-        raise pytest.UsageError(
+        raise usage_error(
             f"there is no folder for temporary files that can be written to ({error}): set TMPDIR to one"
         ) from None
-
-
-def _misuse(error: Exception) -> pytest.UsageError:
-    from pytest_dbtci.ci.stream import harmless
-
-    return pytest.UsageError(harmless(str(error), os.environ))
 
 
 def _check_unused(config: pytest.Config) -> None:
@@ -140,7 +138,7 @@ def _check_unused(config: pytest.Config) -> None:
     try:
         check_unused(config.getoption, map(str, config.invocation_params.args))
     except UsageError as error:
-        raise _misuse(error) from None
+        raise usage_error(str(error)) from None
 
 
 def _check_dbt() -> None:
@@ -150,7 +148,7 @@ def _check_dbt() -> None:
     try:
         check_installed()
     except UsageError as error:
-        raise _misuse(error) from None
+        raise usage_error(str(error)) from None
 
 
 def _ini(config: pytest.Config, name: str) -> Any:
@@ -159,7 +157,7 @@ def _ini(config: pytest.Config, name: str) -> Any:
 
     try:
         return config.getini(name)
-    except (TypeError, ValueError, pytest.UsageError) as error:
+    except (TypeError, ValueError, pytest.UsageError):
         kind = next(option.kind for option in OPTIONS if option.ini == name)
         with warnings.catch_warnings():
             # Deprecated, but pytest has no type that is text or a list; without it there is the error.
@@ -168,8 +166,8 @@ def _ini(config: pytest.Config, name: str) -> Any:
         value = getattr(value, "value", value)
         if kind not in _INI_TYPES and isinstance(value, (list, dict)):
             return value
-        write = {"flag": "true or false", "number": "a whole number, 0 or more"}.get(kind, "text")
-        raise UsageError(f"{name} = {value}: write {write} ({error})") from None
+        write = {"flag": "true or false", "number": "a whole number, 0 or more"}.get(kind, "it in quotes, as text")
+        raise UsageError(f"{name} = {value}: write {write}") from None
 
 
 def _cache_dir(config: pytest.Config) -> Path | None:
@@ -198,4 +196,4 @@ def _settings(config: pytest.Config) -> Settings:
             changes.update(found)
         return change(settings, changes)
     except UsageError as error:
-        raise _misuse(error) from None
+        raise usage_error(str(error)) from None

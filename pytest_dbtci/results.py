@@ -84,11 +84,15 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Teardown:
-    """What became of the schemas: names dropped, names kept, and what went wrong (empty when nothing did)."""
+    """What became of the schemas: names dropped, names kept, and what went wrong (empty when nothing did).
+
+    `shell` is the command that connects a person to what was kept, where one is known.
+    """
 
     dropped: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     trouble: str = ""
+    shell: str = ""
 
 
 class Results:

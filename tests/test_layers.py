@@ -22,7 +22,19 @@ FLOORS = (
     {"planning"},
     {"compare", "reports", "schemas", "selection"},
     {"ci", "dbt_client", "git", "project"},
-    {"adapters", "codec", "differences", "errors", "layout", "manifest", "options", "plan", "results", "settings"},
+    {
+        "adapters",
+        "codec",
+        "dbt_words",
+        "differences",
+        "errors",
+        "layout",
+        "manifest",
+        "options",
+        "plan",
+        "results",
+        "settings",
+    },
 )
 """The rooms and the root's modules, from the hooks down to plain values."""
 

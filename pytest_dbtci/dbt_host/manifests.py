@@ -171,7 +171,7 @@ def _check_named(invocation: Invocation, manifest: Any, unmatched: Iterable[str]
         # Compared with another state, or marked for it, nothing is an answer as good as any.
         may_be_empty = any(method in part for method in ("state:", "result:", "source_status:", f"tag:{MARK}"))
         if not may_be_empty and not select(invocation, manifest, select=part, own=True):
-            raise DbtFailed(f"{part!r} names nothing that there is in this project")
+            raise DbtFailed(f"{part!r} names nothing that there is in this project: is it misspelt, or was it renamed?")
 
 
 def mark(manifest: Any, name: str, unique_ids: Iterable[str]) -> None:
@@ -234,7 +234,19 @@ def place_elsewhere(manifest: Any, places: Mapping[str, Place]) -> None:
 def compile_inline(invocation: Invocation, manifest: Any, sql: str) -> str:
     """Compile SQL that is no node of the project; give the SQL that the warehouse understands."""
     args = ["--inline", sql, "--no-defer", "--no-populate-cache", "--no-write-json"]
-    results = run_dbt(invocation, "compile", *args, manifest=manifest, unset=OWN)
-    for unique_id in [u for u in manifest.nodes if u.startswith("sql_operation.")]:
-        del manifest.nodes[unique_id]
+    refused: list[str] = []
+
+    def hear(event: Any) -> None:
+        if getattr(getattr(event, "info", None), "name", "") == "ParseInlineNodeError":
+            refused.append(plain(event.data.exc))
+
+    try:
+        results = run_dbt(invocation, "compile", *args, manifest=manifest, callbacks=[hear], unset=OWN)
+    except DbtFailed as error:
+        # dbt's exception says no more than that it could not parse it.
+        raise DbtFailed("\n".join(refused) or str(error), usage=error.usage) from None
+    finally:
+        # Also of a query that was refused: the next one is of the same name.
+        for unique_id in [u for u in manifest.nodes if u.startswith("sql_operation.")]:
+            del manifest.nodes[unique_id]
     return str(results.results[0].node.compiled_code)

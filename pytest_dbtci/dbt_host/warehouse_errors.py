@@ -22,6 +22,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
         r"|terminating connection|ssl connection has been closed|ssl syscall error|broken pipe|connection reset"
         r"|could not (send|receive) data|lost synchronization",
     ),
+    ("login refused", r"password authentication failed|fatal: +(role|user|database) .* does not exist"),
     (
         "warehouse not reachable",
         r"connection refused|could not connect to server|connection to server at|communication error"

@@ -181,6 +181,10 @@ class WarehouseOperations:
         self._ownership = None
         return dropped
 
+    def shell(self, request: ask.Shell) -> str:
+        """Return the command that connects to the target's database: see `Warehouse.shell`."""
+        return self._warehouse(self._tree).shell
+
     def list_leftovers(self, request: ask.ListLeftovers) -> tuple[FoundSchema, ...]:
         """List schemas: see `schema_ownership.leftovers`."""
         return leftovers(self._warehouse(self._tree), request.beginning)
@@ -212,6 +216,7 @@ ANSWERS: Mapping[type[Request[Any]], Callable[[WarehouseOperations, Any], Any]] 
     ask.Document: WarehouseOperations.document,
     ask.Ping: WarehouseOperations.ping,
     ask.DropSchemas: WarehouseOperations.drop_schemas,
+    ask.Shell: WarehouseOperations.shell,
     ask.ListLeftovers: WarehouseOperations.list_leftovers,
     ask.Redate: WarehouseOperations.redate,
     ask.DropLeftover: WarehouseOperations.drop_leftover,

@@ -12,6 +12,7 @@ from pytest_dbtci.dbt_client.client import Cancelled
 from pytest_dbtci.dbt_client.protocol.events import Event, NodeFinished, NodeStarted
 from pytest_dbtci.dbt_client.protocol.tree_requests import Keep
 from pytest_dbtci.dbt_client.protocol.warehouse_requests import Build, CopyTables
+from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.differences import OnBase
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.execution.comparing import Comparing
@@ -136,7 +137,7 @@ class Builder:
         except Cancelled:
             self.trouble = DbtCiError("the build was cancelled before dbt came to it.")
         except DbtCiError as error:
-            self.trouble = DbtCiError(f"dbt stopped before it had a result: {error}")
+            self.trouble = DbtCiError(f"dbt stopped before it had a result: {reason(str(error))}{error.next_step}")
         finally:
             self.timings["build"] = time.perf_counter() - began
             if not self._set_aside:

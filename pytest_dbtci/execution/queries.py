@@ -11,6 +11,7 @@ from typing import Any
 from pytest_dbtci.dbt_client.client import Cancelled
 from pytest_dbtci.dbt_client.protocol.events import Event, RowsFetched
 from pytest_dbtci.dbt_client.protocol.warehouse_requests import Query
+from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.errors import DbtCiError, HeldUp, UsageError
 from pytest_dbtci.execution.outcomes import Answer
 from pytest_dbtci.execution.run_host import NOT_STARTED, RunHost
@@ -47,7 +48,7 @@ class Queries:
         except Cancelled:
             raise HeldUp("the session stopped before the warehouse answered this query") from None
         except UsageError as error:
-            raise DbtCiError(f"dbt can't run this query: {error}\n{sql}") from None
+            raise DbtCiError(f"dbt can't run this query: {reason(str(error))}\n{sql}") from None
         return Answer(columns=columns, rows=tuple(rows))
 
     def _elsewhere(self) -> dict[str, Place]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.tree_requests import Keep
 from pytest_dbtci.dbt_client.protocol.values import Opened
+from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.differences import PREFIX, Comparison
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.execution.builder import Builder
@@ -36,10 +37,9 @@ from pytest_dbtci.settings import Settings
 class Run:
     """Plan, build in the background, hand out results, tear down; `host` is there already, its folder is the run's.
 
-    `builds` is False for a session that only collects.
+    `builds` is False for a session that only collects; `show` is told what is being done, for who looks on.
 
-    The order of calls is `prepare`, `begin`, any number of `wait`, `finish`; `finish` may come at any
-    time, and more than once.
+    The order of calls is `prepare`, `begin`, any `wait`, `finish`, which may come at any time, and more than once.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Run:
         tell: Callable[[str], None] = lambda text: None,
         adjust: Callable[[Choice, Manifest], Choice] = lambda choice, head: choice,
         builds: bool = True,
+        show: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.settings = settings
         self.kept: Kept | None = None
@@ -62,6 +63,7 @@ class Run:
         self.on_result: Callable[[Result], None] = lambda result: None
         self.misuse: UsageError | None = None
         self._tell = tell
+        self._show = show
         self._adjust = adjust
         self._builds = builds
         self._began = time.monotonic()
@@ -109,6 +111,7 @@ class Run:
             tell=self._tell,
             timings=self.timings,
             run=self.identity,
+            show=self._show,
         )
         if self.settings.release:
             planned = ReleasePlanner(workspace=workspace).make()
@@ -170,7 +173,7 @@ class Run:
             self._close_results()
             raise
         except DbtCiError as error:
-            self._trouble = DbtCiError(f"the schemas could not be made ready: {error}{error.next_step}")
+            self._trouble = DbtCiError(f"the schemas could not be made ready: {reason(str(error))}{error.next_step}")
             self._close_results()
             return None
         except BaseException:
@@ -205,6 +208,7 @@ class Run:
 
     def _open(self, reuse: str) -> Opened:
         self._schemas = self._own(self.planned)
+        self._show(f"making {self.plan.schema} ready")
         began = time.perf_counter()
         try:
             return self._schemas.open(reuse)

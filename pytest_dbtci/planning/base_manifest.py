@@ -20,6 +20,7 @@ from pytest_dbtci.codec import decode
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.tree_requests import Forget, Parse, Resolve
 from pytest_dbtci.dbt_client.protocol.values import Invocation
+from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import Manifest, fingerprint
@@ -157,7 +158,8 @@ class Base:
         except UsageError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise UsageError(
-                f"the base ({self._commit[:10]}), which the branch is compared with, does not parse: {error}\n"
+                f"the base ({self._commit[:10]}), which the branch is compared with, does not parse: "
+                f"{reason(str(error))}\n"
                 f"{self._tree.lacks()}"
                 "Fix it on the target branch, or compare with another commit: --dbt-ci-base COMMIT."
             ) from None

@@ -9,6 +9,7 @@ from pathlib import Path
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.tree_requests import Parse, Read
 from pytest_dbtci.dbt_client.protocol.values import Invocation
+from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.planning.base_manifest import BASE, Base, ParsedBase
@@ -76,4 +77,4 @@ class Trees:
                 )
             )
         except UsageError as error:
-            raise UsageError(f"dbt can't parse the project in {self.invocation.project_dir}.\n{error}") from None
+            raise UsageError(f"dbt can't parse the project: {reason(str(error))}") from None

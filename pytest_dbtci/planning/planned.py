@@ -47,13 +47,27 @@ class Planned:
         return tuple(n.name for n in nodes if home(n, self.head, self.plan.packages_dir) == file)
 
 
+_WORDS = {
+    "git": "comparing with the base",
+    "project": "starting dbt",
+    "base parse": "parsing the base",
+    "deferral": "",  # where there is any, that is told
+    "head parse": "parsing the branch",
+    "selection": "selecting",
+    "repoint": "naming the schemas",
+    "comparisons": "preparing comparisons",
+    "rehearsal parse": "parsing for the rehearsal",
+}
+"""What a person reads while a step is taken."""
+
+
 @dataclass(kw_only=True)
 class Workspace:
     """What every plan is made with.
 
     `work` is a folder that goes with the run, `cache` one that all runs share, None where nothing may be kept.
     `start_host` gives the dbt host for a project's folder and pull request; it is called only when dbt is needed.
-    `run` names the run's sessions.
+    `run` names the run's sessions; `show` is told what is being done, for who looks on.
     """
 
     settings: Settings
@@ -63,6 +77,7 @@ class Workspace:
     tell: Callable[[str], None] = lambda text: None
     timings: dict[str, float] = field(default_factory=dict)
     run: str = ""
+    show: Callable[[str], None] = lambda text: None
     _host: Host | None = None
 
     def start(self, project: Project, pr: str, profile: Profile) -> Host:
@@ -141,6 +156,8 @@ class Workspace:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time a step of planning; the wait for dbt's import is a step of its own."""
+        if word := _WORDS.get(name, name):
+            self.show(word)
         began = time.perf_counter()
         try:
             yield

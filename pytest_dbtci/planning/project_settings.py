@@ -7,6 +7,7 @@ from pathlib import Path
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.tree_requests import FindLayout
 from pytest_dbtci.dbt_client.protocol.values import Invocation
+from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.project.project import Project
@@ -17,7 +18,7 @@ def rendered(host: Host, project: Project, invocation: Invocation, *, installed:
     try:
         return project.rendered(host.ask(FindLayout(invocation=invocation, installed=installed)))
     except UsageError as error:
-        raise UsageError(f"dbt can't parse the project in {project.directory}.\n{error}") from None
+        raise UsageError(f"dbt can't parse the project: {reason(str(error))}") from None
 
 
 def settings_texts(

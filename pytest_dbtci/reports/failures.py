@@ -7,17 +7,16 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from pytest_dbtci.dbt_words import unwrapped
 from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.reports.locations import line_of, tested_by
 from pytest_dbtci.reports.table import cut, plain, table
 from pytest_dbtci.results import NOT_RUN, Result, Rows
 
 _MAX_LINES, _MAX_WIDTH = 120, 1000
+_REPEATED = 50  # enough to know the words again
 _VERDICT = 400  # pytest shortens JUnit's message to 500 characters, whole lines only
 
-# How dbt wraps what it passes on: `Database Error in model x (models/x.sql)`, then the words, indented.
-_WRAPPED = re.compile(r"(?P<kind>[A-Z][\w ]*? Error)(?: in [\w ]+ .*\(.*\))?")
-_COMPILED_AT = re.compile(r"^\s*compiled code at .*\n?", re.MULTILINE)
 _CALL = re.compile(r"^\s*> (?:in|called by) (?P<kind>\w+) .*\((?P<path>.*)\)$")
 # What a message says of the place: dbt's callers, the database's quoted line and the mark below it.
 _PLACE = re.compile(r"^\s*(?:> called by .*|LINE \d+:.*|\^+)$", re.MULTILINE)
@@ -34,6 +33,7 @@ def describe(node: Node, result: Result, plan: Plan, results: Mapping[str, Resul
     first, *rest = own_words(result, plan).split("\n")
     verdict = _verdict(node, first)
     if told := told_before(results).get(node.unique_id):
+        verdict = _verdict(node, cut(first.strip(), _REPEATED))
         other = plan.node(told)
         compiled = f" · compiled {_in_project(result.compiled, plan)}" if result.compiled else ""
         return f"{verdict}, in the same words as {other.label if other is not None else told}{compiled}"
@@ -58,7 +58,7 @@ def told_before(results: Mapping[str, Result]) -> dict[str, str]:
 @lru_cache(maxsize=2**15)
 def _cause(message: str) -> str:
     """Return a message without what differs from node to node: dbt's wrapping, who called the macro, the line."""
-    _, text = _unwrapped(message)
+    _, text = unwrapped(plain(message))
     return _PLACE.sub("", text).strip()
 
 
@@ -73,7 +73,7 @@ def own_words(result: Result, plan: Plan | None = None) -> str:
 
     Of dbt's macro call stack only what lies in the project's own files stays, which needs the plan.
     """
-    kinds, text = _unwrapped(result.message)
+    kinds, text = unwrapped(plain(result.message))
     lines = [line.rstrip() for line in text.split("\n") if _is_ours(line, plan)]
     text = _capped(_squeezed(lines))
     if not text:
@@ -82,20 +82,6 @@ def own_words(result: Result, plan: Plan | None = None) -> str:
     if kinds and kinds[-1] != "Runtime Error" and not re.match(r"[A-Z][\w ]* Error:", text):
         text = f"{kinds[-1]}: {text}"
     return text
-
-
-def _unwrapped(message: str) -> tuple[list[str], str]:
-    """Return the kinds of errors that dbt wraps a message in, and the message."""
-    text = plain(message).strip("\n")
-    kinds: list[str] = []
-    while True:
-        first, newline, rest = text.partition("\n")
-        wrapped = _WRAPPED.fullmatch(first.strip())
-        if not wrapped or not newline:
-            break
-        kinds.append(wrapped["kind"])
-        text = "\n".join(line.removeprefix("  ") for line in rest.split("\n")).strip("\n")
-    return kinds, _COMPILED_AT.sub("", text + "\n")
 
 
 def skip_reason(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]) -> str:

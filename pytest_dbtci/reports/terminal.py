@@ -78,12 +78,13 @@ def passed(why: str, room: int | None) -> str:
     return f"PASSED ({cut(why, left)})" if left >= min(8, len(why)) else "PASSED"
 
 
-def not_run_lines(nodes: Sequence[Node], trouble: str) -> list[str]:
-    """Return a line on the nodes that were not run, and why."""
+def not_run_lines(nodes: Sequence[Node], trouble: str, *, misuse: bool = False) -> list[str]:
+    """Return a line on the nodes that were not run, and why; with `misuse` pytest itself tells why, last."""
     if not nodes:
         return []
     were = "nodes were" if len(nodes) > 1 else "node was"
-    return [f"dbt-ci: {len(nodes)} {were} not run: {trouble.partition(': ')[0]}"]
+    why = "see the error below" if misuse else trouble.partition(": ")[0]
+    return [f"dbt-ci: {len(nodes)} {were} not run: {why}"]
 
 
 def summary_lines(plan: Plan, teardown: Teardown) -> list[str]:
@@ -92,15 +93,21 @@ def summary_lines(plan: Plan, teardown: Teardown) -> list[str]:
     if teardown.dropped:
         lines.append(f"dbt-ci: dropped {_several(teardown.dropped)}")
     if teardown.kept:
-        lines.append(f"dbt-ci: kept {_several(teardown.kept)}")
+        lines.append(f"dbt-ci: kept {_several(teardown.kept)}{', to look at with' if teardown.shell else ''}")
+    if teardown.shell:
+        # By itself, to be copied.
+        lines.append(f"  {teardown.shell}")
     if teardown.trouble:
         lines.append(f"dbt-ci: {teardown.trouble}")
     return lines
 
 
-def wrapped(line: str, columns: int) -> list[str]:
-    """Break a line at words, where it is longer than the terminal has columns."""
-    return textwrap.wrap(line, columns, subsequent_indent="        ", break_long_words=False, break_on_hyphens=False)
+def wrapped(line: str, columns: int, indent: str = "        ") -> list[str]:
+    """Break a line at words, where it is longer than the terminal has columns; what follows is indented further."""
+    if len(line) <= columns:
+        return [line]
+    indent += line[: len(line) - len(line.lstrip())]
+    return textwrap.wrap(line, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _several(names: Sequence[str], shown: int = 6) -> str:

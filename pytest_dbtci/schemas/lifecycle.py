@@ -9,7 +9,14 @@ from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host, HostDied
 from pytest_dbtci.dbt_client.protocol.values import Invocation, Mark, Opened, Owner
-from pytest_dbtci.dbt_client.protocol.warehouse_requests import Attach, DropSchemas, OpenSchemas, Ping, ReserveSchema
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import (
+    Attach,
+    DropSchemas,
+    OpenSchemas,
+    Ping,
+    ReserveSchema,
+    Shell,
+)
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Teardown
@@ -105,9 +112,10 @@ class OwnSchemas:
         kept = tuple(s for _, s in self.plan.schemas)
         try:
             self.host.ask(DropSchemas(keep=True), last=True, within=DROP_SECONDS)
+            shell = self.host.ask(Shell(), last=True, within=DROP_SECONDS)
         except DbtCiError as error:
             return Teardown(kept=kept, trouble=str(error))
-        return Teardown(kept=kept)
+        return Teardown(kept=kept, shell=shell)
 
     def _drop(self) -> Teardown:
         """Drop them; try again where the warehouse is only away for a moment."""

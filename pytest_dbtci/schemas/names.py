@@ -62,7 +62,8 @@ def schema_name(template: str, pr: str, adapter: str, *, project: str = "", repo
     limit = LONGEST_NAME.get(adapter, 127)
     if len(name) > limit:
         raise UsageError(
-            f"schema name {name!r} is longer than the {limit} bytes that {adapter} allows: set --dbt-ci-pr."
+            f"the schema's name is longer than the {limit} bytes that {adapter} allows: set --dbt-ci-pr. "
+            f"It is {name!r}."
         )
     return name
 

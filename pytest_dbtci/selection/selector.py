@@ -11,6 +11,7 @@ from typing import Any
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.tree_requests import ContractChanges, LeaveOut, Select
 from pytest_dbtci.dbt_client.protocol.values import Invocation
+from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.manifest import BUILDABLE, Manifest
 from pytest_dbtci.plan import PathChange, Reason
@@ -90,7 +91,7 @@ class Chooser:
             return self._find(select, exclude, *known)
         except UsageError as error:
             given = f"--dbt-ci-select {select!r}" + (f" --dbt-ci-exclude {exclude!r}" if exclude else "")
-            raise UsageError(f"dbt refuses {given}: {error}\nWrite it as for `dbt ls --select`.") from None
+            raise UsageError(f"dbt refuses {given}: {reason(str(error))}\nTry it out with `dbt ls --select`.") from None
 
     def _find(
         self, select: str, exclude: str, roots: frozenset[str], said: tuple[str, ...], head: Manifest

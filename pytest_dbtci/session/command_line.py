@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci.options import OPTIONS
+from pytest_dbtci.session.beginning import usage_error
 
 _ALWAYS = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
 _WITH_SECTION = {
@@ -32,11 +33,11 @@ def check(args: Sequence[str], invocation_dir: Path, inipath: Path | None) -> No
         if flag.startswith("--dbt-ci") and flag not in known:
             near = difflib.get_close_matches(flag, known, n=1)
             hint = f"Did you mean {near[0]}?" if near else "`pytest --help` lists them."
-            raise pytest.UsageError(f"there is no option {flag}. {hint}")
+            raise usage_error(f"there is no option {flag}. {hint}")
         if flag in values and not equals and following and not following.startswith("-"):
             own = _own_ini(invocation_dir)
             if (invocation_dir / following).exists() and own is not None and own != inipath:
-                raise pytest.UsageError(
+                raise usage_error(
                     f"{own} would not be read, because pytest takes {following!r}, after a space, for a path to look "
                     f"for its ini file from. Write {flag}={following}."
                 )

@@ -10,21 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.execution.result_listener import Observer
 from pytest_dbtci.execution.run import Run
 from pytest_dbtci.execution.signals import Interrupts
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Plan
-from pytest_dbtci.reports.comparison import on_base, terminal_lines
+from pytest_dbtci.reports.comparison import terminal_lines
 from pytest_dbtci.reports.terminal import (
-    GO_ON,
     header_lines,
-    ignored_line,
-    not_run_lines,
     passed,
-    summary_lines,
-    unasked_line,
     wrapped,
 )
 from pytest_dbtci.reports.timings import write_timings
@@ -32,9 +28,11 @@ from pytest_dbtci.results import Result, Teardown
 from pytest_dbtci.selection.hook_wishes import adjust
 from pytest_dbtci.selection.selector import Choice
 from pytest_dbtci.session.arguments import Arguments, take_arguments
+from pytest_dbtci.session.beginning import usage_error
 from pytest_dbtci.session.command_line import only_looks
 from pytest_dbtci.session.finishing_order import FinishingOrder
 from pytest_dbtci.session.last_failed import Rerun
+from pytest_dbtci.session.last_lines import last_lines
 from pytest_dbtci.session.late_reports import LateReports
 from pytest_dbtci.session.participant import Participant
 from pytest_dbtci.session.progress import Progress
@@ -49,7 +47,11 @@ class Controller(Participant):
     """Own the run: make its plan, show it, serve the workers, tear down."""
 
     def __init__(self, config: pytest.Config, settings: Settings, host: Host, interrupts: Interrupts) -> None:
-        self.run = Run(settings, host, self._tell, self._adjust, builds=not config.option.collectonly)
+        self.run = Run(
+            *(settings, host, self._tell, self._adjust),
+            builds=not config.option.collectonly,
+            show=lambda text: self.progress.doing(text),
+        )
         super().__init__(config, self.run)
         self.guard = TerminalGuard(config, settings.environ, self.run.redact_long)
         self.progress = Progress(config, self.run)
@@ -91,7 +93,7 @@ class Controller(Participant):
         except UsageError as error:
             self._misuse = str(error)
         except DbtCiError as error:
-            self._trouble = f"the plan could not be made: {error}"
+            self._trouble = f"the plan could not be made: {reason(str(error))}{error.next_step}"
         except OSError as error:
             self._trouble = f"the plan could not be made: {error}. May this user read and write there?"
         finally:
@@ -121,9 +123,7 @@ class Controller(Participant):
         if self._failed:
             return ["dbt-ci: there is no plan, see the error below"]
         lines = header_lines(self.plan, self._config.get_verbosity())
-        # A log is searched by whole lines, and shown by what wraps them itself.
-        columns = shutil.get_terminal_size().columns if self.progress.is_live else 0
-        return [part for line in lines for part in (wrapped(line, columns) if columns else [line])]
+        return [part for line in lines for part in self._fitting(line)]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> None:
@@ -138,6 +138,8 @@ class Controller(Participant):
         except UsageError as error:
             self._misuse = str(error)
             self._stop(session, "dbt_ci_schemas")
+        finally:
+            self.progress.hide()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -153,6 +155,7 @@ class Controller(Participant):
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note which nodes were shown; once pytest is about to stop, let dbt stop, too, so that no worker waits."""
         self._late.report_trouble(self._session)
+        self._late.count(self._session)
         self._rerun.note(report)
         self._failures += report.failed
         if report.failed and 0 < (self._config.getoption("maxfail") or 0) <= self._failures:
@@ -216,28 +219,20 @@ class Controller(Participant):
         """Write what became of the schemas, and what the plan wants a reader to know."""
         for line in terminal_lines(self.plan, self.run.comparisons):
             terminalreporter.write_line(self.harmless(line))
-        if standing := on_base(self.run.known()):
-            terminalreporter.write_line(f"dbt-ci: {standing}")
-        for line in (*not_run_lines(self.run.not_run, self.run.trouble), *summary_lines(self.plan, self._teardown)):
-            terminalreporter.write_line(line)
-        nothing_asked = not self.run.asked and not self.run.comparisons
-        if self.plan.nodes and nothing_asked and not self._failed and not only_looks(self._config):
-            terminalreporter.write_line(unasked_line(self.plan, self.run.begun))
-        failed = any(r.is_bad for r in self.run.results) or bool(self.run.not_run)
-        is_at_hand = self.plan.mode == "pull_request" and self.plan.provider == "local"
-        if failed and is_at_hand and self.run.settings.keep_schema == "never":
-            terminalreporter.write_line(GO_ON)
-        if self._arguments.ignored:
-            terminalreporter.write_line(ignored_line(self._arguments.ignored))
-        if self.plan.rehearsal and self.run.begun and not self.run.released:
-            terminalreporter.write_line(f"dbt-ci: the rehearsal failed, so nothing was released to {self.plan.target}")
-        if self._documented:
-            terminalreporter.write_line(f"dbt-ci: documentation in {self._documented}")
+        is_built = not (self._failed or only_looks(self._config))
+        for line in last_lines(self.run, self._teardown, self._arguments.ignored, self._documented, is_built=is_built):
+            for part in self._fitting(line):
+                terminalreporter.write_line(part)
         if self.plan.nodes:
             known = self.run.known()
             for lines in self._config.hook.pytest_dbtci_summary(config=self._config, plan=self.plan, results=known):
                 for line in lines:
                     terminalreporter.write_line(line)
+
+    def _fitting(self, line: str) -> list[str]:
+        """Break a line at words on a terminal; a log is searched by whole lines, and what shows it wraps them."""
+        is_broken = self.progress.is_live and line.startswith("dbt-ci: ")
+        return wrapped(line, shutil.get_terminal_size().columns) if is_broken else [line]
 
     def _document(self) -> None:
         try:
@@ -248,7 +243,10 @@ class Controller(Participant):
     def _close(self, *, red: bool, stopped: bool) -> None:
         with self._interrupts.patiently():
             red = red or any(r.is_bad for r in self.run.results)
+            if self.run.begun and self._teardown == Teardown():
+                self.progress.doing("closing the schemas")
             self._teardown = self.run.finish(red=red, stopped=stopped, hurry=self._cut_off)
+            self.progress.hide()
             if self._server is not None:
                 self._server.close()
             if self._observer is not None:
@@ -267,7 +265,7 @@ class Controller(Participant):
         text = self._misuse or self._trouble or ""
         self._late.report_stop(session, name, text)
         if self._misuse:
-            raise pytest.UsageError(self.harmless(text))
+            raise usage_error(self.harmless(text))
         session.shouldfail = text
         raise session.Failed(text)
 

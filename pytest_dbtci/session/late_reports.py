@@ -30,6 +30,16 @@ class LateReports:
         self._node_id = node_id
         self._shown = set[str]()
         self._told = False
+        self._added = self._collected = self._total = 0
+
+    def count(self, session: pytest.Session) -> None:
+        """Count the reports that are no item's, too, in what pytest's terminal shows parts of.
+
+        pytest-xdist sets that number anew with every worker that has collected.
+        """
+        if session.testscollected != self._total:
+            self._collected = session.testscollected
+        self._total = session.testscollected = self._collected + self._added
 
     def note(self, report: pytest.TestReport) -> None:
         """Note the node that the report shows."""
@@ -45,8 +55,8 @@ class LateReports:
         trouble = self._run.trouble if self._run.misuse is None else ""
         if trouble and not self._told:
             self._told = True
-            # pytest's terminal shows what part of all it has reported.
-            session.testscollected += 1
+            self._added += 1
+            self.count(session)
             self._send(error_report(TROUBLE, self._harmless(trouble), "setup"))
         return bool(trouble)
 

@@ -44,6 +44,11 @@ class Progress:
         elif self._reporter is not None:
             self._reporter.write_line(f"dbt-ci: {text}")
 
+    def doing(self, text: str) -> None:
+        """Show a step on a terminal, and nowhere else."""
+        if self.is_live:
+            self._draw(f"dbt-ci: {text} …")
+
     def wait(self, unique_id: str) -> None:
         """Wait until the node has a result or there will be none, showing what runs meanwhile."""
         results = self._run.results_of(unique_id)

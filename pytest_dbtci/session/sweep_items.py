@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from pytest_dbtci.ci.stream import harmless
 from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
+from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.project.find import find_project
 from pytest_dbtci.schemas.sweep import Leftover, Sweep, read_criteria
+from pytest_dbtci.session.beginning import usage_error
 from pytest_dbtci.session.items import StatusItem
 from pytest_dbtci.session.terminal_guard import TerminalGuard
 from pytest_dbtci.settings import Settings
@@ -27,7 +28,7 @@ class Sweeping:
             project_dir = find_project(settings.project_dir, settings.rootdir, settings.invocation_dir)
             self.sweep = Sweep(settings, project_dir)
         except UsageError as error:
-            raise pytest.UsageError(harmless(str(error), settings.environ)) from None
+            raise usage_error(str(error)) from None
         self.drops = settings.sweep == "drop"
         self.leftovers: tuple[Leftover, ...] = ()
         self.trouble = ""
@@ -50,7 +51,7 @@ class Sweeping:
         try:
             self.leftovers = self.sweep.leftovers()
         except DbtCiError as error:
-            self.trouble = f"the schemas could not be listed: {error}"
+            self.trouble = f"the schemas could not be listed: {reason(str(error))}{error.next_step}"
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Return the schemas as items of the project's file."""
@@ -72,6 +73,8 @@ class Sweeping:
         """List every schema, and what became of it."""
         for found in self.leftovers:
             terminalreporter.write_line(f"dbt-ci: {found.schema} {found}: {self.done.get(found.schema, 'not reached')}")
+        if not (self.leftovers or self.trouble):
+            terminalreporter.write_line(f"dbt-ci: {self.sweep.nothing}")
         if not self.drops and self.going:
             terminalreporter.write_line("dbt-ci: nothing was dropped; --dbt-ci-sweep=drop does that")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import duckdb
+
 from tests.support.tiny_project import commit, make_tiny, write
 from tests.support.validation import validate
 
@@ -27,6 +29,10 @@ def test_builds_a_kept_parent_anew_where_only_its_macro_or_its_own_parent_is_ano
         **dict.fromkeys(("one", "two", "sized", "same"), "passed"),
         "bad": "failed",
     }, first.output
+    assert f"dbt-ci: kept dbt_build_7, to look at with\n  duckdb {project / 'tiny.duckdb'}\n" in first.output
+    compiled = (project / "target/dbt_ci/compiled/tiny/models/bad.sql").read_text()
+    with duckdb.connect(str(project / "tiny.duckdb")) as connection:
+        assert connection.execute(compiled.replace("no_such_column", "count(*)")).fetchall() == [(1,)]
     write(project, {"macros/size.sql": MACRO.format(2), "models/one.sql": "select 4 as a\n"})
     commit(project, "a macro and a grandparent")
     again = validate(project, *KEEP, "--lf")

@@ -103,6 +103,7 @@ def test_lists_drops_by_age_and_drops_by_pull_request(sweep: Sweep, warehouse: W
     other = sweep("--dbt-ci-sweep=drop", "--dbt-ci-sweep-age=1d", "--dbt-ci-schema=nothing_like_{pr}")
     assert other.code == 0, other.output
     assert outcomes(other) == {"sweep": "skipped"}
+    assert "dbt-ci: no schema was left: none is named as nothing_like_{pr} makes it" in other.output
 
 
 @pytest.mark.parametrize("warehouse", SERVER_KINDS, indirect=True)

@@ -45,6 +45,10 @@ def test_bad_sql(dbt_query):
     dbt_query("select no_such_column from {{ ref('fact_dogs') }}")
 
 @pytest.mark.dbt_needs("fact_dogs")
+def test_bad_ref(dbt_query):
+    dbt_query("select * from {{ ref('no_such_model') }}")
+
+@pytest.mark.dbt_needs("fact_dogs")
 def test_no_such_relation(dbt_relation):
     dbt_relation("no_such_model")
 
@@ -97,6 +101,9 @@ def test_shows_a_querys_error_without_what_lies_between(run: Validation) -> None
     assert "no_such_column" in text
     assert "pytest_dbtci/dbt_client/client.py" not in text
     assert "pytest_dbtci/execution/worker_channel.py" not in text
+    found, text = outcome(run, "test_bad_ref")
+    assert found == "failed"
+    assert "depends on a node named 'no_such_model' which was not found" in text
 
 
 def test_says_which_relation_there_is_not(run: Validation) -> None:

@@ -40,6 +40,8 @@ def test_builds_what_failed_in_the_kept_schemas_of_another_commit_unless_one_was
     bad = {n.split("::")[1]: c.outcome for n, c in first.cases.items() if c.outcome != "passed"}
     assert bad == {"breeds": "failed", "on_breeds": "skipped", "test_on_breeds": "skipped"}, first.output
     assert len(kennel.built("31")) > 1
+    shell = "duckdb " if kennel.warehouse.kind == "duckdb" else "psql -h 127.0.0.1 -p "
+    assert f", to look at with\n  {shell}" in first.output
 
     wrong = "select no_such_column from {{ ref('breeds') }}\n"
     kennel.commit(directory, {"models/marts/breeds.sql": breeds, "models/marts/on_breeds.sql": wrong})

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from examples import demo
-from tests.session.test_progress import LIVE, on_a_terminal
+from tests.session.test_progress import on_a_terminal
 from tests.support.validation import DEFER, Case, environment, read_junit, validate
 
 PLUGINS = {
@@ -317,9 +317,9 @@ def test_rerunfailures_tries_the_teams_tests_again_and_no_node(
 
 def test_sugar_and_the_live_row_share_a_terminal(python: str, repository: Path, distributed: tuple[str, ...]) -> None:
     others = [arg for name in PLUGINS if name != "sugar" for arg in ("-p", f"no:{name}")]
-    written = on_a_terminal(repository, *others, *distributed, python=python)
-    assert LIVE.findall(written)[-1] == ""
-    rest = LIVE.sub("", written)
+    screen = on_a_terminal(repository, *others, *distributed, python=python)
+    rest = screen.text
+    assert screen.live[-1] == ""
     assert "\x1bD" not in rest
     assert "pytest-sugar" in rest
     assert WORDS in rest

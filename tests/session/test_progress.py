@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import select
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,35 +14,16 @@ from pytest_dbtci.plan import Node, Plan, Reason
 from pytest_dbtci.reports.terminal import passed
 from pytest_dbtci.results import Result, Results
 from pytest_dbtci.session.progress import Progress
+from tests.support import terminal as screens
+from tests.support.terminal import Screen
 from tests.support.validation import DEFER, command, environment
 
-LIVE = re.compile(r"\x1bD\x1b\[A\x1b7\x1b\[B\r\x1b\[K([^\x1b]*)\x1b8")
+STEPS = ("comparing with the base", "starting dbt", "parsing the base", "parsing the branch", "selecting")
 
 
-def on_a_terminal(directory: Path, *args: str, python: str = sys.executable) -> str:
-    """Run `pytest --dbt-ci` in a pseudo-terminal of 80 columns; give all it wrote."""
-    pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [python, *command(*DEFER, *args)[1:]],
-        cwd=directory,
-        env=environment(TERM="xterm", COLUMNS="80", LINES="24"),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    ) as process:
-        os.close(theirs)
-        written, deadline = b"", time.monotonic() + 240
-        while time.monotonic() < deadline:
-            if select.select([ours], [], [], 1)[0]:
-                try:
-                    written += os.read(ours, 65536)
-                except OSError:
-                    break
-            elif process.poll() is not None:
-                break
-        os.close(ours)
-    return written.decode(errors="replace")
+def on_a_terminal(directory: Path, *args: str, python: str = sys.executable) -> Screen:
+    """Run `pytest --dbt-ci` on a terminal of 80 columns."""
+    return screens.on_a_terminal(directory, [python, *command(*DEFER, *args)[1:]], environment())
 
 
 @pytest.mark.parametrize(
@@ -60,24 +38,25 @@ def test_a_terminal_shows_what_runs_in_a_row_of_its_own(dogs: Path, given: tuple
         "{{ config(materialized='table') }}\n-- depends_on: {{ ref('dim_dog') }}\n"
         "select count(*) as n from range(3000000000) t(i) where i % 7 = 3\n"
     )
-    written = on_a_terminal(dogs, *given, "models/staging/slow.sql")
-    shown = LIVE.findall(written)
+    screen = on_a_terminal(dogs, *given, "models/staging/slow.sql")
+    written, shown = screen.written, screen.live
     assert any(re.fullmatch(r"dbt-ci: 0 of 1 nodes, \d+ s · running slow \d+ s", text) for text in shown), written
-    assert any("parsing" in text or "parsed" in text for text in shown)
+    assert written.startswith("dbt-ci: starting …\r")
+    words = [text for text in shown if text.endswith(" …")]
+    assert [words.index(f"dbt-ci: {step} …") for step in STEPS] == sorted(words.index(f"dbt-ci: {s} …") for s in STEPS)
     assert shown[-1] == ""
     assert all(len(text) < 80 for text in shown)
-    rest = LIVE.sub("", written)
-    assert "\x1bD" not in rest
-    assert "1 passed" in rest
+    assert "\x1bD" not in screen.text
+    assert "1 passed" in screen.text
 
 
 def test_a_reason_is_cut_to_its_row_and_whole_with_a_second_v(dogs: Path) -> None:
     name = "unique_fact_dogs_stay_id"
-    written = LIVE.sub("", on_a_terminal(dogs, "-v", f"models/staging/fact_dogs.sql::{name}"))
-    (row,) = re.findall(rf"^\S+::{name} .*%]", re.sub(r"\x1b\[[\d;]*m", "", written), flags=re.MULTILINE)
+    written = on_a_terminal(dogs, "-v", f"models/staging/fact_dogs.sql::{name}").text
+    (row,) = re.findall(rf"^\S+::{name} .*%]", written, flags=re.MULTILINE)
     assert row.endswith("PASSED (tests f…) [100%]")
     assert len(row) < 80
-    assert "PASSED (tests fact_dogs)" in on_a_terminal(dogs, "-vv", f"models/staging/fact_dogs.sql::{name}")
+    assert "PASSED (tests fact_dogs)" in on_a_terminal(dogs, "-vv", f"models/staging/fact_dogs.sql::{name}").text
 
 
 @pytest.mark.parametrize(

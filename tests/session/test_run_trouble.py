@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,7 @@ def assert_told_once(run: Validation) -> None:
     sections = run.output.partition("= ERRORS =")[2].partition("= short test summary")[0]
     assert sections.count(LOCKED) == 1, run.output
     assert "no dbt item was asked for" not in run.output
+    assert max(map(int, re.findall(r"\[ *(\d+)%\]", run.output)), default=0) <= 100
 
 
 @pytest.mark.parametrize("how", [(), pytest.param(("-n2",), marks=pytest.mark.slow)], ids=["alone", "xdist"])

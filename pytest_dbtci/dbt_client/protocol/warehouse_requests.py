@@ -152,6 +152,11 @@ class DropSchemas(Request[tuple[str, ...]]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shell(Request[str]):
+    """Ask for the command by which a person connects to the target's database; empty where none is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ListLeftovers(Request[tuple[FoundSchema, ...]]):
     """Ask for the schemas of the target's database whose name begins so."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from datetime import datetime, timezone
+from pathlib import Path
 
 from pytest_dbtci.dbt_host.compare.dialect import Dialect, families
 from pytest_dbtci.dbt_host.mark import MARK_TABLE
@@ -41,6 +43,13 @@ class DuckDb(Warehouse):
         text="varchar",
         logarithm="log10({})",
     )
+
+    @property
+    def shell(self) -> str:
+        """Return the call of DuckDB's own shell; a database in memory goes with its process."""
+        path = str(self._adapter.config.credentials.path)
+        where = path if ":" in path else str(Path(path).absolute())
+        return "" if path == ":memory:" else f"duckdb {shlex.quote(where)}"
 
     def clock(self) -> datetime:
         """Return the time, UTC, without pytz, which DuckDB needs to give a time with its zone."""

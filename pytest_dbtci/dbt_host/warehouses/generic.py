@@ -39,6 +39,11 @@ class Warehouse(Statements):
     dialect: Dialect | None = None
     """How values are compared; None where that is not known to work."""
 
+    @property
+    def shell(self) -> str:
+        """Return the command by which a person connects to the database, without a password; empty if none is known."""
+        return ""
+
     def same(self, schema: str) -> str:
         """Return the text by which two names of schemas are one to the warehouse."""
         return schema.lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
@@ -98,6 +99,13 @@ where datname = current_database() and usename = current_user and pid <> pg_back
 
 class Postgres(Warehouse):
     """PostgreSQL, of which a connection sees one database only."""
+
+    @property
+    def shell(self) -> str:
+        """Return the call of psql, which asks for the password."""
+        login = self._adapter.config.credentials
+        given = {"-h": login.host, "-p": login.port, "-U": login.user, "-d": login.database}
+        return " ".join(["psql", *(f"{flag} {shlex.quote(str(value))}" for flag, value in given.items() if value)])
 
     locks_view = "pg_locks"
     rolls_back_schemas = True

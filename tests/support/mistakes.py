@@ -1,0 +1,240 @@
+"""Mistakes that people make with a run: how each comes about, and what they have to be told."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from tests.support.tiny_project import PROFILES, commit, git, write
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """One mistake: how it comes about, and what the message must hold, the reason first.
+
+    `code` is the exit code: 4 where the call, the settings or the repository are at fault and nothing was written.
+    """
+
+    name: str
+    says: tuple[str, ...]
+    code: int = 4
+    slow: bool = False
+    args: tuple[str, ...] = ()
+    spoil: Callable[[Path], object] = lambda project: None
+    environ: dict[str, str] = field(default_factory=dict)
+    meanwhile: Callable[[Path], AbstractContextManager[object]] = lambda project: nullcontext()
+
+
+def files(**changes: str | None) -> Callable[[Path], None]:
+    names = {"project": "dbt_project.yml", "profiles": "profiles.yml", "model": "models/three.sql"}
+    return lambda project: write(project, {names.get(k, k): v for k, v in changes.items()})
+
+
+def shallow(project: Path) -> None:
+    """Put a clone of one commit in the project's place, whose remote is gone."""
+    clone = project.with_name("clone")
+    git(project, "clone", "--quiet", "--depth=1", "--branch=feature", project.as_uri(), str(clone))
+    shutil.rmtree(project)
+    clone.rename(project)
+
+
+def unborn(project: Path) -> None:
+    shutil.rmtree(project / ".git")
+    git(project, "init", "--quiet")
+
+
+def foreign_schema(project: Path) -> None:
+    with duckdb.connect(str(project / "tiny.duckdb")) as connection:
+        connection.execute("create schema dbt_build_7")
+        connection.execute("create table dbt_build_7.somebodys as select 1 as a")
+
+
+def broken_base(project: Path) -> None:
+    git(project, "switch", "--quiet", "master")
+    write(project, {"models/two.sql": "select * from {{ ref('nobody') }}\n"})
+    commit(project, "break master")
+    git(project, "switch", "--quiet", "--create", "mend")
+    write(project, {"models/two.sql": "select 2 as b\n"})
+    commit(project, "mend")
+
+
+def second_project(project: Path) -> None:
+    for name in ("a", "b"):
+        shutil.copytree(project, project / "sub" / name, ignore=shutil.ignore_patterns(".git", "sub"))
+    (project / "dbt_project.yml").unlink()
+
+
+def orphan(project: Path) -> None:
+    git(project, "switch", "--quiet", "--orphan", "orphan")
+    write(project, {"dbt_project.yml": "name: tiny\nprofile: tiny\n", "models/one.sql": "select 1 as a\n"})
+    commit(project, "another history")
+
+
+USAGE = (
+    Mistake(name="no git repository", spoil=lambda p: shutil.rmtree(p / ".git"), says=("git", "repository")),
+    Mistake(name="no commit", spoil=unborn, says=("commit",)),
+    Mistake(name="no project", spoil=files(project=None), says=("no dbt_project.yml", "--dbt-ci-project-dir")),
+    Mistake(name="wrong project dir", args=("--dbt-ci-project-dir=nowhere",), says=("nowhere", "dbt_project.yml")),
+    Mistake(name="several projects", spoil=second_project, says=("sub/a", "sub/b", "--dbt-ci-project-dir")),
+    Mistake(name="rootdir elsewhere", args=("--rootdir=.git",), says=("rootdir is", "does not hold", "pytest.ini")),
+    Mistake(name="unknown base", args=("--dbt-ci-base=nope",), says=("'nope'", "--dbt-ci-base", "master")),
+    Mistake(name="unrelated histories", spoil=orphan, args=("--dbt-ci-base=master",), says=("master",)),
+    Mistake(name="profile missing", args=("--dbt-ci-profile=nope",), says=("'nope'", "it has: tiny")),
+    Mistake(name="no profiles.yml", spoil=files(profiles=None), says=("profiles.yml", "--dbt-ci-profiles-dir")),
+    Mistake(name="profiles.yml is no YAML", spoil=files(profiles="a: [b"), says=("profiles.yml", "not valid YAML")),
+    Mistake(name="target missing", args=("--dbt-ci-target=nope",), says=("'nope'", "it has: ci, prod")),
+    Mistake(name="defer target missing", args=("--dbt-ci-defer-target=nope",), says=("'nope'", "it has: ci, prod")),
+    Mistake(
+        name="env_var without value",
+        spoil=files(profiles=PROFILES.replace("threads: 2}", "user: \"{{ env_var('NO_SUCH_VAR') }}\"}", 1)),
+        says=("Env var required but not provided: 'NO_SUCH_VAR'", "Set NO_SUCH_VAR where pytest runs"),
+    ),
+    Mistake(
+        name="adapter not installed",
+        spoil=files(profiles=PROFILES.replace("duckdb, path", "bigquery, path")),
+        says=("Could not find adapter type bigquery!", "pip install dbt-bigquery"),
+    ),
+    Mistake(
+        name="project does not parse",
+        spoil=files(model="select * from {{ ref('nobody') }}\n"),
+        says=("can't parse the project: Model 'model.tiny.three'", "models/three.sql", "nobody"),
+    ),
+    Mistake(
+        name="broken Jinja",
+        spoil=files(model="{% if %}\n"),
+        says=("model three (models/three.sql): Expected an expression",),
+    ),
+    Mistake(
+        name="broken macro",
+        spoil=files(**{"macros/spell.sql": "{% macro spell() %}{{ 1 + }}{% endmacro %}\n"}),
+        says=("can't parse the project: unexpected 'end of print statement'", "{% macro spell() %}"),
+    ),
+    Mistake(
+        name="broken YAML",
+        spoil=files(**{"models/m.yml": "models:\n  - name: one\n   tests: x\n"}),
+        says=("m.yml - Syntax error near line 3", "tests: x"),
+    ),
+    Mistake(
+        name="cycle", spoil=files(**{"models/one.sql": "select * from {{ ref('two') }}\n"}), says=("Found a cycle",)
+    ),
+    Mistake(
+        name="two models of one name",
+        spoil=files(**{"models/sub/one.sql": "select 1 as a\n"}),
+        says=('found two models with the name "one"', "models/sub/one.sql"),
+    ),
+    Mistake(
+        name="shallow clone", spoil=shallow, args=("--dbt-ci-base=master",), says=("This clone is shallow", "Clone all")
+    ),
+    Mistake(name="base does not parse", spoil=broken_base, says=("does not parse: Model", "--dbt-ci-base")),
+    Mistake(
+        name="packages not installed",
+        spoil=files(**{"packages.yml": "packages:\n  - package: dbt-labs/dbt_utils\n    version: 1.3.0\n"}),
+        says=("dbt deps",),
+    ),
+    Mistake(name="hostile pull request", args=("--dbt-ci-pr=1; drop schema x",), says=("1; drop schema x", "not safe")),
+    Mistake(name="no pr in template", args=("--dbt-ci-schema=everybody",), says=("everybody", "{pr}")),
+    Mistake(name="template makes a bad name", args=("--dbt-ci-schema=a-{pr}",), says=("a-7", "not safe")),
+    Mistake(name="too long a name", args=("--dbt-ci-pr=" + "9" * 200,), says=("longer", "bytes")),
+    Mistake(
+        name="schema without our mark",
+        spoil=foreign_schema,
+        says=("dbt_build_7", "was not created by this tool", "nothing was written"),
+    ),
+    Mistake(
+        name="node outside",
+        spoil=files(
+            model="{{ config(schema='x') }} select 1 as a\n",
+            **{"macros/g.sql": "{% macro generate_schema_name(n, node) %}{{ n or 'main' }}{% endmacro %}\n"},
+        ),
+        says=("would leave the pull request's schemas", "model.tiny.three", "schema x", "generate_schema_name"),
+    ),
+    Mistake(
+        name="another database",
+        spoil=files(model="{{ config(database='memory') }} select 1 as a\n"),
+        says=("model.tiny.three", "database memory"),
+    ),
+    Mistake(name="selector refused", args=("--dbt-ci-select=nonsense:x",), says=("--dbt-ci-select", "nonsense")),
+    Mistake(name="vars are no YAML", args=("--dbt-ci-vars={a",), says=("{a", "YAML")),
+    Mistake(name="keep-schema unknown", args=("--dbt-ci-keep-schema=maybe",), says=("maybe", "never, failed, always")),
+    Mistake(name="misspelt option", args=("--dbt-ci-defer-tagret=prod",), says=("--dbt-ci-defer-target", "mean")),
+    Mistake(
+        name="path after a space",
+        spoil=lambda p: write(p.parent, {"else/where/profiles.yml": "", "else/pytest.ini": "[pytest]\n"}),
+        args=("--dbt-ci-profiles-dir", "../else/where"),
+        says=("pytest.ini would not be read", "--dbt-ci-profiles-dir=../else/where"),
+    ),
+    Mistake(
+        name="a flag that is no flag", args=("-o", "dbt_ci_comment=maybe"), says=("dbt_ci_comment", "true or false")
+    ),
+    Mistake(name="a number that is none", args=("-o", "dbt_ci_threads=many"), says=("dbt_ci_threads", "whole number")),
+    Mistake(name="threads no number", args=("--dbt-ci-threads=many",), says=("many", "whole number")),
+    Mistake(name="no threads", args=("--dbt-ci-threads=0",), says=("--dbt-ci-threads 0", "1 or more")),
+    Mistake(name="selects nothing", args=("--dbt-ci-select=nonsuch+",), says=("'nonsuch+'", "names nothing")),
+    Mistake(name="excludes nothing", args=("--dbt-ci-exclude=two nonsuch+",), says=("'nonsuch+'", "names nothing")),
+    Mistake(name="selects less", args=("--dbt-ci-select=one nonsuch",), says=("'nonsuch'", "names nothing")),
+    Mistake(
+        name="intersects with nothing",
+        args=("--dbt-ci-select=state:modified+,tag:nonsuch",),
+        says=("'tag:nonsuch'", "names nothing"),
+    ),
+    Mistake(name="age without sweep", args=("--dbt-ci-sweep-age=7d",), says=("--dbt-ci-sweep-age", "goes with")),
+    Mistake(name="rules without compare", args=("--dbt-ci-compare-rules={}",), says=("compare-rules", "goes with")),
+    Mistake(name="sweep's pr without sweep", args=("--dbt-ci-sweep-pr=7",), says=("--dbt-ci-sweep-pr", "goes with")),
+    Mistake(
+        name="rehearsal of no release", args=("--dbt-ci-rehearse",), says=("--dbt-ci-rehearse", "--dbt-ci-release")
+    ),
+    Mistake(
+        name="sweep and release", args=("--dbt-ci-sweep", "--dbt-ci-release=prod"), says=("leave one of them out",)
+    ),
+)
+
+
+def nobody_there(project: Path) -> None:
+    output = "{type: postgres, host: 127.0.0.1, port: 1, user: u, password: secret, dbname: d, schema: dbt}"
+    write(project, {"profiles.yml": f"tiny:\n  target: ci\n  outputs:\n    ci: {output}\n"})
+
+
+def misspelt_macro(project: Path) -> None:
+    write(project, {f"models/m{i}.sql": "select {{ spell() }} as a\n" for i in range(3)})
+
+
+FAILING = (
+    Mistake(
+        name="locked file",
+        code=1,
+        meanwhile=lambda project: duckdb.connect(str(project / "tiny.duckdb")),
+        says=("not be made ready: IO Error: Could not set lock on file", "end that one, or wait for it."),
+    ),
+    Mistake(
+        name="macro that nobody wrote",
+        code=1,
+        spoil=misspelt_macro,
+        says=("Compilation Error: 'spell' is undefined", "models/m", "dbt deps"),
+    ),
+    Mistake(
+        name="nothing matches",
+        args=("-k", "nonsuch"),
+        code=5,
+        says=("no dbt item was asked for", "none of the 2 planned nodes, so nothing was built"),
+    ),
+    Mistake(
+        name="nobody listens",
+        code=1,
+        slow=True,
+        spoil=nobody_there,
+        says=("not be made ready: connection to server at", "Connection refused", "Look at the target's host, port"),
+    ),
+    Mistake(
+        name="broken SQL",
+        code=1,
+        slow=True,
+        spoil=files(**{"models/one.sql": "selec 1 as a\n"}),
+        says=('Parser Error: syntax error at or near "selec"', "models/one.sql:1", "skipped two"),
+    ),
+)
+"""What shows only once something runs."""
