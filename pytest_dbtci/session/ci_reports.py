@@ -29,7 +29,7 @@ from pytest_dbtci.settings import Settings
 
 _REPEATED = (
     *("project-dir", "profile", "vars", "full-refresh", "select", "exclude", "state", "incremental", "compare"),
-    *("compare-rules", "compare-rows", "batch-tests", "build-less", "known"),
+    *("compare-rules", "compare-rows", "compare-timeout", "batch-tests", "build-less", "known"),
 )
 """The options that change what a run finds, besides base and targets, which the summary knows itself."""
 

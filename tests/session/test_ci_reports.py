@@ -14,16 +14,13 @@ from tests.support.validation import validate
 
 NOT_REPEATED = {
     *("profiles-dir", "target", "base", "defer-target", "pr", "schema", "keep-schema", "threads"),
-    *("compare-budget", "compare-timeout", "compare-values", "show-rows", "summary", "report", "comment", "timings"),
+    *("compare-budget", "compare-values", "show-rows", "summary", "report", "comment", "timings"),
     *("release", "release-behind", "rehearse", "docs", "sweep", "sweep-age", "sweep-pr"),
 }
 """What the summary says by itself, what belongs to the machine or to another kind of run, and what only shows more."""
 COMPARING = [option.name for option in OPTIONS if option.name.startswith("compare-")]
 NEEDS = {
-    **{
-        name: {"dbtci_compare": "auto"}
-        for name in ("known", "compare-rules", "compare-budget", "compare-values", "compare-rows")
-    },
+    **{name: {"dbtci_compare": "auto"} for name in ("known", *COMPARING)},
     **{name: {"dbtci_release": "prod"} for name in ("docs", "release-behind", "rehearse")},
     **{name: {"dbtci_sweep": "list"} for name in ("sweep-age", "sweep-pr")},
 }
