@@ -158,12 +158,6 @@ class Manifest:
         return frozenset(found)
 
 
-def builtin_packages(adapter: str) -> frozenset[str]:
-    """Name the packages of macros that come with dbt and its adapter."""
-    parents = {"redshift": ("dbt_postgres",), "databricks": ("dbt_spark",)}
-    return frozenset(("dbt", f"dbt_{adapter}", *parents.get(adapter, ())))
-
-
 def fingerprint(value: str) -> str:
     """Return what tells the value of an environment variable from another one, and can't be turned back into it."""
     return hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()[:8]

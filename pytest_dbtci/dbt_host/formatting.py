@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_dbtci.dbt_client.protocol.values import Invocation
+from pytest_dbtci.dbt_host.macro_lookup import builtin_packages
 from pytest_dbtci.dbt_host.manifests import MARK, deepcopy, mark
 from pytest_dbtci.dbt_host.runner import OWN, run_dbt
 from pytest_dbtci.dbt_host.sql_tokens import KNOWN, is_same
-from pytest_dbtci.manifest import builtin_packages
 
 _ASKING = frozenset(
     {

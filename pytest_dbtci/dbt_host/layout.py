@@ -6,9 +6,9 @@ import os
 from typing import Any
 
 from pytest_dbtci.dbt_client.protocol.values import Invocation
+from pytest_dbtci.dbt_host.macro_lookup import builtin_packages
 from pytest_dbtci.dbt_host.runner import DbtFailed, run_dbt
 from pytest_dbtci.layout import Layout, Package
-from pytest_dbtci.manifest import builtin_packages
 
 _PATHS = (
     *("model_paths", "seed_paths", "test_paths", "analysis_paths", "macro_paths", "snapshot_paths", "function_paths"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from pytest_dbtci.manifest import Lookup
@@ -26,6 +27,19 @@ def lookup_order(manifest: Any, namespaces: Iterable[str], *, configured: bool) 
         search={n: _search_order(config, n) for n in sorted(set(namespaces))},
         materializations=_materializations(manifest, kind),
     )
+
+
+@cache
+def builtin_packages(adapter: str) -> frozenset[str]:
+    """Return the packages of macros that come with dbt, the adapter, and the adapters that it builds on."""
+    from dbt.adapters.factory import get_adapter_package_names, load_plugin
+
+    try:
+        load_plugin(adapter)
+        return frozenset(get_adapter_package_names(adapter))
+    except Exception:
+        # A manifest can be of an adapter that is not installed.
+        return frozenset(("dbt", f"dbt_{adapter}"))
 
 
 def _search_order(config: Any, namespace: str) -> tuple[str, ...]:

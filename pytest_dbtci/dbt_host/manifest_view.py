@@ -9,10 +9,10 @@ import hashlib
 import json
 from typing import Any
 
-from pytest_dbtci.dbt_host.macro_lookup import lookup_order
+from pytest_dbtci.dbt_host.macro_lookup import builtin_packages, lookup_order
 from pytest_dbtci.dbt_host.mentioned import mentioned_by_macro, mentioned_by_node
 from pytest_dbtci.dbt_host.runner import build_settings
-from pytest_dbtci.manifest import Manifest, ManifestMacro, ManifestNode, Place, builtin_packages, fingerprint
+from pytest_dbtci.manifest import Manifest, ManifestMacro, ManifestNode, Place, fingerprint
 
 _TEST_MODIFIERS = (
     *("severity", "where", "limit", "fail_calc", "warn_if", "error_if", "store_failures", "store_failures_as"),

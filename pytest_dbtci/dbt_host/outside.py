@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_dbtci.dbt_host.macro_lookup import builtin_packages
 from pytest_dbtci.dbt_host.runner import DbtFailed
-from pytest_dbtci.manifest import builtin_packages
 
 _STORES = ("plugin", "glue_register")
 """Configuration by which dbt-duckdb hands a relation on to another system."""

@@ -18,8 +18,8 @@ from typing import Any
 
 import yaml
 
+from pytest_dbtci.dbt_host.macro_lookup import builtin_packages
 from pytest_dbtci.dbt_host.manifest_view import functions
-from pytest_dbtci.manifest import builtin_packages
 
 _RECORD = "files.json"
 _UNEQUAL = {"name": "none", "checksum": ""}

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pytest_dbtci.manifest import builtin_packages
+from pytest_dbtci.dbt_host.macro_lookup import builtin_packages
 from pytest_dbtci.project.references import computed_calls
 
 _NAMING = ("generate_schema_name", "generate_database_name", "generate_alias_name")
