@@ -39,7 +39,7 @@ def test_writes_nothing_when_the_plan_is_interrupted(stage: Stage, number: int) 
 def test_drops_the_schemas_when_the_build_is_interrupted(stage: Stage, number: int, times: int) -> None:
     hold = stage.warehouse.faults.hold(SECOND)
     running = stage.start()
-    hold.wait(60)
+    hold.wait()
     for _ in range(times):
         running.signal(number, group=True)
     run = running.wait()
@@ -53,7 +53,7 @@ def test_drops_the_schemas_when_the_build_is_interrupted(stage: Stage, number: i
 def test_ends_the_teardown_in_spite_of_signals(stage: Stage, number: int, times: int) -> None:
     hold = stage.warehouse.faults.hold("drop schema")
     running = stage.start()
-    hold.wait(60)
+    hold.wait()
     for _ in range(times):
         running.signal(number, group=True)
     eventually(lambda: "please wait" in running.output(), "the user is asked to wait")
@@ -68,7 +68,7 @@ def test_ends_the_teardown_in_spite_of_signals(stage: Stage, number: int, times:
 def test_drops_the_schemas_when_pytest_is_killed(stage: Stage) -> None:
     hold = stage.warehouse.faults.hold(SECOND)
     running = stage.start()
-    hold.wait(60)
+    hold.wait()
     assert stage.own_schemas()
     running.signal(signal.SIGKILL)
     running.process.wait()
@@ -79,7 +79,7 @@ def test_drops_the_schemas_when_pytest_is_killed(stage: Stage) -> None:
 def test_takes_a_killed_dbt_for_an_error_and_drops_the_schemas(stage: Stage) -> None:
     hold = stage.warehouse.faults.hold(SECOND)
     running = stage.start()
-    hold.wait(60)
+    hold.wait()
     os.kill(stage.host(), signal.SIGKILL)
     hold.release()
     run = running.wait()
@@ -94,7 +94,7 @@ def test_takes_a_killed_dbt_for_an_error_and_drops_the_schemas(stage: Stage) -> 
 def test_survives_the_death_of_a_worker(stage: Stage) -> None:
     hold = stage.warehouse.faults.hold(SECOND)
     running = stage.start("-n2")
-    hold.wait(60)
+    hold.wait()
     workers = _workers(running.process.pid)
     assert len(workers) == 2
     # One of them waits for the second model; xdist misses nothing of one that has no work left.
@@ -110,7 +110,7 @@ def test_survives_the_death_of_a_worker(stage: Stage) -> None:
 def test_drops_the_schemas_when_pytest_and_dbt_are_killed_and_it_runs_again(stage: Stage) -> None:
     hold = stage.warehouse.faults.hold(SECOND)
     running = stage.start()
-    hold.wait(60)
+    hold.wait()
     host = stage.host()
     running.signal(signal.SIGSTOP)
     os.kill(host, signal.SIGKILL)

@@ -28,7 +28,7 @@ def at_work_on_twins(stage: Stage) -> tuple[Running, Hold]:
     change_what_the_base_has(stage.directory)
     hold = stage.warehouse.faults.hold(rf"create\s+table[^;]*{TWINS}[^;]*old")
     running = stage.start(COMPARE)
-    hold.wait(90)
+    hold.wait()
     assert TWINS in stage.own_schemas()
     return running, hold
 

@@ -102,7 +102,7 @@ def test_drops_the_schemas_where_the_warehouse_was_away_and_is_back(stage: Stage
     server, hold = stage.warehouse.server, stage.warehouse.faults.hold(SECOND)
     assert server is not None
     running = stage.start()
-    hold.wait(60)
+    hold.wait()
     server.stop()
     server.start()
     run = running.wait()
@@ -117,7 +117,7 @@ def test_says_what_stays_where_the_warehouse_is_gone_for_good(stage: Stage) -> N
     server, hold = stage.warehouse.server, stage.warehouse.faults.hold(r"drop\s+schema")
     assert server is not None
     running = stage.start()
-    hold.wait(60)
+    hold.wait()
     server.stop()
     run = running.wait()
     server.start()
@@ -223,7 +223,7 @@ def test_frees_what_a_connection_locks_that_dbt_forgets_as_it_cancels(stage: Sta
 def test_lets_one_of_two_runs_of_a_pull_request_win(stage: Stage) -> None:
     hold = stage.warehouse.faults.hold(SECOND)
     older = stage.start("--dbt-ci-threads=1")
-    hold.wait(60)
+    hold.wait()
     newer = stage.run()
     stage.assert_others_untouched()
     if stage.warehouse.kind == "redshift":  # where the first run's transaction holds locks at this statement

@@ -183,7 +183,7 @@ class Running:
         """Return what it has printed by now."""
         return self._output.read_text(errors="replace")
 
-    def wait(self, timeout: float = 120) -> Validation:
+    def wait(self, timeout: float = 600) -> Validation:
         """Wait for the end; end it by force after `timeout` seconds."""
         try:
             code = self.process.wait(timeout)
@@ -194,7 +194,7 @@ class Running:
         return Validation(code=code, output=self.output(), cases=read_junit(self._junit), junit=self._junit)
 
 
-def eventually(condition: Callable[[], object], what: str, timeout: float = 60) -> None:
+def eventually(condition: Callable[[], object], what: str, timeout: float = 300) -> None:
     """Wait until a condition holds; AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():

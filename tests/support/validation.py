@@ -65,7 +65,7 @@ def validate(directory: Path, *args: str, **extra: str) -> Validation:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=600,
     )
     return Validation(code=done.returncode, output=done.stdout + done.stderr, cases=read_junit(junit), junit=junit)
 

@@ -55,7 +55,7 @@ class Hold:
     reached: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
 
-    def wait(self, timeout: float = 30) -> None:
+    def wait(self, timeout: float = 300) -> None:
         """Return when the statement has arrived; raise TimeoutError after `timeout` seconds."""
         if not self.reached.wait(timeout):
             raise TimeoutError(f"no statement that should be held arrived within {timeout} s")
