@@ -236,6 +236,8 @@ def test_lets_one_of_two_runs_of_a_pull_request_win(stage: Stage) -> None:
     stage.assert_nothing_left()
 
 
+# On PostgreSQL forty runs are kept apart: test_many_runs.py.
+@pytest.mark.parametrize("stage", ["redshift"], indirect=True)
 @pytest.mark.slow
 def test_keeps_the_runs_of_twenty_pull_requests_apart(stage: Stage) -> None:
     for first in range(100, 120, 5):
