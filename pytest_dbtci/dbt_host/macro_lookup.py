@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -34,12 +35,11 @@ def builtin_packages(adapter: str) -> frozenset[str]:
     """Return the packages of macros that come with dbt, the adapter, and the adapters that it builds on."""
     from dbt.adapters.factory import get_adapter_package_names, load_plugin
 
-    try:
+    names = {"dbt", f"dbt_{adapter}"}
+    with suppress(Exception):  # a manifest can be of an adapter that is not installed
         load_plugin(adapter)
-        return frozenset(get_adapter_package_names(adapter))
-    except Exception:
-        # A manifest can be of an adapter that is not installed.
-        return frozenset(("dbt", f"dbt_{adapter}"))
+        names.update(get_adapter_package_names(adapter))
+    return frozenset(names)
 
 
 def _search_order(config: Any, namespace: str) -> tuple[str, ...]:
