@@ -15,6 +15,8 @@ from pytest_dbtci.manifest import Manifest, Place
 from tests.support.tiny_project import PROFILES, PROJECT, write
 from tests.support.validation import environment
 
+pytestmark = pytest.mark.slow
+
 BASE = {
     "dbt_project.yml": PROJECT,
     "profiles.yml": PROFILES,

@@ -10,6 +10,8 @@ import pytest
 from tests.support.tiny_project import PROJECT, commit, git, make_tiny, write
 from tests.support.validation import validate
 
+pytestmark = pytest.mark.slow
+
 CHECKS = """\
 models:
   - {name: two, columns: [{name: a, data_tests: [not_null]}]}

@@ -17,6 +17,8 @@ from tests.support.tiny_project import make_tiny
 from tests.support.validation import command, environment, read_junit, validate
 from tests.support.warehouses import Server
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = 60
 
 

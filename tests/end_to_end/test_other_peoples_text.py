@@ -17,6 +17,8 @@ HOSTILE = "##vso[task.setvariable variable=x]\n::add-mask::y"
 PYTHON = f"""
 import pytest
 
+pytestmark = pytest.mark.slow
+
 @pytest.mark.parametrize('a', [1], ids=[{HOSTILE!r}])
 def test_it(a):
     print('\\x1b]0;title')

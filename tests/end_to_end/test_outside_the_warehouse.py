@@ -12,6 +12,8 @@ from tests.support.tiny_project import commit, git, make_tiny, write
 from tests.support.validation import Validation, environment, validate
 from tests.support.warehouses.dbt_project import run_dbt
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = ("--dbt-ci-pr=7", "--dbt-ci-target=ci", "--dbt-ci-defer-target=prod")
 PROFILES = """\
 tiny:

@@ -10,6 +10,8 @@ import pytest
 from tests.support.tiny_project import commit, make_tiny, write
 from tests.support.validation import validate
 
+pytestmark = pytest.mark.slow
+
 TABLE = "{{ config(materialized='table', post_hook=%s) }} select 2 as a\n"
 NOTE = "{% macro note(r) %}create table if not exists {{ r.schema }}.one_seen as select 1 as n{% endmacro %}"
 SEEN = "'create table ' ~ target.schema ~ '.one_seen as select 1 as n'"

@@ -14,6 +14,8 @@ from tests.support.tiny_project import commit, make_tiny, write
 from tests.support.validation import validate
 from tests.support.warehouses import Warehouse
 
+pytestmark = pytest.mark.slow
+
 SECOND = r"create\s+table.*second"
 
 

@@ -28,6 +28,8 @@ from tests.support.warehouses.faults import (
     Trouble,
 )
 
+pytestmark = pytest.mark.slow
+
 FIRST = r"create\s+table.*first__dbt_tmp"
 SECOND = r"create\s+table.*second__dbt_tmp"
 THIRD = r"create\s+table.*third__dbt_tmp"

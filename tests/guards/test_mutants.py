@@ -10,6 +10,7 @@ import pytest
 from tests.guards.run import LIST, ROOT, Mutant, read
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", read(), ids=lambda mutant: mutant.guard)
 def test_the_guard_is_found_and_its_tests_are_there(tmp_path: Path, mutant: Mutant) -> None:
     (tmp_path / mutant.file).parent.mkdir(parents=True)

@@ -13,6 +13,8 @@ from tests.support.change_project import FILES
 from tests.support.planning_bench import Bench, Listening, Planned, bench
 from tests.support.repositories import commit, git
 
+pytestmark = pytest.mark.slow
+
 EDIT = {"dbt/models/marts/bill.sql": "select price, 1 as n from {{ ref('prices') }}\n"}
 
 

@@ -17,6 +17,8 @@ from pytest_dbtci.settings import read_settings
 from tests.support.ci_environments import AZURE, AZURE_PR, GITLAB_MR
 from tests.support.validation import Validation, validate
 
+pytestmark = pytest.mark.slow
+
 PROD = "--dbt-ci-release=prod"
 MASTER = {**AZURE, "BUILD_REASON": "Manual", "BUILD_SOURCEBRANCH": "refs/heads/master"}
 LAPTOP: dict[str, str] = {}

@@ -21,6 +21,8 @@ from tests.support.validation import environment
 from tests.support.warehouse_project import open_schemas
 from tests.support.warehouses import Server, Warehouse, duckdb_warehouse
 
+pytestmark = pytest.mark.slow
+
 BESIDE = f"{SCHEMA}_udf"
 HOOKS = """\
 on-run-start:

@@ -21,6 +21,8 @@ from tests.support.warehouses import KINDS, SERVER_KINDS, Warehouse
 from tests.support.warehouses.dbt_project import write_profiles
 from tests.support.warehouses.faults import REDSHIFT_TOO_MANY_CONNECTIONS
 
+pytestmark = pytest.mark.slow
+
 Sweep = Callable[..., Validation]
 
 

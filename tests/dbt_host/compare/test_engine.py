@@ -180,6 +180,7 @@ def test_says_what_can_not_be_compared(told: Told, compared: Warehouse) -> None:
     }
 
 
+@pytest.mark.slow
 def test_gives_up_when_the_time_is_over_and_goes_on_with_the_next(compared: Warehouse, tmp_path: Path) -> None:
     database, events = database_of(compared), list[Event]()
     numbers = (

@@ -21,6 +21,8 @@ from dbt.adapters.base import AdapterPlugin
 from dbt.adapters.contracts.relation import Policy
 from dbt.adapters.postgres import PostgresAdapter, PostgresConnectionManager, PostgresCredentials, PostgresRelation
 
+pytestmark = pytest.mark.slow
+
 
 class Credentials(PostgresCredentials):
     type = "toydb"
