@@ -79,7 +79,6 @@ def test_a_mistake_that_only_the_run_shows_is_said_once(mistake: Mistake, tiny: 
     assert not section or flat(mistake.says[0])[:20] in flat(shown), screen.text
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("login", "says"),
     [

@@ -154,7 +154,6 @@ def test_a_hook_of_the_project_that_writes_a_file_is_refused(tmp_path: Path) -> 
     assert "export database 'everything'" in run.output
 
 
-@pytest.mark.slow
 def test_a_rehearsal_writes_no_file_of_productions(external: Path, tmp_path: Path) -> None:
     before = files_of(external)
     git(external, "switch", "--quiet", "master")

@@ -30,7 +30,6 @@ def test_a_connection_without_a_sign_of_life_is_given_up(stage: Stage) -> None:
     stage.assert_nothing_left()
 
 
-@pytest.mark.slow
 def test_a_silence_while_the_schemas_are_made_ends_the_run_too(stage: Stage) -> None:
     for _ in ("the name is taken while it plans", "what that met is tried again"):
         stage.warehouse.faults.hold("create schema")
@@ -43,7 +42,6 @@ def test_a_silence_while_the_schemas_are_made_ends_the_run_too(stage: Stage) -> 
     assert_every_node_has_an_outcome(run)
 
 
-@pytest.mark.slow
 def test_a_statement_that_the_warehouse_works_on_is_waited_for(stage: Stage) -> None:
     _slow_down(stage.warehouse, seconds=8)
     run = stage.run(DBT_CI_SILENCE_SECONDS="4", DBT_CI_WATCH_SECONDS="0.5")
@@ -74,7 +72,6 @@ def test_an_interrupted_run_waits_for_no_answer(stage: Stage) -> None:
     stage.assert_nothing_left()
 
 
-@pytest.mark.slow
 def test_a_build_that_waits_for_itself_is_given_up_and_says_where_it_stood(tmp_path: Path) -> None:
     project = make_tiny(tmp_path / "tiny")
     write(

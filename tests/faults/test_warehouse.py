@@ -67,7 +67,6 @@ def test_lets_the_adapter_repeat_what_the_profile_says(stage: Stage) -> None:
     stage.assert_nothing_left()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("trouble", [REDSHIFT_CANCELLED, STATEMENT_TIMEOUT])
 def test_takes_a_timeout_for_trouble(stage: Stage, trouble: Trouble) -> None:
     stage.warehouse.faults.fail(SECOND, trouble, times=ALWAYS)
@@ -114,7 +113,6 @@ def test_drops_the_schemas_where_the_warehouse_was_away_and_is_back(stage: Stage
     stage.assert_nothing_left()
 
 
-@pytest.mark.slow
 def test_says_what_stays_where_the_warehouse_is_gone_for_good(stage: Stage) -> None:
     server, hold = stage.warehouse.server, stage.warehouse.faults.hold(r"drop\s+schema")
     assert server is not None
@@ -204,10 +202,9 @@ redshift_connector.connect = slow
 """
 
 
-@pytest.mark.slow
+# Only Redshift's driver keeps a connection that nobody holds.
+@pytest.mark.parametrize("stage", ["redshift"], indirect=True)
 def test_frees_what_a_connection_locks_that_dbt_forgets_as_it_cancels(stage: Stage) -> None:
-    if stage.warehouse.kind != "redshift":
-        pytest.skip("only Redshift's driver keeps a connection that nobody holds")
     # While dbt cancels, it opens the connection that a thread of its own is just opening, too.
     (stage.scratch / "sitecustomize.py").write_text(SLOW_TO_CONNECT)
     (stage.directory / "models/first.sql").write_text("select no_such_column\n")
@@ -221,7 +218,6 @@ def test_frees_what_a_connection_locks_that_dbt_forgets_as_it_cancels(stage: Sta
     stage.assert_nothing_left()
 
 
-@pytest.mark.slow
 def test_lets_one_of_two_runs_of_a_pull_request_win(stage: Stage) -> None:
     hold = stage.warehouse.faults.hold(SECOND)
     older = stage.start("--dbt-ci-threads=1")
@@ -240,7 +236,6 @@ def test_lets_one_of_two_runs_of_a_pull_request_win(stage: Stage) -> None:
 
 # On PostgreSQL forty runs are kept apart: test_many_runs.py.
 @pytest.mark.parametrize("stage", ["redshift"], indirect=True)
-@pytest.mark.slow
 def test_keeps_the_runs_of_twenty_pull_requests_apart(stage: Stage) -> None:
     for first in range(100, 120, 5):
         runs = [(pr, stage.start(pr=pr)) for pr in range(first, first + 5)]

@@ -100,7 +100,6 @@ def test_an_environment_variable_that_dbt_used_makes_it_parse_anew(tmp_path: Pat
             assert unset.plan(change).told[0] == "base: cached"
 
 
-@pytest.mark.slow
 def test_two_runs_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     with bench(tmp_path, dict(FILES), "dbt") as one:
         places = [one.clone(EDIT), one.clone(EDIT)]

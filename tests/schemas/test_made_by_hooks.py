@@ -98,7 +98,6 @@ def test_a_schema_that_nobody_owns_up_to_is_named_and_stays(
             stage.assert_others_untouched()
 
 
-@pytest.mark.slow
 def test_schemas_of_stored_failures_go_whatever_flag_asks_for_them(stage: Stage) -> None:
     run = stage.run(DBT_STORE_FAILURES="true")
     assert run.code == 0, run.output
