@@ -10,14 +10,14 @@ import pytest
 from tests.support.tiny_project import commit, make_tiny, write
 from tests.support.validation import validate
 
+pytestmark = pytest.mark.slow
+
 AZURE = {"TF_BUILD": "True", "SYSTEM_PULLREQUEST_PULLREQUESTID": "7", "SYSTEM_PULLREQUEST_TARGETBRANCH": "master"}
 GITHUB = {"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/pull/7/merge", "GITHUB_BASE_REF": "master"}
 COMMAND = re.compile(r"##(?:vso)?\[|^\s*::", re.IGNORECASE | re.MULTILINE)
 HOSTILE = "##vso[task.setvariable variable=x]\n::add-mask::y"
 PYTHON = f"""
 import pytest
-
-pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize('a', [1], ids=[{HOSTILE!r}])
 def test_it(a):

@@ -14,14 +14,14 @@ from pytest_dbtci import adapters
 from tests.support.fault_stage import SCHEMA, Stage, make_repository, write_profile
 from tests.support.warehouses import Server
 
+pytestmark = pytest.mark.slow
+
 ADAPTER = """\
 from dataclasses import dataclass, field
 from pathlib import Path
 from dbt.adapters.base import AdapterPlugin
 from dbt.adapters.contracts.relation import Policy
 from dbt.adapters.postgres import PostgresAdapter, PostgresConnectionManager, PostgresCredentials, PostgresRelation
-
-pytestmark = pytest.mark.slow
 
 
 class Credentials(PostgresCredentials):
