@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -79,6 +80,18 @@ def find_relation(
     return None
 
 
+def why_unknown(name: str, plan: Plan, head: Manifest | None) -> str:
+    """Return a sentence where the project has no node of that name, unique_id or item; empty where it has one."""
+    if head is None or plan.find(name):
+        return ""
+    disabled = {unique_id.split(".")[2]: unique_id for unique_id in head.disabled}
+    names = {n.name: u for u, n in head.nodes.items()} | disabled
+    if name in names or name in names.values():
+        return ""
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"the project has no node named {name}{f': is {near[0]} meant?' if near else ''}"
+
+
 def missing_result(unique_id: str, *, trouble: str, cancelled: bool) -> Result:
     """Return what stands for the result of a node that dbt gave none for, which is an error.
 
@@ -116,6 +129,10 @@ class Outcomes(Protocol):
 
     def relation(self, name: str, deferred: bool = False) -> Relation | None:
         """Return the relation of that name, unique_id or item; None when there is none."""
+        ...
+
+    def why_unknown(self, name: str) -> str:
+        """Return a sentence where the project has no node of that name, unique_id or item; empty where it has one."""
         ...
 
     def query(self, sql: str) -> Answer:

@@ -6,7 +6,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.tree_requests import Keep
@@ -16,7 +15,7 @@ from pytest_dbtci.differences import PREFIX, Comparison
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.execution.builder import Builder
 from pytest_dbtci.execution.documentation import document
-from pytest_dbtci.execution.outcomes import Answer, Relation, find_relation, missing_result
+from pytest_dbtci.execution.outcomes import Answer, Relation, find_relation, missing_result, why_unknown
 from pytest_dbtci.execution.queries import Queries
 from pytest_dbtci.execution.run_host import RunHost
 from pytest_dbtci.manifest import Manifest
@@ -116,11 +115,9 @@ class Run:
         if self.settings.release:
             planned = ReleasePlanner(workspace=workspace).make()
         else:
-            is_free = self._builds and self.settings.schema == DEFAULT
-            reserve = self._reserve if is_free else lambda planned: ""
+            reserve = self._reserve if self._builds and self.settings.schema == DEFAULT else lambda planned: ""
             planned = Planner(workspace=workspace, adjust=self._adjust, reserve=reserve).make()
-        plan = incremental.with_notes(planned, self.settings.incremental, self.settings.environ)
-        self.planned = replace(planned, plan=plan)
+        self.planned = incremental.with_notes(planned, self.settings.incremental, self.settings.environ)
         self._queries = Queries(planned=self.planned, host=self._host)
         return self.plan
 
@@ -217,8 +214,7 @@ class Run:
 
     def holds(self) -> Kept | None:
         """Return what the kept schemas hold; None unless they were kept."""
-        head = self.planned.head
-        kept = self._teardown is not None and self._teardown.kept
+        kept, head = self._teardown is not None and self._teardown.kept, self.planned.head
         return keep(self.identity, self.plan, head, self.results) if head is not None and kept else None
 
     def redact(self, text: str) -> str:
@@ -246,6 +242,10 @@ class Run:
     def relation(self, name: str, deferred: bool = False) -> Relation | None:
         """Return the relation that this run builds, or the deferral target's: see `outcomes.find_relation`."""
         return find_relation(name, self.plan, self.planned.head, self.planned.deferral, deferred=deferred)
+
+    def why_unknown(self, name: str) -> str:
+        """Return a sentence where no node has that name: see `outcomes.why_unknown`."""
+        return why_unknown(name, self.plan, self.planned.head)
 
     def query(self, sql: str) -> Answer:
         """Return the rows of a query: see `Queries.ask`."""

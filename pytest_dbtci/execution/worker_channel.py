@@ -15,7 +15,7 @@ from pytest_dbtci.execution.outcomes import Answer, Outcomes, Relation
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Result
 
-_QUESTIONS = ("begin", "wait", "known", "relation", "query")
+_QUESTIONS = ("begin", "wait", "known", "relation", "why_unknown", "query")
 
 
 class Server:
@@ -104,6 +104,11 @@ class RemoteOutcomes:
         """Return a relation; see `Outcomes`."""
         found: Relation | None = self._ask("relation", name, deferred)
         return found
+
+    def why_unknown(self, name: str) -> str:
+        """Return a sentence where no node has that name; see `Outcomes`."""
+        sentence: str = self._ask("why_unknown", name)
+        return sentence
 
     def query(self, sql: str) -> Answer:
         """Run a query; see `Outcomes`."""

@@ -44,11 +44,11 @@ def goes_on(node: Node) -> bool:
     return node.materialized == "incremental" or node.resource_type == "snapshot"
 
 
-def with_notes(planned: Planned, how: str, environ: Mapping[str, str]) -> Plan:
+def with_notes(planned: Planned, how: str, environ: Mapping[str, str]) -> Planned:
     """Add to the plan's notes what becomes of its incremental models and snapshots."""
     plan, head = planned.plan, planned.head
     if plan.mode == "nothing" or head is None:
-        return plan
+        return planned
     going = [n.unique_id for n in plan.nodes if goes_on(n)]
     if plan.mode == "release":
         notes = _of_release(plan, head, refreshing(environ))
@@ -57,7 +57,7 @@ def with_notes(planned: Planned, how: str, environ: Mapping[str, str]) -> Plan:
         notes = _of_clone(plan, len(copied), len(going) - len(copied))
     else:
         notes = _of_fresh_schema(sum(not _always_anew(head.nodes[u]) for u in going))
-    return replace(plan, notes=(*plan.notes, *notes))
+    return replace(planned, plan=replace(plan, notes=(*plan.notes, *notes)))
 
 
 def _of_release(plan: Plan, head: Manifest, said: str) -> Iterator[str]:

@@ -77,6 +77,8 @@ def check_needs(item: pytest.Item) -> None:
     for name in names:
         nodes = [n for n in outcomes.plan.find(name) if n.is_item]
         if not nodes and not (deferred and outcomes.relation(name, True)):
+            if unknown := outcomes.why_unknown(name):
+                pytest.fail(f"dbt_needs: {unknown}", pytrace=False)
             pytest.skip(f"{name} was not selected by this pull request")
         _wait(outcomes, nodes)
 

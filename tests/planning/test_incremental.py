@@ -96,9 +96,9 @@ def test_a_release_says_what_the_environment_lets_it_build_anew(configs: tuple[b
     reason = Reason(kind="released", text="released")
     nodes = plan_nodes(dict.fromkeys(found, reason), head, "dbt_packages")
     planned = Planned(plan=Plan(mode="release", project="p", project_dir="p", nodes=nodes), head=head)
-    notes = with_notes(planned, "fresh", {"DBT_FULL_REFRESH": "true"}).notes
+    notes = with_notes(planned, "fresh", {"DBT_FULL_REFRESH": "true"}).plan.notes
     assert notes == ((f"DBT_FULL_REFRESH=true in the environment: {said} built anew",) if said else ())
-    assert with_notes(planned, "fresh", {"DBT_FULL_REFRESH": "0"}).notes == ()
+    assert with_notes(planned, "fresh", {"DBT_FULL_REFRESH": "0"}).plan.notes == ()
 
 
 @pytest.mark.parametrize("kennel", SERVER_KINDS, indirect=True)

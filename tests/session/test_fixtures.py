@@ -60,6 +60,10 @@ def test_not_selected():
 def test_deferred(dbt_query):
     assert dbt_query("select count(*) from {{ ref('dim_dog') }}").scalar > 0
 
+@pytest.mark.dbt_needs("dim_dgo")
+def test_misspelt(dbt_query):
+    assert False
+
 @pytest.mark.dbt_needs("broken")
 def test_on_a_broken_model(dbt_query):
     assert False
@@ -117,6 +121,13 @@ def test_skips_what_was_not_selected_or_not_built(run: Validation) -> None:
     found, text = outcome(run, "test_on_a_broken_model")
     assert found == "skipped"
     assert text.startswith("broken was not built")
+
+
+def test_fails_where_no_node_has_the_name(run: Validation) -> None:
+    """A test that never runs is not a green one."""
+    found, text = outcome(run, "test_misspelt")
+    assert found in ("failed", "error")
+    assert "dbt_needs: the project has no node named dim_dgo: is dim_dog meant?" in text
 
 
 def test_builds_only_what_they_name_and_shows_a_failure_that_no_item_shows(run: Validation) -> None:
