@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
+from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.manifest import Lookup
 
 
@@ -32,14 +33,23 @@ def lookup_order(manifest: Any, namespaces: Iterable[str], *, configured: bool) 
 
 @cache
 def builtin_packages(adapter: str) -> frozenset[str]:
-    """Return the packages of macros that come with dbt, the adapter, and the adapters that it builds on."""
+    """Return the packages of macros that come with dbt, the adapter, and the adapters that it builds on.
+
+    A manifest can be of an adapter that is not installed; DbtFailed where one is, and can't be loaded.
+    """
     from dbt.adapters.factory import get_adapter_package_names, load_plugin
 
     names = {"dbt", f"dbt_{adapter}"}
-    with suppress(Exception):  # a manifest can be of an adapter that is not installed
+    if not adapter.isidentifier() or find_spec(f"dbt.adapters.{adapter}") is None:
+        return frozenset(names)
+    try:
         load_plugin(adapter)
-        names.update(get_adapter_package_names(adapter))
-    return frozenset(names)
+        return frozenset(names.union(get_adapter_package_names(adapter)))
+    except Exception as error:
+        raise DbtFailed(
+            f"dbt's adapter {adapter} is installed, but can't be loaded, so which macros are its own is not known: "
+            f"{type(error).__name__}: {error}. Install dbt-{adapter} anew, or uninstall it if nothing needs it."
+        ) from error
 
 
 def _search_order(config: Any, namespace: str) -> tuple[str, ...]:
