@@ -200,7 +200,8 @@ class Host:
                 number = self._last
                 self._open[number] = (answer_type(type(request)), on_event or (lambda event: None))
                 self._asked, self._heard = self._asked or time.perf_counter(), time.monotonic()
-                self._send(request, number)
+                with self._taken_in(type(request).__name__):
+                    self._send(request, number)
             answer = self._wait(number, type(request).__name__, within)
         if isinstance(answer, Done):
             done: Answer = answer.answer
@@ -227,8 +228,7 @@ class Host:
             return
         except TimeoutError:
             pass
-        self._silent = True
-        self.kill(f"dbt did not stop within {CANCEL_SECONDS:g} seconds after it was cancelled, so it was ended")
+        self._give_up(f"dbt did not stop within {CANCEL_SECONDS:g} seconds after it was cancelled, so it was ended")
 
     def kill(self, why: str = "") -> None:
         """End the process at once, with all that it started; `why` is what a request that waits is told."""
@@ -273,6 +273,22 @@ class Host:
         finally:
             self._sending.release()
 
+    @contextlib.contextmanager
+    def _taken_in(self, asked: str) -> Iterator[None]:
+        """End a process that does not read what is written inside: a pipe holds some 64 kB."""
+        why = f"the dbt process did not take in `{asked}` within {FROZEN_SECONDS:g} seconds, so it was ended."
+        timer = threading.Timer(FROZEN_SECONDS, self._give_up, (why,))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _give_up(self, why: str) -> None:
+        self._silent = True
+        self.kill(why)
+
     def _send(self, message: object, number: int | None = None) -> None:
         process, line = self._process, write_line(message, number)
         try:
@@ -301,8 +317,7 @@ class Host:
             else:
                 return self._answers.pop(number)
         why = f"the dbt process {why}, so it was ended."
-        self._silent = True
-        self.kill(why)
+        self._give_up(why)
         raise HostDied(why, silent=True)
 
     def _listen(self, answers: IO[str]) -> None:

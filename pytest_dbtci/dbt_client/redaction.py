@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ _VARIABLE = re.compile(
 """Names of environment variables that hold a secret: the CI provider's tokens, the cloud's keys, anybody's password."""
 
 _FIELD = re.compile(
-    r"pass|pwd|secret|token|credential|(access|private|account|encryption|signing)_?key|key_?id|api_?key|request_data",
+    r"pass|pwd|secret|token|credential|(access|private|account|encryption|signing)_?key|key_?id|api_?key|request_data|keyfile_json",
     re.IGNORECASE,
 )
 _NO_SECRET = re.compile(r"(_path|_file|_url|_uri|_endpoint)$", re.IGNORECASE)
@@ -39,14 +40,20 @@ _IN_ADDRESS = re.compile(
 # Replaced even inside a word; a shorter one could be a part of any (a user `dbt` with the password `dbt`).
 _LONG = 6
 
+# A longer one is a key's text, which has lines of its own.
+_ONE_LINE = 200
+_BREAK = r"(?:\s*\n\s*)?"
+
 
 class Redaction:
     """Replace secrets in texts; as short as it may be, a secret is never shown as a word of its own."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {form for secret in secrets if secret.strip() for form in _forms(secret)}
+        given = {secret for secret in secrets if secret.strip()}
+        known = {form for secret in given for form in _forms(secret)}
         # The longest first, so that of a secret that holds another one nothing stays.
         patterns = [_pattern(form) for form in sorted(known, key=len, reverse=True)]
+        patterns += [_broken(secret.strip()) for secret in given if _LONG <= len(secret.strip()) <= _ONE_LINE]
         self._pattern = re.compile("|".join(patterns)) if patterns else None
         self._long = sorted((form for form in known if len(form) >= _LONG), key=len, reverse=True)
 
@@ -133,6 +140,7 @@ def secrets_of(
             value = given.get(call["name"], call["default"])
             found.add("" if value is None else str(value))
         found.add(_rendered(field, environ, variables or {}) if calls else field)
+    found.update([secret for text in found for secret in _in_json(text)])
     return frozenset(s for s in found if s.strip())
 
 
@@ -168,18 +176,40 @@ def _in_addresses(text: str) -> Iterator[str]:
         yield from {found, unquote(found)}
 
 
+def _in_json(text: str) -> Iterator[str]:
+    """Yield the secrets in a JSON text, such as the key of a service account."""
+    try:
+        data = json.loads(text) if text.lstrip().startswith("{") else None
+    except json.JSONDecodeError:
+        return
+    yield from _fields(data)
+
+
 def _is_secret(name: str) -> bool:
     return _FIELD.search(name) is not None and _NO_SECRET.search(name) is None
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Return the ways in which a secret can turn up: as it is, escaped for SQL, Python, JSON or a URL, line by line."""
+    """Yield the ways in which a secret can turn up: as it is, escaped for SQL, Python, JSON or a URL, line by line.
+
+    So does what base64 makes of a longer one, also in the middle of a text, as in the header of a request.
+    """
     lines = [line.strip() for line in secret.splitlines()]
     for text in {secret, secret.strip(), *(line for line in lines if len(line) >= _LONG)}:
         yield from (text, text.replace("'", "''"), repr(text)[1:-1], json.dumps(text)[1:-1])
         yield from (quote(text, safe=""), quote_plus(text))
+    for before in range(3) if len(secret.strip()) >= _LONG else ():
+        content = b"\0" * before + secret.strip().encode("utf-8", "surrogateescape")
+        for coded in (b64encode(content), urlsafe_b64encode(content)):
+            # Without the letters that depend on what stands before and behind it.
+            yield coded.decode().rstrip("=")[before and before + 1 : -1 if len(content) % 3 else None]
 
 
 def _pattern(form: str) -> str:
     exact = re.escape(form)
     return exact if len(form) >= _LONG else rf"(?<!\w){exact}(?!\w)"
+
+
+def _broken(secret: str) -> str:
+    """Return a pattern that finds a secret that somebody, dbt for one, broke at the end of a line."""
+    return _BREAK.join(r"\s+" if c.isspace() else re.escape(c) for c in secret)

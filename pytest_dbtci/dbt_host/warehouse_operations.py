@@ -43,8 +43,8 @@ class WarehouseOperations:
             self.drop_schemas(ask.DropSchemas())
 
     def watching(self, request: Any) -> AbstractContextManager[None]:
-        """Let no request wait for ever for a warehouse that answers no more; a build is watched by itself."""
-        if type(request) not in UNBOUNDED:
+        """Let no request wait for ever for a warehouse that answers no more."""
+        if type(request) not in ANSWERS or type(request) in BOUNDED:
             return nullcontext()
         tree = getattr(request, "tree", "") or self._tree or "queries"
         return Watch(lambda: self._ownership, lambda: self._warehouse(tree), self._emit).watching()
@@ -223,8 +223,9 @@ ANSWERS: Mapping[type[Request[Any]], Callable[[WarehouseOperations, Any], Any]] 
 }
 """The method that answers each request."""
 
-UNBOUNDED = (
-    *(ask.ReserveSchema, ask.OpenSchemas, ask.CopyTables, ask.Compare, ask.Query),
-    *(ask.Document, ask.ListLeftovers, ask.Redate, ask.DropLeftover),
+BOUNDED = (
+    *(ask.Connect, ask.Redirect, ask.Attach),  # ask nothing of the warehouse
+    *(ask.Ping, ask.DropSchemas, ask.Shell),  # the controller waits only so long
+    *(ask.Build, ask.BuildTwins),  # look after themselves
 )
-"""Requests that can wait for the warehouse and that the controller sets no bound; a build has a watch of its own."""
+"""Requests that need no watch; any other may wait for the warehouse."""

@@ -128,14 +128,15 @@ class Run:
         tells that `query` will be called. Raises UsageError when a schema is not ours; other trouble
         is what `wait` then answers.
         """
+        if self.plan.schemas and self._builder is None:  # before the lock, for which who has the terminal may wait
+            self._show(f"making {self.plan.schema} ready")
         with self._beginning:
             if self._builder is not None or self._trouble is not None:
                 return
             self.asked, needs = frozenset(unique_ids), tuple(needs)
             compared = frozenset(u.removeprefix(PREFIX) for u in needs if u.startswith(PREFIX))
             needed = self.plan.needed_by((*self.asked, *needs, *compared))
-            reused = self._make_ready(needed, queries)
-            if reused is None:
+            if (reused := self._make_ready(needed, queries)) is None:
                 return
             for unique_id in reused:
                 self.results.add(Result(unique_id=unique_id, status="reused", message="kept from an earlier run"))
@@ -205,7 +206,6 @@ class Run:
 
     def _open(self, reuse: str) -> Opened:
         self._schemas = self._own(self.planned)
-        self._show(f"making {self.plan.schema} ready")
         began = time.perf_counter()
         try:
             return self._schemas.open(reuse)

@@ -67,11 +67,15 @@ class Server:
                 if question not in _QUESTIONS:
                     raise EOFError
                 try:
-                    connection.send(("done", getattr(self._outcomes, question)(*args)))
+                    answer = "done", getattr(self._outcomes, question)(*args)
                 except HeldUp as error:
-                    connection.send(("held up", str(error)))
+                    answer = "held up", str(error)
                 except DbtCiError as error:
-                    connection.send(("failed", str(error)))
+                    answer = "failed", str(error)
+                except Exception as error:
+                    # Whatever it was, who asked learns it; this thread's own words would reach nobody.
+                    answer = "failed", f"the controller failed at `{question}`: {type(error).__name__}: {error}"
+                connection.send(answer)
 
 
 class RemoteOutcomes:

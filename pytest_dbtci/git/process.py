@@ -36,8 +36,9 @@ class GitError(DbtCiError):
     """Show a git command that failed: the command, the directory, its exit code, its words."""
 
     def __init__(self, arguments: tuple[str, ...], directory: Path, code: int, stderr: str) -> None:
-        # git hides the password of a remote's URL in most of what it says; this is for the rest.
-        self.stderr = re.sub(r"[^\s/@:]+:[^\s/@]+@", "***@", stderr.strip())
+        # git hides the password of a remote's URL in most of what it says; this is for the rest, a token that stands in
+        # place of the user among it.
+        self.stderr = re.sub(r"(?<=://)[^\s/]+@|[^\s/@:]+:[^\s/@]+@", "***@", stderr.strip())
         super().__init__(
             f"`git {shlex.join(arguments)}` ended with code {code} in {directory}:\n"
             f"{self.stderr or '(git wrote nothing to stderr)'}\n"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import stat
+import textwrap
 from pathlib import Path
 from urllib.parse import quote
 
@@ -151,6 +153,30 @@ def test_lets_no_form_of_a_secret_through(secret: str, around: str) -> None:
     forms = (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe=""), secret.replace("'", "''"))
     for form in forms:
         assert form not in redaction.text(f"{around}{form}{around}") or form in f"{around}***{around}"
+
+
+@given(secret=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Z"]), min_size=6), around=st.text())
+def test_lets_nothing_of_a_secret_through_that_base64_made(secret: str, around: str) -> None:
+    coded = base64.b64encode(f"user:{secret}".encode()).decode()
+    for text in (coded, coded.translate(str.maketrans("+/", "-_"))):
+        told = Redaction([secret]).text(f"{around}\nAuthorization: basic {text}").split("basic ")[-1]
+        assert "***" in told
+        # At each end stands a letter that is the secret's in a part of its bits only.
+        assert secret.encode() not in base64.b64decode(told.replace("***", "") + "===", altchars=b"-_")
+
+
+def test_hides_a_secret_that_is_broken_at_the_end_of_a_line() -> None:
+    message = "it was not possible to log in with correct-horse-battery staple-of-mine, says the warehouse"
+    for width in range(20, 90):
+        told = Redaction(["correct-horse-battery staple-of-mine"]).text(textwrap.fill(message, width))
+        assert not [part for part in ("correct", "horse", "battery", "staple", "mine") if part in told], told
+
+
+def test_finds_the_key_of_a_service_account_that_is_given_as_a_text() -> None:
+    account = json.dumps({"private_key": "-----BEGIN-----\nMIIEvQIBADANBg\n-----END-----", "project_id": "kennel"})
+    output = {"method": "service-account-json", "keyfile_json": "{{ env_var('ACCOUNT') }}", "project": "kennel"}
+    told = Redaction(secrets_of({"ci": output}, {"ACCOUNT": account})).text("kennel: no MIIEvQIBADANBg")
+    assert told == "kennel: no ***"
 
 
 def test_hides_a_short_secret_only_where_it_stands_alone() -> None:

@@ -95,6 +95,24 @@ def test_ends_a_process_that_gives_no_sign_of_life(
     assert caught.value.silent
 
 
+def test_ends_a_process_that_does_not_read_what_it_is_asked(
+    host: Callable[[str], Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_module, "FROZEN_SECONDS", 0.2)
+    one = host("import time; time.sleep(600)")
+    ended: list[HostDied] = []
+
+    def ask() -> None:
+        with pytest.raises(HostDied, match=r"did not take in `Query` within 0.2 seconds") as caught:
+            one.ask(Query(invocation=INVOCATION, sql="x" * 1_000_000, elsewhere={}))
+        ended.append(caught.value)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert [error.silent for error in ended] == [True]
+
+
 def test_hears_that_a_process_lives_and_tells_nobody(host: Callable[[str], Host]) -> None:
     lives, done = write_line(Alive()), write_line(Done(answer="x"), 1)
     one = host(f"{ANSWER}        print({lives!r}, flush=True)\n        print({done!r}, flush=True)\n")
