@@ -6,10 +6,10 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.tree_requests import Keep
-from pytest_dbtci.dbt_client.protocol.values import Opened
 from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.differences import PREFIX, Comparison
 from pytest_dbtci.errors import DbtCiError, UsageError
@@ -18,15 +18,16 @@ from pytest_dbtci.execution.documentation import document
 from pytest_dbtci.execution.outcomes import Answer, Relation, find_relation, missing_result, why_unknown
 from pytest_dbtci.execution.queries import Queries
 from pytest_dbtci.execution.run_host import RunHost
+from pytest_dbtci.execution.run_schemas import RunSchemas
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.planning import incremental
+from pytest_dbtci.planning.fingerprints import fingerprints
 from pytest_dbtci.planning.planned import Planned, Workspace
 from pytest_dbtci.planning.planner import Planner
 from pytest_dbtci.release.checks import check_whole
 from pytest_dbtci.release.planner import ReleasePlanner
 from pytest_dbtci.results import Result, Results, Teardown
-from pytest_dbtci.schemas.lifecycle import OwnSchemas
 from pytest_dbtci.schemas.names import DEFAULT
 from pytest_dbtci.schemas.reuse import Kept, keep, reusable
 from pytest_dbtci.selection.selector import Choice
@@ -65,11 +66,12 @@ class Run:
         self._show = show
         self._adjust = adjust
         self._builds = builds
-        self._began = time.monotonic()
         self._host = RunHost(host, settings)
         self._queries = Queries(planned=self.planned, host=self._host)
         self._builder: Builder | None = None
-        self._schemas: OwnSchemas | None = None
+        self._schemas = RunSchemas(
+            host=self._host, run=self.identity, keep=settings.keep_schema, tell=tell, timings=self.timings
+        )
         self._beginning = threading.Lock()
         self._trouble: DbtCiError | None = None
         self._cancelled = False
@@ -115,7 +117,7 @@ class Run:
         if self.settings.release:
             planned = ReleasePlanner(workspace=workspace).make()
         else:
-            reserve = self._reserve if self._builds and self.settings.schema == DEFAULT else lambda planned: ""
+            reserve = self._schemas.reserve if self._builds and self.settings.schema == DEFAULT else lambda planned: ""
             planned = Planner(workspace=workspace, adjust=self._adjust, reserve=reserve).make()
         self.planned = incremental.with_notes(planned, self.settings.incremental, self.settings.environ)
         self._queries = Queries(planned=self.planned, host=self._host)
@@ -161,9 +163,9 @@ class Run:
         try:
             if self.plan.mode == "release":
                 check_whole(self.plan, self.asked)
-            head = self.planned.head
-            reused = reusable(self.kept, self.plan, head, self.asked, needed) if head else frozenset[str]()
-            opened = self._open(self.kept.run if self.kept and reused else "") if self.plan.schemas and needed else None
+            reused, opened = self._reusable(needed), None
+            if self.plan.schemas and needed:
+                opened = self._schemas.open(self.planned, self.kept.run if self.kept and reused else "")
             if queries:
                 self._host.ask(Keep(tree="head", copy="queries"))
         except UsageError as error:
@@ -180,42 +182,23 @@ class Run:
             raise
         return reused if opened is not None and opened.reused else frozenset()
 
+    def _reusable(self, needed: frozenset[str]) -> frozenset[str]:
+        if self.kept is None:
+            return frozenset()
+        return reusable(self.kept, self.plan, self._fingerprints, self.asked, needed)
+
     def _close_results(self) -> None:
         self.results.close()
         self.compared.close()
 
-    def _reserve(self, planned: Planned) -> str:
-        """Reserve the plan's schema; return whose it is where another repository has it."""
-        self._schemas = self._own(planned)
-        return self._schemas.reserve()
-
-    def _own(self, planned: Planned) -> OwnSchemas:
-        assert planned.build is not None
-        return OwnSchemas(
-            plan=planned.plan,
-            names=planned.names,
-            run=self.identity,
-            keep=self.settings.keep_schema,
-            host=self._host.current,
-            restart=self._host.restart,
-            invocation=planned.build.invocation,
-            work=self._host.work,
-            tell=self._tell,
-            began=self._began,
-        )
-
-    def _open(self, reuse: str) -> Opened:
-        self._schemas = self._own(self.planned)
-        began = time.perf_counter()
-        try:
-            return self._schemas.open(reuse)
-        finally:
-            self.timings["schemas"] = time.perf_counter() - began
-
     def holds(self) -> Kept | None:
         """Return what the kept schemas hold; None unless they were kept."""
-        kept, head = self._teardown is not None and self._teardown.kept, self.planned.head
-        return keep(self.identity, self.plan, head, self.results) if head is not None and kept else None
+        kept = self._teardown is not None and self._teardown.kept
+        return keep(self.identity, self.plan, self._fingerprints, self.results) if kept else None
+
+    @cached_property
+    def _fingerprints(self) -> Mapping[str, str]:
+        return fingerprints(self.planned, self.settings)
 
     def redact(self, text: str) -> str:
         """Return the text with the run's secrets replaced."""
@@ -262,7 +245,7 @@ class Run:
 
     def cancel(self) -> None:
         """Stop the build: dbt cancels its queries; results that are there stay, what is cut off gets none."""
-        if not self._host.is_settled or not (self._schemas or self._beginning.locked()):
+        if not self._host.is_settled or not (self._schemas.own or self._beginning.locked()):
             return
         self._cancelled = not self.results.closed
         self._host.cancel()
@@ -285,16 +268,14 @@ class Run:
         if self._teardown is not None:
             return self._teardown
         began = time.perf_counter()
-        schemas = self._schemas
         try:
             while not stopped and not self._hurry and self._builder is not None and not self._builder.join(0.5):
                 pass
             began = time.perf_counter()
             self.cancel()
-            self._teardown = schemas.end(red, built=bool(self.begun), hurry=hurry) if schemas else Teardown()
+            self._teardown = self._schemas.end(red, built=bool(self.begun), hurry=hurry)
         except Exception as error:
-            why = f"{type(error).__name__}: {error}"
-            self._teardown = schemas.not_dropped(why) if schemas else Teardown(trouble=why)
+            self._teardown = self._schemas.not_dropped(f"{type(error).__name__}: {error}")
         self.timings["drop"] = time.perf_counter() - began
         self._host.close()
         return self._teardown

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Result
 
@@ -18,7 +15,7 @@ _REPLACED = ("table", "view", "seed", "ephemeral", "")
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What a run left: `run` is the identity in its schemas' marks, `nodes` maps what passed to a digest of it."""
+    """What a run left: `run` is the identity in its schemas' marks, `nodes` maps what passed to its fingerprint."""
 
     run: str
     schema: str
@@ -38,27 +35,33 @@ class Kept:
             return None
 
 
-def keep(run: str, plan: Plan, head: Manifest, results: Iterable[Result]) -> Kept:
+def keep(run: str, plan: Plan, fingerprints: Mapping[str, str], results: Iterable[Result]) -> Kept:
     """Note what passed and leaves a relation behind."""
     passed = {r.unique_id for r in results if r.outcome == "passed"}
-    nodes = {n.unique_id: digest(n.unique_id, head) for n in plan.nodes if n.unique_id in passed and n.relation}
+    nodes = {n.unique_id: fingerprints[n.unique_id] for n in plan.nodes if n.unique_id in passed & fingerprints.keys()}
     return Kept(run=run, schema=plan.schema, target=plan.target, nodes=nodes)
 
 
 def reusable(
-    kept: Kept | None, plan: Plan, head: Manifest, asked: frozenset[str], needed: frozenset[str]
+    kept: Kept,
+    plan: Plan,
+    fingerprints: Mapping[str, str],
+    asked: frozenset[str],
+    needed: frozenset[str],
 ) -> frozenset[str]:
     """Return the needed nodes that need no building: they are as when they were kept, and so is what they read.
 
     What was asked for is always built. Nothing is reusable if one of the nodes to build goes on from what is there,
-    as an incremental model does: then everything is built.
+    as an incremental model does: then everything is built. So it is where the base's versions, which may be such, are
+    built beside them.
     """
-    if kept is None or plan.mode == "release" or (kept.schema, kept.target) != (plan.schema, plan.target):
+    if plan.mode == "release" or plan.twins or (kept.schema, kept.target) != (plan.schema, plan.target):
         return frozenset()
     fresh = frozenset[str]()
     for node in plan.nodes:
         # Parents stand before their readers.
-        same = node.relation is None or kept.nodes.get(node.unique_id) == digest(node.unique_id, head)
+        known = fingerprints.get(node.unique_id)
+        same = node.relation is None or (known is not None and kept.nodes.get(node.unique_id) == known)
         parents = {p for p in node.parents if p in needed}
         if node.unique_id in needed - asked and node.about is None and same and parents <= fresh:
             fresh |= {node.unique_id}
@@ -66,11 +69,3 @@ def reusable(
     if any(n.materialized not in _REPLACED and n.about is None for n in building):
         return frozenset()
     return fresh
-
-
-def digest(unique_id: str, head: Manifest) -> str:
-    """Return a digest of all that makes the node what it is, its parents apart."""
-    node = head.nodes[unique_id]
-    macros = {u: head.macros[u].digest for u in head.macros_behind(node.macros) if u in head.macros}
-    what = [dict(node.parts), dict(node.effects), macros, node.relation, node.materialized, sorted(node.parents)]
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

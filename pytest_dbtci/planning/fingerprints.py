@@ -1,0 +1,116 @@
+"""Fingerprints of planned nodes: two runs that give a node the same one would build it from the same."""
+
+from __future__ import annotations
+
+import graphlib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from pytest_dbtci.manifest import Manifest, ManifestNode
+from pytest_dbtci.planning.planned import Planned
+from pytest_dbtci.selection.macro_calls import ANYTHING, Caller, Calls
+from pytest_dbtci.selection.nodes import place
+from pytest_dbtci.settings import Settings
+
+_NO_FLAGS = ("DBT_ENV_CUSTOM_ENV", "DBT_ENV_SECRET", "DBT_CI_")
+"""Beginnings of variables that begin as dbt's flags do and change nothing of what is built."""
+
+
+def fingerprints(planned: Planned, settings: Settings) -> Mapping[str, str]:
+    """Map each planned node to a digest of all that makes its relation what it is, but for data outside of the plan.
+
+    That is what dbt compares of it, its macros, project and run-wide settings, and the same of all that it reads. A
+    node that depends on more, like the graph of nodes or a file that its SQL names, has none, nor has what reads it.
+    """
+    if planned.head is None:
+        return {}
+    return _Fingerprints(planned=planned, head=planned.head, settings=settings).all()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fingerprints:
+    planned: Planned
+    head: Manifest
+    settings: Settings
+    _calls: dict[str, Calls] = field(default_factory=dict)
+    _called: dict[str, dict[str, set[str]]] = field(default_factory=dict)
+
+    def all(self) -> Mapping[str, str]:
+        plan, nodes, deferral = self.planned.plan, self.head.nodes, self.planned.deferral
+        built = {n.unique_id for n in plan.nodes}
+        found: dict[str, str | None] = {}
+        for unique_id in graphlib.TopologicalSorter({u: n.parents for u, n in nodes.items()}).static_order():
+            if (node := nodes.get(unique_id)) is None:
+                continue
+            parents = sorted({*node.parents} & nodes.keys())
+            own = self._of_node(node)
+            if own is None or any(found[p] is None and p in built for p in parents):
+                found[unique_id] = None
+                continue
+            elsewhere = {p: deferral.nodes[p].relation for p in parents if deferral and p in deferral.nodes}
+            reads = [(p, found[p], p in built, None if p in built else elsewhere.get(p)) for p in parents]
+            found[unique_id] = _digest(self._around, own, reads)
+        return {u: digest for u in built if (digest := found.get(u)) is not None}
+
+    def _of_node(self, node: ManifestNode) -> str | None:
+        called = [self.head.macros[u] for u in self._follow(node)]
+        texts: list[Caller] = [node, *(m for m in called if m.package not in self.head.lookup.internal)]
+        if any(one.graph or one.mentions for one in texts):
+            return None
+        if any(ANYTHING in one.computed for one in texts):
+            called = list(self.head.macros.values())
+        content = self._seed(node) if node.resource_type == "seed" else ""
+        if content is None:
+            return None
+        macros = sorted((m.unique_id, m.digest) for m in called)
+        return _digest(dict(node.parts), dict(node.effects), macros, node.relation, node.materialized, content)
+
+    def _follow(self, node: ManifestNode) -> set[str]:
+        """Return all macros that building the node can call, so far as their names are not computed."""
+        if node.package not in self._calls:
+            self._calls[node.package] = Calls(self.head, self.head.lookup, node.package)
+            self._called[node.package] = {}
+        calls, called = self._calls[node.package], self._called[node.package]
+        found, todo = set[str](), [*calls.called_by(node), *calls.by_dbt()]
+        while todo:
+            macro = self.head.macros.get(unique_id := todo.pop())
+            if macro is None or unique_id in found:
+                continue
+            found.add(unique_id)
+            if unique_id not in called:
+                called[unique_id] = calls.called_by(macro)
+            todo.extend(called[unique_id])
+        return found
+
+    def _seed(self, node: ManifestNode) -> str | None:
+        """Digest the file: of a large one dbt compares the name alone."""
+        plan = self.planned.plan
+        return _of_file(Path(plan.project_dir, place(node, self.head, plan.packages_dir)))
+
+    @cached_property
+    def _around(self) -> str:
+        """Digest what counts for every node: settings and flags."""
+        plan, head, settings = self.planned.plan, self.head, self.settings
+        folder = Path(plan.project_dir)
+        files = [folder / "dbt_project.yml", folder / "vars.yml"]
+        files += sorted(folder.joinpath(plan.packages_dir).glob("*/dbt_project.yml"))
+        flags = {k: v for k, v in settings.environ.items() if k.startswith("DBT_") and not k.startswith(_NO_FLAGS)}
+        return _digest(
+            *(plan.profile, plan.target, plan.defer_target, head.adapter, head.dbt_version, dict(head.env_vars)),
+            *(settings.vars, settings.full_refresh, flags, [_of_file(f) for f in files]),
+        )
+
+
+def _of_file(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _digest(*what: object) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:32]
