@@ -32,6 +32,7 @@ class ManifestNode:
     (`package://path`). `parts` holds a digest for each part that dbt's state comparison looks at, `effects` one
     for each that shows after rendering only. `variables` are the dbt variables that its text reads (`*`: one
     with a computed name), `mentions` the files it names; `graph` tells that it reads other nodes' properties,
+    `properties` that it reads its own, of which `told` is a digest as far as neither `parts` nor `effects` hold them,
     `writes` whether building it leaves a relation behind. `macros` are those that dbt records, `calls` what its
     Jinja calls by name (`macro` or `package.macro`), `hook_calls` those that only its hooks do, `dispatches` the
     name and the namespace of each dispatch, `computed` patterns of the names that it looks macros up by.
@@ -65,6 +66,8 @@ class ManifestNode:
     dispatches: tuple[tuple[str, str], ...] = ()
     computed: tuple[str, ...] = ()
     graph: bool = False
+    properties: bool = False
+    told: str = ""
     full_refresh: bool | None = None
     label: str = ""
     owner: str = ""
@@ -94,6 +97,7 @@ class ManifestMacro:
     dispatches: tuple[tuple[str, str], ...] = ()
     computed: tuple[str, ...] = ()
     graph: bool = False
+    properties: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,13 +106,14 @@ class Lookup:
 
     `prefixes` are those of the adapter's dispatch variants, best first, `internal` the packages of macros that
     come with dbt and the adapter, `search` the packages that a dispatch searches by its namespace (none: as a
-    plain name), `materializations` the macro that builds each kind.
+    plain name), `materializations` the macro that builds each kind, `comment` what the query comment calls.
     """
 
     prefixes: tuple[str, ...] = ()
     internal: tuple[str, ...] = ()
     search: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     materializations: Mapping[str, str] = field(default_factory=dict)
+    comment: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

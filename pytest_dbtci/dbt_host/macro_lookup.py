@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.manifest import Lookup
+from pytest_dbtci.project.references import calls
 
 
 def lookup_order(manifest: Any, namespaces: Iterable[str], *, configured: bool) -> Lookup:
@@ -28,6 +29,7 @@ def lookup_order(manifest: Any, namespaces: Iterable[str], *, configured: bool) 
         internal=tuple(get_adapter_package_names(kind)),
         search={n: _search_order(config, n) for n in sorted(set(namespaces))},
         materializations=_materializations(manifest, kind),
+        comment=tuple(calls(config.query_comment.comment or "")),
     )
 
 

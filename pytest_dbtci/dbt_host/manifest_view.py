@@ -27,6 +27,9 @@ _DEFAULT_USED = "DBT_DEFAULT_PLACEHOLDER"
 
 _RELATION = ("database", "schema", "alias")
 
+_TOLD = ("columns", "constraints", "description", "docs", "group", "tags")
+"""What YAML says of a node besides its configuration: see `references.reads_properties`."""
+
 
 def view(manifest: Any, parsed: str = "", *, configured: bool = True) -> Manifest:
     """Return what planning needs of dbt's manifest; `parsed` tells how it was parsed.
@@ -120,6 +123,7 @@ def _node(node: Any, known: frozenset[str]) -> dict[str, Any]:
         "hooks": hooks,
         "parts": {k: digest(_json(v)) for k, v in _parts(node, config).items()},
         "effects": {k: digest(_json(v)) for k, v in _effects(node, config, parents).items()},
+        "told": digest(_json([getattr(one, k, None) for one in (node, config) for k in _TOLD])),
     }
     shown |= mentioned_by_node(node, hooks, known)
     said = {k: v for k, v in shown.items() if v or k in ("resource_type", "name", "package", "file", "parts")}
@@ -232,6 +236,8 @@ def _effects(node: Any, config: Any, parents: list[str]) -> dict[str, Any]:
     if node.resource_type == "source" or is_external(node) or _writes(node, config):
         place = (getattr(node, "database", None), getattr(node, "schema", None), name)
         effects["relation's name"] = (*place, getattr(node, "relation_name", None))
+    if columns := _columns(node, config):
+        effects["columns"] = columns
     if metadata := getattr(node, "test_metadata", None):
         effects["arguments"] = (metadata.kwargs, metadata.name, metadata.namespace)
     if node.resource_type == "source":
@@ -239,6 +245,14 @@ def _effects(node: Any, config: Any, parents: list[str]) -> dict[str, Any]:
     if node.resource_type == "unit_test":
         effects["definition"] = (node.model, node.given, node.expect, node.overrides)
     return effects
+
+
+def _columns(node: Any, config: Any) -> list[tuple[Any, ...]]:
+    """Return what is built of the columns in YAML and dbt does not compare: their order and their quotes."""
+    contract, persisted = getattr(node, "contract", None), getattr(config, "persist_docs", None) or {}
+    if getattr(contract, "enforced", False):
+        return [(c.name, c.quote) for c in node.columns.values()]
+    return sorted((c.name, c.quote) for c in node.columns.values()) if persisted.get("columns") else []
 
 
 def _definition(node: Any) -> dict[str, Any]:

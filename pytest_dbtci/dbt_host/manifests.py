@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,14 @@ def parse(
     anew. `save` says whether this parse is to be one to start from, `write` whether `manifest.json` is written to the
     target path. `packages_dir` is where packages are installed, relative to the project. Raises DbtFailed.
     """
-    write_json = "--write-json" if write else "--no-write-json"
+    # Without the second, as the environment may have it, dbt would look at no file.
+    how_to = ("--write-json" if write else "--no-write-json", "--partial-parse-file-diff")
     saved = adapt(partial_parse, invocation.project_dir, invocation.target_path) if partial_parse else None
     with _where_plugins_look(invocation.project_dir):
-        manifest, how = _parse_from(saved, invocation, write_json) if saved else (None, "wholly")
+        manifest, how = _parse_from(saved, invocation, how_to) if saved else (None, "wholly")
         if manifest is None:
             # Without the flag dbt would start from what lies in the target path, or where the user's environment says.
-            manifest = run_dbt(invocation, "parse", write_json, "--no-partial-parse")
+            manifest = run_dbt(invocation, "parse", *how_to, "--no-partial-parse")
     if save:
         record(manifest, invocation.project_dir, invocation.target_path)
     root = Path(invocation.project_dir).resolve()
@@ -70,7 +71,7 @@ def _where_plugins_look(project_dir: str) -> Iterator[None]:
         os.environ.update(environ)
 
 
-def _parse_from(saved: SavedParse, invocation: Invocation, write_json: str) -> tuple[Any, str]:
+def _parse_from(saved: SavedParse, invocation: Invocation, how_to: Sequence[str]) -> tuple[Any, str]:
     """Parse from the saved parse; no manifest where dbt failed, or did not parse anew all that it had to."""
     whole, anew = list[str](), set[str]()
 
@@ -83,7 +84,8 @@ def _parse_from(saved: SavedParse, invocation: Invocation, write_json: str) -> t
             anew.add(getattr(event.data, "file_id", ""))
 
     try:
-        manifest = run_dbt(invocation, "parse", write_json, "--partial-parse-file-path", saved.file, callbacks=[hear])
+        started = ("--partial-parse-file-path", saved.file)
+        manifest = run_dbt(invocation, "parse", *how_to, *started, callbacks=[hear])
     except DbtFailed:
         return None, "wholly"  # it may have failed only because it parsed partly
     if whole:

@@ -48,6 +48,7 @@ def _mentions(text: str, *, python: bool = False) -> dict[str, Any]:
         "mentions": references.files(text, python=python),
         "computed": references.computed_calls(text),
         "graph": references.reads_graph(text),
+        "properties": references.reads_properties(text, python=python),
     }
     return {k: v for k, v in found.items() if v}
 

@@ -12,12 +12,13 @@ from pytest_dbtci.layout import Layout, Package
 from pytest_dbtci.project.layout_files import Known, read_layout, with_local_packages
 from pytest_dbtci.project.links import follow, walk
 from pytest_dbtci.project.profile import PROJECT_FILE
-from pytest_dbtci.project.references import DATA_SUFFIXES, files, is_named, variables
+from pytest_dbtci.project.references import files, is_named, variables
 
 PACKAGE_FILES = ("packages.yml", "dependencies.yml", "package-lock.yml")
 ROOT_FILES = (
     PROJECT_FILE,
     *PACKAGE_FILES,
+    "vars.yml",
     "selectors.yml",
     "profiles.yml",
     ".dbtignore",
@@ -192,10 +193,14 @@ class Project:
         """Return the packages' dbt_project.yml by repository path, each with its package."""
         return {self.place(name, PROJECT_FILE): name for name in self.roots}
 
+    @cached_property
+    def variable_files(self) -> Mapping[str, str]:
+        """Return the packages' vars.yml, which dbt-core reads since 1.12, as `settings` does."""
+        return {self.place(name, "vars.yml"): name for name in self.roots}
+
     def is_named(self, path: str) -> bool:
         """Whether a file that dbt reads may name this one as data or as a module."""
-        ending = path.rpartition(".")[2].lower()
-        return ending in (*DATA_SUFFIXES, "py") and self.is_named_by(path, self._named_files)
+        return self.is_named_by(path, self._named_files)
 
     def is_named_by(self, path: str, patterns: Iterable[str]) -> bool:
         """Whether one of the patterns can mean that path; behind a link every file of that name can be meant."""

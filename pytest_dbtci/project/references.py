@@ -13,18 +13,32 @@ DATA_SUFFIXES = (
 """Endings of files that SQL or Python can read as data (DuckDB reads files by their name)."""
 
 _FILE = re.compile(r"[^\s'\"`,;()=]*\.(?:" + "|".join(DATA_SUFFIXES) + r")\b", re.IGNORECASE)
-_VAR = re.compile(r"""\bvar(?:\.has_var)?\s*\(\s*(?:\\?['"]([^'"\\]*))?""")
+_VAR = re.compile(r"""\bvar(?:\.has_var)?\s*\(\s*(?:\\?['"]([^'"\\]*)\\?['"]\s*[,)])?""")
+_READ = re.compile(r"""\b(?:(?:read_\w+|\w+_scan|glob)\s*\(\s*\[?|from)\s*(['"])([^'"]+)\1""", re.IGNORECASE)
+_LITERAL = re.compile(r"""(['"])([^'"\s]*(?:/[^'"\s]*|\.\w{1,8}))\1""")
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+([\w., \t]+)", re.MULTILINE)
 _JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _DEFINITION = re.compile(r"\b(?:macro|test|data_test)\s+\w+\s*\(")
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+_STRING = re.compile(r"'[^']*'|\"[^\"]*\"")
 _CALL = re.compile(r"(?<![\w.])((?:\w+\s*\.\s*)?\w+)\s*\(")
+_MEMBER = re.compile(r"""(?<![\w.])(\w+)\s*(?:\.\s*(\w+)|\[\s*['"](\w+)['"]\s*\])""")
+_VALUE = re.compile(r"(?<![\w.])([a-zA-Z_]\w*)\b(?!\s*(?:[(.\[]|=(?!=)))")
+_BOUND = re.compile(
+    r"\b(?:macro|test|data_test)\s+\w+\s*\(([^)]*)|\bfor\s+([\w\s,]+?)\s+in\b|\bset\s+([\w\s,]+?)\s*(?:=|%\})"
+)
 _DISPATCH = re.compile(
     r"\bdispatch\s*\(\s*(?:macro_name\s*=\s*)?([^,()]+)(?:,\s*(?:macro_namespace\s*=\s*)?([^,()]+))?"
 )
 _CONTEXT = re.compile(r"\bcontext\s*(?:\[([^\]]+)\]|\.get\s*\(([^,)]+))(?:\s*\[([^\]]+)\])?")
+_PASSED_DISPATCH = re.compile(r"\.\s*dispatch\b(?!\s*\()")
+_CALLED_MEMBER = re.compile(r"\w\s*\[([^\]]+)\]\s*\(")
 _QUOTED = re.compile(r"""\s*(['"])([^'"]*)\1\s*""")
 _GRAPH = re.compile(r"\bgraph\b\s*[.\[|]")
+_PROPERTY = re.compile(
+    r"""\b(?:model|config)\s*(?:\.\s*\w+\s*|\[\s*['"]\w+['"]\s*\]\s*|\(\s*['"]\w+['"][^()]*\)\s*)*?"""
+    r"""(?:\.\s*|\[\s*['"]|\(\s*['"])(?:columns|constraints|description|docs|group|tags)\b"""
+)
 
 ANY_VAR = "*"
 """Stands for a variable whose name is computed."""
@@ -32,12 +46,18 @@ ANY_VAR = "*"
 
 def variables(text: str) -> list[str]:
     """Name the dbt variables that the text reads, `*` for one whose name is computed."""
-    return sorted({m.group(1) or ANY_VAR for m in _VAR.finditer(text)}) if "var" in text else []
+    if "var" not in text:
+        return []
+    found = {m.group(1) or ANY_VAR for m in _VAR.finditer(text)}
+    return sorted(found | ({ANY_VAR} if "var" in values(text) else set()))
 
 
 def files(text: str, *, python: bool = False) -> list[str]:
     """Return the data files that the text names, as patterns (Jinja and globs as `*`), without `.` and `..`."""
     found = {_pattern(m.group(0)) for m in _FILE.finditer(text)} if "." in text else set[str]()
+    # What is read by a function of DuckDB's, or in Python, can have any ending.
+    named = (_pattern(m.group(2)) for m in (_LITERAL if python else _READ).finditer(text))
+    found |= {pattern for pattern in named if pattern.strip("*/")}
     if python:
         for match in _IMPORT.finditer(text):
             found |= {f"{part}.py" for part in re.findall(r"\w+", match.group(1))}
@@ -62,10 +82,26 @@ def _means(pattern: list[str], path: list[str]) -> bool:
 
 
 def calls(text: str) -> list[str]:
-    """Name the functions that the Jinja in a text calls, `name` or `package.name`; most of them are macros."""
-    code = " ".join(_JINJA.findall(_COMMENT.sub("", text)))
+    """Name what the Jinja in a text calls, or can call as it mentions it, `name` or `package.name`: macros, mostly."""
+    code = _code(text)
     found = {re.sub(r"\s", "", name) for name in _CALL.findall(_DEFINITION.sub("", code))}
-    return sorted(found | {p for p in _looked_up(code) if "*" not in p})
+    members = {f"{owner}.{name or key}" for owner, name, key in _MEMBER.findall(code)}
+    return sorted(found | members | values(text))
+
+
+def values(text: str) -> set[str]:
+    """Name what the Jinja in a text mentions as a value, to be passed on or called by another name.
+
+    What the text itself binds, as a parameter or by `set` or `for`, is left out.
+    """
+    code = _code(text)
+    looked_up = {p for p in _looked_up(code) if "*" not in p}
+    bound = {name for parts in _BOUND.findall(code) for name in re.findall(r"[a-zA-Z_]\w*", " ".join(parts))}
+    return {*_VALUE.findall(_STRING.sub("''", code))} - bound | looked_up
+
+
+def _code(text: str) -> str:
+    return " ".join(_JINJA.findall(_COMMENT.sub("", text)))
 
 
 def dispatches(text: str) -> list[tuple[str, str]]:
@@ -73,8 +109,11 @@ def dispatches(text: str) -> list[tuple[str, str]]:
 
     The namespace is empty where none is given.
     """
-    found = _DISPATCH.findall(_COMMENT.sub("", text)) if "dispatch" in text else []
-    return sorted({(_as_pattern(name), _as_pattern(namespace) if namespace else "") for name, namespace in found})
+    if "dispatch" not in text:
+        return []
+    found = _DISPATCH.findall(_COMMENT.sub("", text))
+    named = {(_as_pattern(name), _as_pattern(namespace) if namespace else "") for name, namespace in found}
+    return sorted(named | ({("*", "*")} if _PASSED_DISPATCH.search(_code(text)) else set()))
 
 
 def computed_calls(text: str) -> list[str]:
@@ -84,7 +123,9 @@ def computed_calls(text: str) -> list[str]:
 
 def _looked_up(text: str) -> set[str]:
     found = _CONTEXT.findall(text) if "context" in text else []
-    return {_as_pattern(last or first or second) for first, second, last in found}
+    names = [last or first or second for first, second, last in found]
+    members = _CALLED_MEMBER.findall(_STRING.sub("''", _code(text))) if "[" in text else []
+    return {_as_pattern(name) for name in (*names, *members)} - {""}
 
 
 def _as_pattern(expression: str) -> str:
@@ -95,7 +136,13 @@ def _as_pattern(expression: str) -> str:
 
 def reads_graph(text: str) -> bool:
     """Whether the text reads other nodes' properties through `graph`."""
-    return _GRAPH.search(text) is not None
+    return _GRAPH.search(text) is not None or ("graph" in text and "graph" in values(text))
+
+
+def reads_properties(text: str, *, python: bool = False) -> bool:
+    """Whether the text reads what YAML says of the node that it is rendered for and dbt does not compare."""
+    code = text if python else _code(text)
+    return _PROPERTY.search(code) is not None or ("model" in code and "model" in values(text))
 
 
 def _pattern(found: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from pytest_dbtci.manifest import BUILDABLE, Manifest
 from pytest_dbtci.plan import Reason
 from pytest_dbtci.project.project import Project
 from pytest_dbtci.selection.macro_reach import Macros
+from pytest_dbtci.selection.settings_diff import variables_difference
 
 TELLING = (*BUILDABLE, "source", "external")
 """Resource types that are built, or whose change is one of what reads them."""
@@ -50,6 +51,43 @@ class Evidence:
         place = self.project.place
         ignored = frozenset(u for u, m in every.items() if place(m.package, m.file) not in self.paths)
         return Macros(self.base, self.head, ignored)
+
+    @cached_property
+    def packages(self) -> frozenset[str]:
+        """The names of all packages, the project's own included."""
+        trees = (self.base, self.head)
+        found = (one.package for tree in trees for part in (tree.nodes, tree.macros) for one in part.values())
+        return frozenset((*found, self.base.project, self.head.project))
+
+    @property
+    def has_variable_files(self) -> bool:
+        """Whether this dbt reads vars.yml."""
+        return tuple(map(int, self.head.dbt_version.split(".")[:2])) >= (1, 12)
+
+    def variables_of(self, package: str) -> frozenset[str]:
+        """Return the variables of a package that differ, in whichever of the files that can hold them."""
+        files = [self.project.settings, *([self.project.variable_files] if self.has_variable_files else ())]
+        places = (path for found in files for path, name in found.items() if name == package)
+        return variables_difference((self.texts.get(p, (None, None)) for p in places), self.packages)
+
+    def read_otherwise(self, known: Container[str]) -> Mapping[str, str]:
+        """Map nodes that read of their own properties such as dbt does not compare, and that differ, to words on it.
+
+        Those `known` to be affected, and tests, are left out.
+        """
+        then = {} if self.foreign else self.base.nodes
+        differing = {
+            u
+            for u, n in self.head.nodes.items()
+            if u in then and n.told != then[u].told and u not in known and "test" not in n.resource_type
+        }
+        found = {u: "" for u in differing if self.head.nodes[u].properties}
+        for macro in self.head.macros.values() if differing else ():
+            if macro.properties:
+                reach = self.macros.reach(macro.unique_id)
+                reached = differing if reach.everything else differing & (reach.unique_ids | reach.computed)
+                found = {**dict.fromkeys(reached, f", by macro {macro.name}"), **found}
+        return {u: f"reads its own description, columns or tags{by}" for u, by in sorted(found.items())}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,6 +93,7 @@ class Calls:
 
     def by_dbt(self) -> Iterator[str]:
         """Yield the macros that dbt itself calls for every node of the package."""
+        yield from self.named(self.lookup.comment)
         for name in _NAMING:
             yield self.find(name)
         own = (f"{prefix}__{name}" for prefix in self.lookup.prefixes[:1] for name in _BY_ONE_ADAPTER)

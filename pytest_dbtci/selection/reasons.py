@@ -112,6 +112,12 @@ class Reasons:
         files = files or self._changed(self._project_files(node))
         return Reason(kind="affected", text=f"affected: {', '.join(rendered)}", files=files)
 
+    def described_in(self, unique_id: str) -> tuple[str, ...]:
+        """Return the changed files that describe a node: its own and its YAML's, doc blocks, the settings."""
+        node = self.head.nodes[unique_id]
+        files = [*self.files_of(node, self.base.nodes.get(unique_id)), *self._doc_files, *self._settings_files(node)]
+        return self._changed(files) or self._changed(self._project_files(node))
+
     def files_of(self, node: ManifestNode, before: ManifestNode | None, *, described: bool = True) -> list[str]:
         """Return every repository path that the node is defined in, before and now, its fixtures included.
 

@@ -11,7 +11,7 @@ from pytest_dbtci.plan import Reason
 from pytest_dbtci.project.references import ANY_VAR
 from pytest_dbtci.selection.evidence import TELLING, Affected, Evidence
 from pytest_dbtci.selection.reasons import Reasons
-from pytest_dbtci.selection.settings_diff import Difference, profile_difference, project_difference
+from pytest_dbtci.selection.settings_diff import profile_difference, project_difference, variables_difference
 
 
 def find_affected(evidence: Evidence) -> Affected:
@@ -54,6 +54,7 @@ class _Net:
         self._settings()
         self._named_files()
         self._graph()
+        self._properties()
         everything = self._why_everything()
         reasons = {u: _with_files(r, everything) for u, r in self.found.items()}
         for unique_id, reason in reasons.items():
@@ -158,9 +159,9 @@ class _Net:
     def _settings(self) -> None:
         for path in sorted(self.evidence.paths):
             if path in self.project.settings:
-                texts = self.evidence.texts.get(path, (None, None))
-                is_root = self.project.settings[path] == self.project.name
-                self._project_file(path, project_difference(*texts, self._packages, is_root=is_root))
+                self._project_file(path, self.project.settings[path])
+            elif path in self.project.variable_files:
+                self._variable_file(path, self.project.variable_files[path])
             elif path == self.evidence.profile_file:
                 texts = self.evidence.texts.get(path, (None, None))
                 found = profile_difference(*texts, self.evidence.profile, self.evidence.target)
@@ -171,10 +172,12 @@ class _Net:
             elif self.project.within(path) == ".env":
                 self._add_everything("the environment of dbt changed", (path,))
 
-    def _project_file(self, path: str, found: Difference) -> None:
+    def _project_file(self, path: str, package: str) -> None:
+        texts, is_root = self.evidence.texts.get(path, (None, None)), package == self.project.name
+        found = project_difference(*texts, self.evidence.packages, is_root=is_root, profile=self.evidence.profile)
         if found.everything:
             self._add_everything(found.everything, (path,))
-        for name in sorted(found.variables):
+        for name in sorted(found.variables & self.evidence.variables_of(package)):
             self._variable(name, path)
         if "dispatch" in found.keys:
             self._dispatch(path)
@@ -182,6 +185,17 @@ class _Net:
             self._say("the settings are the same", (path,))
         elif not found.everything:
             self.settings[path] = tuple(k for k in found.keys if k not in ("vars", "dispatch"))
+
+    def _variable_file(self, path: str, package: str) -> None:
+        if not self.evidence.has_variable_files:
+            self._say(f"dbt-core {self.head.dbt_version} reads no such file", (path,))
+            return
+        found = variables_difference([self.evidence.texts.get(path, (None, None))], self.evidence.packages)
+        differing = sorted(found & self.evidence.variables_of(package))
+        for name in differing:
+            self._variable(name, path)
+        if not differing:
+            self._say("the variables are the same", (path,))
 
     def _idle_settings(self) -> None:
         """Note which keys of a project file changed without an effect."""
@@ -229,8 +243,6 @@ class _Net:
     def _named_files(self) -> None:
         """Add what names a changed file as data to read, or as a Python module to import."""
         for path in sorted(self.evidence.paths):
-            if path.endswith((".sql", ".yml", ".yaml", ".md")):
-                continue
             name, is_named = path.rsplit("/", 1)[-1], self.project.is_named_by
             readers = [u for u, n in self.head.nodes.items() if n.mentions and is_named(path, n.mentions)]
             self._add(readers, f"reads {name}", (path,))
@@ -257,6 +269,11 @@ class _Net:
                 "they observe what is built, so no node is selected for them"
             )
 
+    def _properties(self) -> None:
+        """Add what reads of its own properties those that dbt does not compare, where they differ."""
+        for unique_id, text in self.evidence.read_otherwise(self.found).items():
+            self._add([unique_id], text, self.reasons.described_in(unique_id))
+
     @cached_property
     def _defining_files(self) -> frozenset[str]:
         """The files that a property of some node stands in."""
@@ -269,11 +286,6 @@ class _Net:
                 found.add(place(node.package, "dbt_project.yml"))
             found.update(place(*file.split("://", 1)) for file in manifest.docs.values())
         return frozenset(found)
-
-    @cached_property
-    def _packages(self) -> frozenset[str]:
-        both = (self.base, self.head)
-        return frozenset({m.package for t in both for m in t.macros.values()} | {t.project for t in both})
 
 
 def _with_files(reason: Reason, everything: Reason | None) -> Reason:

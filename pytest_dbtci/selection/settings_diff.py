@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ _EVERYTHING = {
     "query-comment": "what goes with every statement",
     "quoting": "how names are quoted everywhere",
     "flags": "how dbt itself behaves",
+    "profile": "what dbt connects with",
 }
 
 _OF_THE_ROOT = ("query-comment", "flags")
@@ -63,11 +64,11 @@ class Difference:
 
 
 def project_difference(
-    before: str | None, after: str | None, packages: Collection[str], *, is_root: bool = True
+    before: str | None, after: str | None, packages: Collection[str], *, is_root: bool = True, profile: str = ""
 ) -> Difference:
     """Compare two texts of a dbt_project.yml, the project's own or that of a package; None for one that is not there.
 
-    `packages` are the names under which `vars` holds a scope, not a variable.
+    `packages` are the names under which `vars` holds a scope, not a variable; `profile` is the one in use.
     """
     old, new = _load(before), _load(after)
     if old is None or new is None:
@@ -76,12 +77,24 @@ def project_difference(
     idle = {*_PARSED, *_INERT, "vars", "dispatch", *(() if is_root else _OF_THE_ROOT)}
     if _flags(old) == _flags(new):
         idle.add("flags")
+    if is_root and profile and str(new.get("profile")) == profile:
+        idle.discard("profile")
     wide = [f"{k} ({_EVERYTHING[k]})" if k in _EVERYTHING else k for k in keys if k not in idle]
     return Difference(
         everything=f"{', '.join(wide)} changed" if wide else "",
         variables=_variables(old.get("vars"), new.get("vars"), packages),
         keys=keys,
     )
+
+
+def variables_difference(texts: Iterable[tuple[str | None, str | None]], packages: Collection[str]) -> frozenset[str]:
+    """Name the variables that differ between the files of one package that can hold them, whichever does."""
+    old, new = dict[str, Any](), dict[str, Any]()
+    for before, after in texts:
+        for found, text in ((old, before), (new, after)):
+            said = (_load(text) or {}).get("vars")
+            found.update(said if isinstance(said, Mapping) else {})
+    return _variables(old, new, packages)
 
 
 def concerns(keys: Collection[str], resource_type: str) -> bool:

@@ -79,8 +79,10 @@ def test_a_policy_on_warnings_does_not_meet_an_empty_answer(project: Path, flags
     assert {case.rsplit("::", 1)[-1] for case in run.cases} == {"one", "two"}
 
 
-def test_a_policy_on_warnings_in_the_environment_does_not_either(project: Path) -> None:
-    assert validate(project, DBT_WARN_ERROR="1").code == 0
+def test_neither_does_one_in_the_environment_nor_what_keeps_dbt_from_the_files(project: Path) -> None:
+    run = validate(project, DBT_WARN_ERROR="1", DBT_PARTIAL_PARSE_FILE_DIFF="false")
+    assert run.code == 0, run.output
+    assert {case.rsplit("::", 1)[-1] for case in run.cases} == {"one", "two", "two_is_one", "not_null_two_a"}
 
 
 def test_a_selection_of_existing_nodes_of_which_none_changed_is_green(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from importlib.metadata import version
 from tests.support.change_project import LARGE_SEED
 from tests.support.repositories import Files
 
+_DBT = tuple(map(int, version("dbt-core").split(".")[:2]))
+
 SKELETON: Files = {
     ".gitignore": "target/\nlogs/\ndbt_packages/\n*.duckdb*\n.user.yml\n",
     "dbt_project.yml": "name: depot\nprofile: depot\nflags: {send_anonymous_usage_stats: false}\n",
@@ -300,6 +302,12 @@ sources:
       - {name: east, config: {meta: {external_location: "data/{identifier}.csv"}}, identifier: lost}
 """,
         "models/n.sql": "select * from {{ source('posts', 'north') }}\n",
+        "data/parts/one": "id\n1\n",
+        "data/note.md": "one\n",
+        "data/weights.yml": "dogs: 1\n",
+        "models/parts.sql": "select * from read_csv('data/parts/*')\n",
+        "models/noted.sql": "select content from read_text('data/note.md')\n",
+        "models/weighed.py": "def model(dbt, session):\n    open('data/weights.yml')\n    return dbt.ref('a')\n",
         "models/s.sql": "select * from {{ source('posts', 'south') }}\n",
     },
     changes=(
@@ -316,8 +324,20 @@ sources:
         ),
         Change(
             name="file of a source that nothing reads",
-            files={"data/lost.csv": "id\n7\n"},
-            effects={"data/lost.csv": "none: the selection leaves out east"},
+            files={"data/lost.csv": "id\n7\n", "data/worn/one": "id\n7\n"},
+            effects={
+                "data/lost.csv": "none: the selection leaves out east",
+                "data/worn/one": "none: dbt builds nothing from it",
+            },
+        ),
+        Change(
+            name="files of any ending that models read",
+            files={"data/parts/one": "id\n7\n", "data/note.md": "two\n", "data/weights.yml": "dogs: 2\n"},
+            roots={
+                "parts": "affected: reads one",
+                "noted": "affected: reads note.md",
+                "weighed": "affected: reads weights.yml",
+            },
         ),
     ),
 )
@@ -332,6 +352,10 @@ VARIABLES = Small(
     files={
         "dbt_project.yml": _VARS,
         "macros/computed.sql": "{% macro computed(name) %}{{ var(name ~ '_own', 1) }}{% endmacro %}\n",
+        # A package of models alone.
+        "packages.yml": "packages:\n  - local: kit\n",
+        "kit/dbt_project.yml": "name: kit\nvars: {day: 1}\n",
+        "kit/models/days.sql": "select {{ var('day') }} as day\n",
         "models/a.sql": "select {{ var('low') }} as id\n",
         "models/b.sql": "select {{ var('limits')['low'] }} as id\n",
         "models/c.sql": "select {{ var('own') }} as id\n",
@@ -361,8 +385,8 @@ sources:
         ),
         Change(
             name="package's scope",
-            files={"dbt_project.yml": _VARS.replace("own: 1", "own: 3")},
-            roots={"c": "affected: variable own"},
+            files={"dbt_project.yml": _VARS.replace("own: 1}", "own: 3}\n  kit: {day: 2}")},
+            roots={"c": "affected: variable own", "days": "affected: variable day"},
         ),
         Change(
             name="one that is read and one that is not",
@@ -406,6 +430,131 @@ COMPUTED = Small(
     ),
 )
 
+_CENT = "{% macro cents(x) %}({{ x }} / 100){% endmacro %}\n"
+_PREFIXED = str(SKELETON["dbt_project.yml"]) + "vars: {min_dogs: 1, max_dogs: 1}\n"
+
+MENTIONED = Small(
+    name="mentioned without a call",
+    files={
+        "dbt_project.yml": _PREFIXED,
+        "macros/cents.sql": _CENT,
+        "macros/apply.sql": "{% macro apply(f, x) %}{{ f(x) }}{% endmacro %}\n",
+        "macros/renamed.sql": "{% macro renamed(x) %}{% set f = cents %}{{ f(x) }}{% endmacro %}\n",
+        "macros/picked.sql": "{% macro picked(x) %}{{ depot['cents'](x) }}{% endmacro %}\n",
+        "macros/computed.sql": "{% macro computed(name) %}{{ depot[name]() }}{% endmacro %}\n",
+        "macros/sent.sql": "{% macro sent() %}{% set d = adapter.dispatch %}{{ d('one')() }}{% endmacro %}\n",
+        "macros/one.sql": "{% macro default__one() %}1{% endmacro %}\n",
+        "models/b.sql": "select {{ computed('default__one') }} as id\n",
+        "models/dispatched.sql": "select {{ sent() }} as id\n",
+        "macros/own.sql": "{% macro own(cents) %}{{ cents }}{% endmacro %}\n",
+        "models/a.sql": "select {{ own(1) }} as id\n",
+        "models/passed.sql": "select {{ apply(cents, 2) }} as id\n",
+        "models/set.sql": "select {{ renamed(2) }} as id\n",
+        "models/subscript.sql": "select {{ picked(2) }} as id\n",
+        "models/prefixed.sql": "{% set kind = 'dogs' %}select {{ var('min_' ~ kind) }} as id\n",
+        "models/aliased.sql": "{% set v = var %}select {{ v('max_dogs') }} as id\n",
+    },
+    changes=(
+        Change(
+            name="macro",
+            files={
+                "macros/cents.sql": _CENT.replace("100", "1000"),
+                "macros/one.sql": "{% macro default__one() %}2{% endmacro %}\n",
+            },
+            roots={
+                **dict.fromkeys(("passed", "set", "subscript"), "affected: macro cents"),
+                "dispatched": "affected: macro default__one",
+                "b": "affected: macro cents, as it calls macros by computed names",
+            },
+        ),
+        Change(
+            name="variable",
+            files={"dbt_project.yml": _PREFIXED.replace("min_dogs: 1", "min_dogs: 2")},
+            roots=dict.fromkeys(
+                ("prefixed", "aliased"), "affected: variable min_dogs, as it reads variables by computed names"
+            ),
+        ),
+    ),
+)
+
+_TAGGED = str(SKELETON["dbt_project.yml"]) + "models: {depot: {tagged: {+tags: [x]}}}\n"
+_TOLD = """\
+models:
+  - {name: a, description: One}
+  - {name: told, description: One}
+  - {name: masked, columns: [{name: id, meta: {mask: '1'}}]}
+  - name: ordered
+    config: {contract: {enforced: true}}
+    columns:
+      - {name: id, data_type: int}
+      - {name: n, data_type: int}
+  - name: quoted
+    config: {persist_docs: {columns: true}}
+    columns:
+      - {name: id, description: Dog.}
+"""
+
+PROPERTIES = Small(
+    name="properties that are read",
+    files={
+        "dbt_project.yml": _TAGGED,
+        "macros/mask.sql": "{% macro mask() %}select '{{ model.columns }}'{% endmacro %}\n",
+        "macros/count.sql": "{% macro count(g) %}{{ g.nodes | length if execute }}{% endmacro %}\n",
+        "models/told.sql": "select '{{ model.description }}' as id\n",
+        "models/masked.sql": "{{ config(post_hook='{{ mask() }}') }}select 2 as id\n",
+        "models/tagged.sql": "select '{{ config.get(\"tags\") | join }}' as id\n",
+        "models/counted.sql": "{{ config(tags=['y']) }}select '{{ count(graph) }}' as id\n",
+        "models/ordered.sql": "select 1 as id, 2 as n\n",
+        "models/quoted.sql": "select 1 as id\n",
+        "models/models.yml": _TOLD,
+    },
+    changes=(
+        Change(
+            name="otherwise",
+            files={
+                "dbt_project.yml": _TAGGED.replace("[x]", "[y]"),
+                "models/models.yml": _TOLD.replace("One", "Two")
+                .replace("'1'", "'2'")
+                .replace("      - {name: id, data_type: int}\n", "")
+                .replace("name: n, data_type: int}", "name: n, data_type: int}\n      - {name: id, data_type: int}")
+                .replace("Dog.", "Dog., quote: true"),
+            },
+            roots={
+                "told": "affected: reads its own description, columns or tags",
+                "masked": "affected: reads its own description, columns or tags, by macro mask",
+                "tagged": "affected: reads its own description, columns or tags",
+                "counted": "affected: reads the graph of nodes",
+                "ordered": "affected: columns",
+                "quoted": "affected: columns",
+            },
+        ),
+    ),
+)
+
+VARIABLE_FILE = Small(
+    name="file of variables",
+    files={
+        "dbt_project.yml": str(SKELETON["dbt_project.yml"]) + "vars: {low: 1, high: 1}\n",
+        "packages.yml": "packages:\n  - local: kit\n",
+        "kit/dbt_project.yml": "name: kit\n",
+        "kit/vars.yml": "vars: {day: table}\n",
+        "kit/models/days.sql": "{{ config(materialized=var('day')) }}select 1 as day\n",
+        "models/a.sql": "select {{ var('low') }} as id\n",
+        "models/b.sql": "select {{ var('high') }} as id\n",
+    },
+    changes=(
+        Change(
+            name="that takes over from the project's settings",
+            files={
+                "dbt_project.yml": SKELETON["dbt_project.yml"],
+                "vars.yml": "vars: {low: 1, high: 2}\n",
+                "kit/vars.yml": "vars: {day: view}\n",
+            },
+            roots={"b": "affected: variable high", "days": "affected: rendered configuration"},
+        ),
+    ),
+)
+
 CHECKED = """\
 models:
   - name: a
@@ -418,12 +567,16 @@ models:
 
 _SETTINGS = str(SKELETON["dbt_project.yml"]) + "on-run-start: ['select 1']\nquery-comment: \"{{ signed(node) }}\"\n"
 
+_SIGNED = "macro signed changed: dbt itself calls it for every node"
+_CONNECTED = "profile (what dbt connects with) changed"
+
 _SOURCE = "sources:\n  - {name: posts, schema: north, tables: [{name: load}]}\n"
 
 SETTINGS = Small(
     name="settings without an effect",
     files={
         "dbt_project.yml": _SETTINGS,
+        "profiles.yml": str(SKELETON["profiles.yml"]) + str(SKELETON["profiles.yml"]).replace("depot:", "yard:"),
         "macros/signed.sql": "{% macro signed(node) %}depot{% endmacro %}\n",
         "models/s.yml": _SOURCE,
         "models/s.sql": "select * from {{ source('posts', 'load') }}\n",
@@ -464,6 +617,16 @@ SETTINGS = Small(
             roots=dict.fromkeys("abcs", "can be affected: flags (how dbt itself behaves) changed"),
             effects={"dbt_project.yml": "everything: flags (how dbt itself behaves) changed"},
             notes=("every node can be affected: flags (how dbt itself behaves) changed (dbt_project.yml)",),
+        ),
+        Change(
+            name="the profile, and a macro of the query comment",
+            files={
+                "dbt_project.yml": _SETTINGS.replace("profile: depot", "profile: yard"),
+                "macros/signed.sql": "{% macro signed(node) %}yard{% endmacro %}\n",
+            },
+            roots=dict.fromkeys("abcs", f"can be affected: {_SIGNED}; {_CONNECTED}"),
+            effects={"dbt_project.yml": f"everything: {_CONNECTED}", "macros/signed.sql": f"everything: {_SIGNED}"},
+            notes=(f"every node can be affected: {_SIGNED}; {_CONNECTED} (macros/signed.sql, dbt_project.yml)",),
         ),
     ),
 )
@@ -507,8 +670,16 @@ STATEMENTS = Small(
         ),
         Change(
             name="YAML of a disabled model",
-            files={"models/models.yml": CHECKED.replace("  - name: off\n", "  - name: off\n    description: Gone.\n")},
-            effects={"models/models.yml": "none: what is built of a, one is the same"},
+            files={
+                "models/models.yml": CHECKED.replace("  - name: gone\n", "  - name: gone\n    description: Gone.\n"),
+                "vars.yml": "vars: {}\n",
+            },
+            effects={
+                "models/models.yml": "none: what is built of a, one is the same",
+                "vars.yml": "none: the variables are the same"
+                if _DBT >= (1, 12)
+                else f"none: dbt-core {version('dbt-core')} reads no such file",
+            },
         ),
         Change(
             name="YAML of a model that another file changes",
@@ -654,6 +825,8 @@ WHITE_SPACE = Small(
 SMALL_PROJECTS = (
     *(GRAPH, GRAPH_IN_SQL, DISPATCH, SEARCH_ORDER, HIERARCHY, BUILTIN_NAMES, EXTERNAL, VARIABLES, COMPUTED),
     *(SETTINGS, STATEMENTS, SEEDS, SEMANTIC, WHITE_SPACE),
-    # dbt-core 1.10 knows no functions.
-    *([FUNCTIONS] if tuple(map(int, version("dbt-core").split(".")[:2])) >= (1, 11) else ()),
+    *(MENTIONED, PROPERTIES),
+    # dbt-core 1.10 knows no functions, 1.11 no file of variables.
+    *([FUNCTIONS] if _DBT >= (1, 11) else ()),
+    *([VARIABLE_FILE] if _DBT >= (1, 12) else ()),
 )
