@@ -2,11 +2,11 @@
 
     python -m benchmarks.comparison --rows 300000 --packages dbt_packages --sqlmesh sqlmesh/bin/python
 
-The tables have twelve columns and a unique key; 0.1 % of the rows are on one side only, 1.5 % differ in two columns.
-Contenders:
+The tables have twelve columns and a unique key, and are compared three times: identical; with 0.1 % of the rows on one
+side only and 1.5 % that differ in two columns (`few`); with half of the rows that differ (`many`). Contenders:
 
 scans        a count and a sum of hashes over all rows of each side: the least that can see a difference at all
-plugin       what the plugin asks: rows, columns, five examples of each kind, a profile
+plugin       what the plugin asks: rows, columns, five examples of each kind, a profile; of the second model of a run
 audit-helper its statements that classify rows and name the columns that differ, as dbt compiles them
 by column    its statement for one column, for each column: what a value diff on top of it asks
 sqlmesh      its table diff
@@ -23,8 +23,9 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.run import DBT
@@ -49,9 +50,11 @@ COLUMNS = {
     "express": "i % 11 = 0",
     "items": "i % 9",
 }
-CHANGED = {
-    "price": "price + case when i % 100 = 5 then 1 else 0 end",
-    "status": "case when i % 200 = 7 then 'lost' else status end",
+LOST = {"status": "case when i % 200 = 7 then 'lost' else status end"}
+CHANGED: dict[str, dict[str, str]] = {
+    "identical": {},
+    "few": {"price": "price + case when i % 100 = 5 then 1 else 0 end", **LOST},
+    "many": {"price": "price + case when i % 2 = 0 then 1 else 0 end", **LOST},
 }
 
 HASHES = {
@@ -89,17 +92,27 @@ print(time.perf_counter() - began)
 
 
 def make_tables(warehouse: Warehouse, rows: int) -> None:
-    """Make `s.base` and `s.head`."""
+    """Make `s.base` and the small `s.first`."""
     shown = ", ".join(f"{value} as {name}" for name, value in COLUMNS.items())
-    numbers = f"generate_series(1, {rows}) as g(i)"
-    changed = ", ".join(f"{CHANGED.get(name, name)} as {name}" for name in COLUMNS)
-    inner = f"select i, {shown} from generate_series({rows // 1000 + 1}, {rows + rows // 1000}) as g(i)"
     with closing(warehouse.connect()) as connection, closing(connection.cursor()) as cursor:
         cursor.execute("create schema s")
-        cursor.execute(f"create table s.base as select {shown} from {numbers}")
-        cursor.execute(f"create table s.head as select {changed} from ({inner}) t")
+        cursor.execute(f"create table s.base as select {shown} from generate_series(1, {rows}) as g(i)")
+        cursor.execute("create table s.first as select * from s.base where id < 10")
         if warehouse.kind != "duckdb":
             cursor.execute("grant all on schema s to dbt")
+            cursor.execute("grant select on all tables in schema s to dbt")
+
+
+def make_head(warehouse: Warehouse, rows: int, case: str) -> None:
+    """Make `s.head`."""
+    shown = ", ".join(f"{value} as {name}" for name, value in COLUMNS.items())
+    changed = ", ".join(f"{CHANGED[case].get(name, name)} as {name}" for name in COLUMNS)
+    moved = rows // 1000 if CHANGED[case] else 0
+    inner = f"select i, {shown} from generate_series({moved + 1}, {rows + moved}) as g(i)"
+    with closing(warehouse.connect()) as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("drop table if exists s.head")
+        cursor.execute(f"create table s.head as select {changed} from ({inner}) t")
+        if warehouse.kind != "duckdb":
             cursor.execute("grant select on all tables in schema s to dbt")
             cursor.execute("analyze")
 
@@ -121,25 +134,27 @@ def timed(warehouse: Warehouse, *statements: str) -> Contender:
     return run
 
 
-@contextmanager
-def plugin(warehouse: Warehouse, folder: Path) -> Iterator[Contender]:
-    """Yield what gives the seconds of a comparison by the plugin, in its own dbt process."""
-    head, base = ((database_of(warehouse), "s", name) for name in ("head", "base"))
+def plugin(warehouse: Warehouse, folder: Path, case: str) -> Contender:
+    """Return what gives the seconds of a comparison by the plugin, in a dbt process of its own."""
+    head, base, first = ((database_of(warehouse), "s", name) for name in ("head", "base", "first"))
     pair = Pair(head=head, base=base, key=("id",), unique=True, examples=5)
-    with running_host(folder / "host") as host:
-        attach(host, folder, warehouse, threads=1)
 
-        def run() -> float:
-            events: list[Event] = []
+    def run() -> float:
+        events: list[Event] = []
+        with tempfile.TemporaryDirectory(dir=folder) as name, running_host(Path(name)) as host:
+            # As in a run, DuckDB's file stays open and the connection is made.
+            kept = {"keep_open": True} if warehouse.kind == "duckdb" else {}
+            attach(host, folder, warehouse, threads=1, **kept)
+            host.ask(Compare(tree="empty", pairs={"first": replace(pair, head=first, base=first)}))
             began = time.perf_counter()
             host.ask(Compare(tree="empty", pairs={"s": pair}), events.append)
             took = time.perf_counter() - began
-            (found,) = (event for event in events if isinstance(event, Compared))
-            if found.differences is None or not found.differences.changed:
-                raise SystemExit(f"the plugin found no difference: {found.trouble}")
-            return took
+        (found,) = (event for event in events if isinstance(event, Compared))
+        if found.differences is None or found.differences.identical is bool(CHANGED[case]):
+            raise SystemExit(f"the plugin's answer is wrong: {found}")
+        return took
 
-        yield run
+    return run
 
 
 def audit_helper(warehouse: Warehouse, folder: Path, packages: Path) -> Mapping[str, Contender]:
@@ -184,22 +199,30 @@ def sqlmesh(warehouse: Warehouse, python: str) -> Contender:
 def compare(warehouse: Warehouse, folder: Path, asked: argparse.Namespace) -> None:
     """Measure all contenders in turn and print their medians."""
     make_tables(warehouse, asked.rows)
+    make_head(warehouse, asked.rows, "identical")
     scans = HASHES[warehouse.kind]
-    with plugin(warehouse, folder) as ours:
-        contenders = {"scans": timed(warehouse, scans.format("s.base"), scans.format("s.head")), "plugin": ours}
-        if asked.packages:
-            (folder / "audit").mkdir()
-            contenders |= audit_helper(warehouse, folder / "audit", asked.packages.resolve())
-        if asked.sqlmesh:
-            contenders["sqlmesh"] = sqlmesh(warehouse, asked.sqlmesh)
+    others: dict[str, Contender] = {}
+    if asked.packages:
+        (folder / "audit").mkdir()
+        others |= audit_helper(warehouse, folder / "audit", asked.packages.resolve())
+    if asked.sqlmesh:
+        others["sqlmesh"] = sqlmesh(warehouse, asked.sqlmesh)
+    for case in CHANGED:
+        make_head(warehouse, asked.rows, case)
+        contenders = {
+            "scans": timed(warehouse, scans.format("s.base"), scans.format("s.head")),
+            "plugin": plugin(warehouse, folder, case),
+            **others,
+        }
+        contenders = {name: run for name, run in contenders.items() if name in (asked.only or contenders)}
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
         for _ in range(asked.repeats):
             for name, run in contenders.items():
                 seconds[name].append(run())
-    medians = {name: statistics.median(found) for name, found in seconds.items()}
-    for name, median in medians.items():
-        ratios = f"{median / medians['scans']:.2f} | {median / medians['plugin']:.1f}"
-        print(f"| {warehouse.kind} | {asked.rows:,} | {name} | {median:.3f} | {ratios} |", flush=True)
+        medians = {name: statistics.median(found) for name, found in seconds.items()}
+        for name, median in medians.items():
+            ratios = f"{median / medians['scans']:.2f} | {median / medians['plugin']:.1f}"
+            print(f"| {warehouse.kind} | {asked.rows:,} | {case} | {name} | {median:.3f} | {ratios} |", flush=True)
 
 
 def main() -> None:
@@ -208,10 +231,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--warehouses", nargs="+", choices=sorted(HASHES), default=sorted(HASHES))
+    parser.add_argument("--only", nargs="+", metavar="CONTENDER", help="scans and plugin, and which others")
     parser.add_argument("--packages", type=Path, help="the folder that holds audit_helper and dbt_utils")
     parser.add_argument("--sqlmesh", metavar="PYTHON", help="an environment's Python with sqlmesh and the drivers")
     asked = parser.parse_args()
-    print("| warehouse | rows | asked by | seconds | scans = 1 | plugin = 1 |\n|---|---|---|---|---|---|", flush=True)
+    print("| warehouse | rows | tables | asked by | seconds | scans = 1 | plugin = 1 |", flush=True)
+    print("|---|---|---|---|---|---|---|", flush=True)
     for kind in asked.warehouses:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)

@@ -101,15 +101,18 @@ class Statements:
             _, cursor = self._adapter.connections.add_select_query(sql)
             return [column[0] for column in cursor.description], [tuple(row) for row in cursor.fetchmany(most)]
 
-    def describe(self, place: Sequence[str]) -> tuple[str, list[Any]] | None:
-        """Return a relation's name for SQL and its columns; None where nothing stands in that place.
+    def describe(self, place: Sequence[str]) -> tuple[str, list[Any], bool] | None:
+        """Return a relation's name for SQL, its columns and whether it is a table; None where nothing stands there.
 
         `place` is database, schema and identifier.
         """
         database, schema, identifier = place
         with self._connection("describe"):
             relation = self._adapter.get_relation(database=database, schema=schema, identifier=identifier)
-            return relation and (str(relation.render()), list(self._adapter.get_columns_in_relation(relation)))
+            if relation is None:
+                return None
+            columns = list(self._adapter.get_columns_in_relation(relation))
+            return str(relation.render()), columns, bool(relation.is_table)
 
     def stream(self, sql: str, emit: Emit, size: int = 1000) -> tuple[str, ...]:
         """Run a query and emit RowsFetched as they come, `size` at a time; return the column names."""

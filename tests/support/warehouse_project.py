@@ -117,7 +117,7 @@ def attach(host: Host, folder: Path, warehouse: Warehouse, *, as_reader: bool = 
     profile = {**warehouse.output("dbt_build", as_reader=as_reader), **output}
     if warehouse.kind == "duckdb":
         # Let go of the file between requests, so that the test can look into it.
-        profile["keep_open"] = False
+        profile.setdefault("keep_open", False)
     write_profiles(folder, {"ci": profile})
     invocation = Invocation(
         project_dir=str(folder / "empty"),

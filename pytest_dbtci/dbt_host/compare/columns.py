@@ -20,13 +20,17 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """Two columns whose values are compared: SQL for each side, in forms of one family; `name` is the head's."""
+    """Two columns whose values are compared: SQL for each side, in forms of one family; `name` is the head's.
+
+    `is_hashed` tells that both sides have one type, whose values are equal if their hashes are.
+    """
 
     name: str
     head: str
     base: str
     family: str
     tolerance: float | None = None
+    is_hashed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +163,8 @@ def _compared(head: Column, base: Column, dialect: Dialect, tolerance: float | N
     elif family in FLOATS and set(families) != {FLOAT}:
         one, other = (f"cast({e} as double precision)" for e in (one, other))
     tolerated = tolerance if family in (NUMBER, *FLOATS) else None
-    return Compared(name=head.name, head=one, base=other, family=family, tolerance=tolerated)
+    hashed = head.type == base.type and dialect.is_hashed(head.type) and tolerated is None
+    return Compared(name=head.name, head=one, base=other, family=family, tolerance=tolerated, is_hashed=hashed)
 
 
 def _common(head: str, base: str) -> str | None:

@@ -25,7 +25,9 @@ class Dialect:
     """One warehouse's types: `families` by type name, and how a value of another type is written as a comparable one.
 
     `forms` maps a type's name to SQL with a `{}`; `other` is the form for types that are not listed, empty where
-    there is none that is sure to work. `texts` gives a family's text where the plain cast to `text` does not.
+    there is none that is sure to work. `texts` gives a family's text where the plain cast to `text` does not. `hash`
+    is of any number of values, 64 bits, of which only equal values of one type have the same, as far as 64 bits tell:
+    `hashed` is a pattern for the types of which that is true. It is empty where it costs more than to compare them.
     """
 
     families: Mapping[str, str]
@@ -34,6 +36,8 @@ class Dialect:
     text: str = "text"
     texts: Mapping[str, str] = field(default_factory=dict)
     logarithm: str = "log({})"
+    hash: str = ""
+    hashed: str = ""
 
     def family(self, dtype: str) -> str:
         """Return the family of a type, `text` for one that is compared in a text form, empty for one that can't be."""
@@ -44,6 +48,10 @@ class Dialect:
         """Return the expression in the form that is compared."""
         name = base_name(dtype)
         return self.forms.get(name, "{}" if name in self.families else self.other).format(expression)
+
+    def is_hashed(self, dtype: str) -> bool:
+        """Whether values of the type are compared by their hashes."""
+        return re.fullmatch(self.hashed, dtype) is not None
 
     def as_text(self, family: str, expression: str) -> str:
         """Return the expression's text."""

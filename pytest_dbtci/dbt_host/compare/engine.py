@@ -31,7 +31,7 @@ def compare(warehouse: Warehouse, pair: Pair, seconds: float | None = None) -> D
     head, base = (_relation(warehouse, place) for place in (pair.head, pair.base))
     matched = columns.match(head.columns, base.columns, pair, known)
     return _Comparison(
-        warehouse=warehouse, head=head.name, base=base.name, pair=pair, matched=matched, dialect=known, bound=bound
+        warehouse=warehouse, head=head, base=base, pair=pair, matched=matched, dialect=known, bound=bound
     ).run()
 
 
@@ -39,20 +39,22 @@ def compare(warehouse: Warehouse, pair: Pair, seconds: float | None = None) -> D
 class _Relation:
     name: str
     columns: Sequence[columns.Column]
+    is_table: bool
 
 
 def _relation(warehouse: Warehouse, place: Place) -> _Relation:
     found = warehouse.describe(place)
     if found is None or not found[1]:
         raise DbtFailed(f"{'.'.join(place)} is not there", usage=False)
-    return _Relation(name=found[0], columns=[columns.read(c) for c in found[1]])
+    name, read, is_table = found
+    return _Relation(name=name, columns=[columns.read(c) for c in read], is_table=is_table)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Comparison:
     warehouse: Warehouse
-    head: str
-    base: str
+    head: _Relation
+    base: _Relation
     pair: Pair
     matched: Matched
     dialect: Dialect
@@ -82,8 +84,8 @@ class _Comparison:
     def _sql(self, *, key: bool = True) -> Sql:
         matched = self.matched
         return Sql(
-            head=self.head,
-            base=self.base,
+            head=self.head.name,
+            base=self.base.name,
             key=matched.key if key else (),
             sampled_by=matched.key,
             columns=matched.columns if key else (*matched.key, *matched.columns),
@@ -101,7 +103,10 @@ class _Comparison:
 
     def _by_key(self, about: Differences) -> Differences:
         sql, matched = self._sql(), self.matched
-        heads, bases, only_head, only_base, no_key, no_base_key, pairs, changed, *counts = self._row(sql.counts())
+        rows = self._fetch(sql.rows(self.pair.examples))
+        counted = 8 + 2 * len(matched.candidates)
+        *numbers, whole = _numbers(rows[0][: counted + 1])
+        heads, bases, only_head, only_base, no_key, no_base_key, pairs, changed, *counts = numbers
         if pairs + only_head != heads or pairs + only_base != bases:
             return self._as_bag(replace(about, note=self._twice() or f"{', '.join(self.pair.key)} is not unique"))
         found = replace(
@@ -115,17 +120,19 @@ class _Comparison:
             keyless=no_key + no_base_key,
             schema=_renamed(matched, counts) if self.sample == 1 else matched.schema,
         )
-        if found.changed or (self.pair.examples and not found.same_rows):
-            found = self._with_examples(found, sql)
+        differ = _numbers(rows[0][counted + 1 :][: len(matched.columns)])
+        if changed and not whole:
+            differ = self._row(sql.columns_of_all())
+        shown = [row[counted + 1 + len(matched.columns) :] for row in rows]
+        found = self._with_examples(found, sql, differ, [row for row in shown if row[0] is not None])
         return self._with_keyless(found, sql) if found.keyless else found
 
-    def _with_examples(self, found: Differences, sql: Sql) -> Differences:
-        """Add examples, and the columns in which rows differ."""
-        rows = self._fetch(sql.examples(max(self.pair.examples, 1)))
-        width, count = len(self.matched.key), len(self.matched.columns)
-        numbers = [int(n) for n in rows[0][1 + width : 1 + width + count]] if rows else []
+    def _with_examples(
+        self, found: Differences, sql: Sql, numbers: Sequence[int], rows: Sequence[Sequence[Any]]
+    ) -> Differences:
+        """Add examples, and the columns in which rows differ, given in how many each does."""
         differing = [i for i, n in enumerate(numbers) if n]
-        examples = tuple(self._example(row, differing) for row in rows) if self.pair.examples else ()
+        examples = tuple(self._example(row, differing) for row in rows)
         columns = self._columns(sql, differing, numbers) if differing else ()
         return replace(found, examples=examples, columns=columns)
 
@@ -144,7 +151,14 @@ class _Comparison:
         if not sql.columns:
             raise DbtFailed("the two relations have no column in common that can be compared", usage=False)
         heads, bases, added, removed = self._row(sql.bag())
-        found = replace(about, head_rows=heads, base_rows=bases, added=added, removed=removed)
+        schema = about.schema
+        if sql.candidates and self.sample == 1:
+            # A column that tells apart no rows which are the same without it has the other's values.
+            told = [
+                (int(n or 0) - added - removed, int(filled)) for _, n, filled in self._fetch(sql.bag_by_candidate())
+            ]
+            schema = _renamed(self.matched, [number for pair in told for number in pair])
+        found = replace(about, head_rows=heads, base_rows=bases, added=added, removed=removed, schema=schema)
         if found.same_rows:
             return found
         changes = self._columns(sql, range(len(sql.columns)), None)
@@ -166,7 +180,7 @@ class _Comparison:
         kind, width, count = row[0], len(self.matched.key), len(self.matched.columns)
         values = [_text(v) for v in row[1:]]
         key = tuple((c.name, v) for c, v in zip(self.matched.key, values, strict=False))
-        after, before = values[width + count : width + 2 * count], values[width + 2 * count :]
+        after, before = values[width : width + count], values[width + count :]
         changes = tuple(
             (self.matched.columns[i].name, before[i], after[i])
             for i in differing
@@ -177,8 +191,8 @@ class _Comparison:
     def _columns(self, sql: Sql, differing: Iterable[int], counts: Sequence[int] | None) -> tuple[ColumnChange, ...]:
         """Return the columns with their profiles; of a bag only those whose profiles differ."""
         wanted = list(differing)
-        shown = wanted[:PROFILED]
-        profiles = [_profile(row) for row in self._fetch(sql.profile(shown))]
+        shown, tables = wanted[:PROFILED], self.head.is_table and self.base.is_table
+        profiles = [_profile(row) for row in self._fetch(sql.profile(shown, tables=tables))]
         sides = profiles[: len(shown)], profiles[len(shown) :]
         found = list[ColumnChange]()
         for i, after, before in zip(shown, *sides, strict=True):
@@ -193,9 +207,9 @@ class _Comparison:
         return self.warehouse.fetch(query, self.bound)
 
     def _row(self, query: str) -> list[int]:
-        """Return the only row of counts; the sum over nothing is 0."""
+        """Return the only row of counts."""
         (row,) = self._fetch(query)
-        return [int(value or 0) for value in row]
+        return _numbers(row)
 
 
 def _renamed(matched: Matched, counts: Sequence[int]) -> tuple[SchemaChange, ...]:
@@ -210,6 +224,11 @@ def _renamed(matched: Matched, counts: Sequence[int]) -> tuple[SchemaChange, ...
     gone = {("added", new) for new, _ in sure} | {("removed", old) for _, old in sure}
     renamed = [SchemaChange(kind="renamed", column=new, before=old, after=new) for new, old in sure]
     return (*(c for c in matched.schema if (c.kind, c.column) not in gone), *renamed)
+
+
+def _numbers(row: Sequence[Any]) -> list[int]:
+    """Return counts and sums as numbers; the sum over nothing is 0."""
+    return [int(value or 0) for value in row]
 
 
 def _profile(row: Sequence[Any]) -> Profile:

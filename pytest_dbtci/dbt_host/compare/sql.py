@@ -15,6 +15,13 @@ from pytest_dbtci.dbt_host.compare.dialect import DIGITS, FLOATS, NUMBER, RELATI
 LARGE, SMALL = "1e300", "1e-290"
 """Beyond these a float's relative difference can't be computed without overflow: such values are equal or not."""
 
+FEW, SHARE = 10_000, 10
+"""Where no more pairs differ than FEW, or than one in SHARE, each is looked at for the columns in which it does."""
+
+PAIR = "h.here = 1 and b.here = 1"
+SIDES = {"h": True, "b": False}
+"""What head and base are called in a join, and whether it is the head."""
+
 _HEX = 6
 """How many digits of the key's hash choose a sample: of 16 million rows, one at the least."""
 
@@ -43,7 +50,7 @@ class Sql:
 
     def duplicates(self) -> str:
         """Ask on which side a key occurs twice: a number for each side, 0 for neither."""
-        names = ", ".join(f"k{i}" for i in range(len(self.key)))
+        names = self._listed("k", self.key)
         sides = (self._side(is_head, keys=True) for is_head in (True, False))
         counts = (
             f"(select count(*) from (select 1 as one from {side} s where not {_any_null('s', self.key)} "
@@ -56,49 +63,72 @@ class Sql:
         """Ask how many rows there are in head and base."""
         return f"select {', '.join(f'(select count(*) from {self._table(is_head)})' for is_head in (True, False))}"
 
-    def counts(self) -> str:
-        """Ask for all counts but the columns' in one join.
+    def rows(self, most: int) -> str:
+        """Ask, in one join, how the rows differ, and for `most` rows of each kind.
 
-        The row gives: rows of head and base, rows only in each, rows without a key in each, pairs, changed pairs, then
-        for each candidate the pairs that differ and those with a value.
+        A row gives numbers that are the same in all rows, then its kind (null where there is none to show), its key,
+        the columns of the head and those of the base. The numbers are: rows of head and base, rows only in each, rows
+        without a key in each, pairs, changed pairs, for each candidate the pairs that differ and those with a value;
+        1 if the changed pairs are so few that all were looked at; how many of those that were differ in each column.
+
         A key is unique on both sides exactly if the pairs and the rows only on a side make up that side's rows: the
-        join repeats the others.
+        join repeats the others. Only keys of rows that differ leave the join, and only such rows are read as a whole.
         """
-        pair = "h.here = 1 and b.here = 1"
-        parts = [f"(select count(*) from {self._table(is_head)})" for is_head in (True, False)]
-        parts += [_count("b.here is null"), _count("h.here is null")]
-        parts += [_count(f"{side}.here = 1 and {_any_null(side, self.key)}") for side in "hb"]
-        equal = [self._equal(c, f"c{i}") for i, c in enumerate(self.columns)]
-        parts += [_count(pair), _count(f"{pair} and not ({' and '.join(equal)})") if equal else "0"]
-        for i, column in enumerate(self.candidates):
-            parts += [
-                _count(f"{pair} and not {self._equal(column, f'r{i}')}"),
-                _count(f"{pair} and h.r{i} is not null"),
-            ]
-        return f"select {', '.join(parts)} from {self._join(candidates=True)}"
-
-    def examples(self, most: int) -> str:
-        """Ask for `most` rows of each kind, and how many pairs differ in each column.
-
-        A row gives its kind and its key, then these numbers, which are the same in all rows, then the columns of the
-        head and those of the base. Only what differs is looked at, so that a large table with few changes costs little.
-        """
-        count = range(len(self.columns))
-        kind = "case when b.here is null then 'added' when h.here is null then 'removed' else 'changed' end"
-        keys = [f"coalesce(h.k{i}, b.k{i}) as k{i}" for i in range(len(self.key))]
-        unequal = [f"not {self._equal(c, f'c{i}')}" for i, c in enumerate(self.columns)]
-        pair = "h.here = 1 and b.here = 1"
-        values = [f"case when {pair} and {one} then 1 else 0 end as d{i}" for i, one in enumerate(unequal)]
+        keys, count = self._listed("k", self.key), range(len(self.columns))
+        numbers = [f"(select count(*) from {self._table(is_head)})" for is_head in (True, False)]
+        numbers += [f"sum({side} - pairs)" for side in ("heads", "bases")]
+        numbers += [f"sum(case when k0 is null then {side} - pairs end)" for side in ("heads", "bases")]
+        changed = "sum(case when k0 is not null then pairs end)"
+        numbers += ["sum(pairs)", changed]
+        numbers += [f"sum({part}{i})" for i in range(len(self.candidates)) for part in "uv"]
+        numbers.append(f"case when {changed} <= greatest({FEW}, sum(heads) / {SHARE}) then 1 else 0 end")
+        totals = ", ".join(f"{number} as t{i}" for i, number in enumerate(numbers))
+        kind = "case when bases = 0 then 'added' when heads = 0 then 'removed' else 'changed' end"
+        place = f"row_number() over (partition by kind order by {keys}) as place"
+        unequal = [f"kind = 'changed' and not {self._equal(c, f'c{i}')}" for i, c in enumerate(self.columns)]
+        values = [f"case when {one} then 1 else 0 end as d{i}" for i, one in enumerate(unequal)]
         values += [f"{side}.c{i} as {side}{i}" for side in "hb" for i in count]
-        rows = " or ".join(["h.here is null", "b.here is null", *unequal])
-        known = " and ".join(f"coalesce(h.k{i}, b.k{i}) is not null" for i in range(len(self.key)))
-        found = f"select {kind} as kind, {', '.join([*keys, *values])} from {self._join()} where ({rows}) and {known}"
-        order = ", ".join(f"k{i}" for i in range(len(self.key)))
-        sums = [f"sum(d{i}) over () as n{i}" for i in count]
-        rank = f"row_number() over (partition by kind order by {order}) as rank_in_kind"
-        ranked = f"select f.*, {', '.join([*sums, rank])} from ({found}) f"
-        names = ["kind", *(f"k{i}" for i in range(len(self.key))), *(f"{part}{i}" for part in "nhb" for i in count)]
-        return f"select {', '.join(names)} from ({ranked}) r where rank_in_kind <= {most} order by kind, {order}"
+        sides = " ".join(
+            f"left join {self._side(is_head)} {side} on {self._on('l', side)}" for side, is_head in SIDES.items()
+        )
+        chosen = f"place <= {most} or (kind = 'changed' and (select t{len(numbers) - 1} from t) = 1)"
+        looked_at = ["1 as one", "count(*) as rows_read", *(f"sum(d{i}) as n{i}" for i in count)]
+        shown = [f"t{i}" for i in range(len(numbers))] + [f"n{i}" for i in count]
+        shown += ["kind", keys, *(f"{side}{i}" for side in "hb" for i in count)]
+        return (
+            f"with g as ({self._differing()}), t as (select 1 as one, {totals} from g), "
+            f"f as (select {keys}, {kind} as kind from g where k0 is not null), p as (select f.*, {place} from f), "
+            f"l as (select * from p where {chosen}), d as (select {', '.join(['l.*', *values])} from l {sides}), "
+            f"e as (select {', '.join(looked_at)} from d), "
+            f"r as (select 1 as one, d.* from d where place <= {most}) select {', '.join(shown)} "
+            f"from t inner join e on t.one = e.one left join r on t.one = r.one order by kind, {keys}"
+        )
+
+    def columns_of_all(self) -> str:
+        """Ask how many pairs differ in each column, by a join of all of them."""
+        unequal = [f"{PAIR} and not {self._equal(c, f'c{i}')}" for i, c in enumerate(self.columns)]
+        return f"select {', '.join(map(_count, unequal))} from {self._join()}"
+
+    def _differing(self) -> str:
+        """Return a query for the keys of rows that differ, and of each how often the join has it.
+
+        All that are the same, or have no key, stand together as one null.
+        """
+        equal = ["h.x = b.x"] if any(c.is_hashed for c in self.columns) else []
+        equal += [self._equal(c, f"c{i}") for i, c in enumerate(self.columns) if not c.is_hashed]
+        same = " and ".join([PAIR, *equal])
+        both = [f"coalesce(h.k{i}, b.k{i})" for i in range(len(self.key))]
+        no_key = " or ".join(f"{one} is null" for one in both)
+        parts = [f"case when {same} then null when {no_key} then null else {k} end as k{i}" for i, k in enumerate(both)]
+        parts += ["h.here as head", "b.here as base"]
+        counts = ["count(head) as heads", "count(base) as bases", "count(head + base) as pairs"]
+        for i, column in enumerate(self.candidates):
+            parts.append(f"case when {PAIR} and not {self._equal(column, f'r{i}')} then 1 end as u{i}")
+            parts.append(f"case when {PAIR} and h.r{i} is not null then 1 end as v{i}")
+            counts += [f"count({part}{i}) as {part}{i}" for part in "uv"]
+        keys = self._listed("k", self.key)
+        joined = f"select {', '.join(parts)} from {self._join(hashed=True, candidates=True)}"
+        return f"select {keys}, {', '.join(counts)} from ({joined}) j group by {keys}"
 
     def bag(self, *, keyless: bool = False) -> str:
         """Ask how many rows stand on one side only, counting how often: rows of head and base, added, removed.
@@ -108,6 +138,18 @@ class Sql:
         signed = "sum(case when n > 0 then n else 0 end), sum(case when n < 0 then -n else 0 end)"
         return f"select sum(heads), sum(bases), {signed} from ({self._groups(keyless)}) g"
 
+    def bag_by_candidate(self) -> str:
+        """Ask for each candidate how many rows stand on one side only if its column counts, too.
+
+        A row each: the candidate's place, that number, and how many kinds of rows of both sides have a value there.
+        """
+        asked = (
+            f"select {i} as place, sum(abs(n)), count(case when heads > 0 and bases > 0 then r{i} end) "
+            f"from ({self._groups(False, f'r{i}')}) g"
+            for i in range(len(self.candidates))
+        )
+        return f"{' union all '.join(asked)} order by 1"
+
     def bag_examples(self, most: int, *, keyless: bool = False) -> str:
         """Ask for rows that stand on one side only: how many more in head than in base, and the values."""
         names = [f"k{i}" for i in range(len(self.key))] + [f"c{i}" for i in range(len(self.columns))]
@@ -116,22 +158,25 @@ class Sql:
             f"select n, {', '.join(names)} from ({self._groups(keyless)}) g where n <> 0 order by {order} limit {most}"
         )
 
-    def profile(self, chosen: Sequence[int]) -> str:
+    def profile(self, chosen: Sequence[int], *, tables: bool) -> str:
         """Ask of each column on both sides, head first: its nulls and distinct values, least, greatest and mean.
 
         A row each, with the number of the side and the column's place among the chosen. Grouping is cheaper than
-        `count(distinct)`, which sorts, and the sides are read once where the warehouse keeps what is read many times.
+        `count(distinct)`, which sorts. Where both are `tables` each column is read for itself, which costs less than to
+        keep what was read; a view is read once where the warehouse keeps that.
         """
         asked, sides = list[str](), list[str]()
         for number, is_head in enumerate((True, False)):
             shown = [f"{c.head if is_head else c.base} as c{i}" for i, c in enumerate(self.columns) if i in chosen]
-            sides.append(f"s{number} as (select {', '.join(shown)} from {self._table(is_head)})")
+            sides.append(f"(select {', '.join(shown)} from {self._table(is_head)})")
             for place, i in enumerate(chosen):
-                groups = f"(select c{i} as v, count(*) as n from s{number} group by c{i}) g"
+                side = sides[number] if tables else f"s{number}"
+                groups = f"(select c{i} as v, count(*) as n from {side} s group by c{i}) g"
                 asked.append(
                     f"select {number} as side, {place} as place, {self._summary(self.columns[i])} from {groups}"
                 )
-        return f"with {', '.join(sides)} {' union all '.join(asked)} order by 1, 2"
+        kept = "" if tables else f"with s0 as {sides[0]}, s1 as {sides[1]} "
+        return f"{kept}{' union all '.join(asked)} order by 1, 2"
 
     def _summary(self, column: Compared) -> str:
         nothing, family = f"cast(null as {self.dialect.text})", column.family
@@ -139,6 +184,10 @@ class Sql:
         extremes = (self.dialect.as_text(family, f"{how}(v)") if shown else nothing for how in ("min", "max"))
         mean = self._mean() if family in (NUMBER, *FLOATS) else "cast(null as double precision)"
         return f"coalesce(sum(case when v is null then n end), 0), count(v), {', '.join(extremes)}, {mean}"
+
+    @staticmethod
+    def _listed(letter: str, columns: Sequence[Compared]) -> str:
+        return ", ".join(f"{letter}{i}" for i in range(len(columns)))
 
     @staticmethod
     def _mean() -> str:
@@ -149,22 +198,24 @@ class Sql:
         mean = f"sum(case when {ordinary} then {number} * n end) / {filled}"
         return f"case when count(v) = {_count(ordinary)} then {mean} end"
 
-    def _groups(self, keyless: bool) -> str:
-        names = [f"k{i}" for i in range(len(self.key))] + [f"c{i}" for i in range(len(self.columns))]
+    def _groups(self, keyless: bool, *more: str) -> str:
+        names = [*(f"k{i}" for i in range(len(self.key))), *(f"c{i}" for i in range(len(self.columns))), *more]
         listed = ", ".join(names)
         sides = []
         for is_head in (True, False):
             sign, here, there = (1, 1, 0) if is_head else (-1, 0, 1)
             only = f" where {_any_null('s', self.key)}" if keyless else ""
-            side = self._side(is_head, rounded=True)
+            side = self._side(is_head, rounded=True, candidates=bool(more))
             sides.append(f"select {sign} as n, {here} as heads, {there} as bases, {listed} from {side} s{only}")
         sums = "sum(n) as n, sum(heads) as heads, sum(bases) as bases"
         return f"select {sums}, {listed} from ({' union all '.join(sides)}) u group by {listed}"
 
-    def _join(self, *, candidates: bool = False) -> str:
-        on = " and ".join(f"h.k{i} = b.k{i}" for i in range(len(self.key)))
-        head, base = (self._side(is_head, candidates=candidates) for is_head in (True, False))
-        return f"{head} h full join {base} b on {on}"
+    def _join(self, **how: bool) -> str:
+        head, base = (f"{self._side(is_head, **how)} {side}" for side, is_head in SIDES.items())
+        return f"{head} full join {base} on {self._on('h', 'b')}"
+
+    def _on(self, one: str, other: str) -> str:
+        return " and ".join(f"{one}.k{i} = {other}.k{i}" for i in range(len(self.key)))
 
     def _table(self, is_head: bool) -> str:
         conditions = " and ".join(filter(None, (self.where and f"({self.where})", self._sampled(is_head))))
@@ -177,8 +228,20 @@ class Sql:
         key = " || '|' || ".join(f"coalesce({text}, '')" for text in texts)
         return f"substring(md5({key}), 1, {_HEX}) < '{16**_HEX // self.sample:0{_HEX}x}'"
 
-    def _side(self, is_head: bool, *, keys: bool = False, candidates: bool = False, rounded: bool = False) -> str:
-        columns = [] if keys else [(f"c{i}", c) for i, c in enumerate(self.columns)]
+    def _side(
+        self,
+        is_head: bool,
+        *,
+        keys: bool = False,
+        candidates: bool = False,
+        hashed: bool = False,
+        rounded: bool = False,
+    ) -> str:
+        """Return a subquery for one side: its key and all its columns, unless `keys` says that these don't matter.
+
+        With `hashed` one value, x, stands in the place of the columns that are compared by their hashes.
+        """
+        columns = [(f"c{i}", c) for i, c in enumerate(self.columns) if not (keys or (hashed and c.is_hashed))]
         columns += [(f"k{i}", c) for i, c in enumerate(self.key)]
         columns += [(f"r{i}", c) for i, c in enumerate(self.candidates)] if candidates else []
         shown = ["1 as here"]
@@ -187,6 +250,8 @@ class Sql:
             if rounded and column.family in FLOATS:
                 value = self.dialect.rounded(value, DIGITS[column.family])
             shown.append(f"{value} as {name}")
+        if values := [c.head if is_head else c.base for c in self.columns if hashed and c.is_hashed]:
+            shown.append(f"{self.dialect.hash.format(', '.join(values))} as x")
         return f"(select {', '.join(shown)} from {self._table(is_head)})"
 
     def _equal(self, column: Compared, name: str) -> str:

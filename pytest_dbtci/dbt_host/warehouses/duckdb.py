@@ -42,6 +42,9 @@ class DuckDb(Warehouse):
         other="cast({} as varchar)",
         text="varchar",
         logarithm="log10({})",
+        # Of 128 bits, as wider decimals have, both halves may be hashed to nothing: 0 and -1 have the same hash.
+        hash="hash({})",
+        hashed=r"(tiny|small|big)int|integer|decimal\((\d|1[0-8]),\d+\)|varchar|boolean|date|timestamp",
     )
 
     @property

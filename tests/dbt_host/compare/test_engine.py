@@ -19,8 +19,10 @@ from tests.support.warehouses.fixtures import empty_warehouse
 
 MONEY = "decimal(9,2)"
 DOGS = f"select 1 as id, 'Ada' as name, cast(0.31 as {MONEY}) as price union all select 2, 'Bea', cast(7.00 as {MONEY})"
+CENT = DOGS.replace("7.00", "7.01")
 OTHER_DOGS = DOGS.replace("0.31", "1.31").replace("2, 'Bea'", "3, 'Cid'")
 ULP = "select 1 as id, cast({} as double precision) as x, cast({} as real) as y"
+WIDE = "select 1 as id, cast({} as decimal(38,2)) as x, cast({} as decimal(38,0)) as y"
 ENDS = (
     "select 1 as id, cast(1e308 as double precision) as x, cast(1 as double precision) as y "
     "union all select 2, 1e308, {0} union all select 3, {0}e-300, 1e139 union all select 4, -1e308, 4 "
@@ -34,13 +36,16 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ulp": (ULP.format("0.30000000000000004", "0.1"), ULP.format("0.3", "0.10000001"), {}),
     "ulp in a bag": (ULP.format("0.30000000000000004", "0.1"), ULP.format("0.3", "0.10000001"), {"key": ()}),
     "ends of the range": (ENDS.format("1"), ENDS.format("2"), {}),
-    "cent": (DOGS.replace("7.00", "7.01"), DOGS, {}),
-    "tolerated cent": (DOGS.replace("7.00", "7.01"), DOGS, {"tolerance": {"PRICE": 0.01}}),
+    "cent": (CENT, DOGS, {}),
+    "cent of a wide decimal": (WIDE.format("-0.01", "-1"), WIDE.format("0.00", "0"), {}),
+    "tolerated cent": (CENT, DOGS, {"tolerance": {"PRICE": 0.01}}),
     "excluded": (OTHER_DOGS, DOGS, {"exclude": ("Price",)}),
     "where": (OTHER_DOGS, DOGS, {"where": "id = 1"}),
     "removed": (f"select id, name from ({DOGS}) d", DOGS, {}),
     "added": (f"select d.*, 1 as legs from ({DOGS}) d", DOGS, {}),
     "renamed": (f"select id, name as title, price from ({DOGS}) d", DOGS, {}),
+    "renamed without a key": (f"select id, name as title, price from ({CENT}) d", DOGS, {"key": ()}),
+    "not renamed without a key": (f"select id, upper(name) as title, price from ({DOGS}) d", DOGS, {"key": ()}),
     "not renamed": (f"select id, upper(name) as title, price from ({DOGS}) d", DOGS, {}),
     "retyped": (f"select id, name, cast(price as decimal(12,4)) as price from ({DOGS}) d", DOGS, {}),
     "retyped and cut": (f"select id, name, cast(price as integer) as price from ({DOGS}) d", DOGS, {}),
@@ -99,12 +104,15 @@ def test_says_what_differs(told: Told, compared: Warehouse) -> None:
         "ulp in a bag": (0, 0, 0),
         "ends of the range": (0, 0, 2),
         "cent": (0, 0, 1),
+        "cent of a wide decimal": (0, 0, 1),
         "tolerated cent": (0, 0, 0),
         "excluded": (1, 1, 0),
         "where": (0, 0, 1),
         "removed": (0, 0, 0),
         "added": (0, 0, 0),
         "renamed": (0, 0, 0),
+        "renamed without a key": (1, 1, 0),
+        "not renamed without a key": (0, 0, 0),
         "not renamed": (0, 0, 0),
         "retyped": (0, 0, 0),
         "retyped and cut": (0, 0, 1),
@@ -118,6 +126,8 @@ def test_says_what_differs(told: Told, compared: Warehouse) -> None:
     keyless = {n: d.note for n, d in found.items() if not d.key}
     assert keyless == {
         "rows of a bag": "no key is known",
+        "renamed without a key": "no key is known",
+        "not renamed without a key": "no key is known",
         "ulp in a bag": "no key is known",
         "key gone": "id of the key is not on both sides",
         "key repeated": "id is not unique in this pull request",
@@ -156,14 +166,15 @@ def test_says_how_the_columns_differ(told: Told, compared: Warehouse) -> None:
     found = {n: e.differences for n, e in told.items() if e.differences}
     schema = {n: [(c.kind, c.column, c.before, c.after) for c in d.schema] for n, d in found.items() if d.schema}
     decimal = "decimal" if compared.kind == "duckdb" else "numeric"
-    name, title = schema["not renamed"]
-    assert (name[:2], title[:2]) == (("removed", "name"), ("added", "title"))
-    assert name[2] == title[3] == ("varchar" if compared.kind == "duckdb" else "text")
-    del schema["not renamed"]
+    for case in ("not renamed", "not renamed without a key"):
+        name, title = schema.pop(case)
+        assert (name[:2], title[:2]) == (("removed", "name"), ("added", "title"))
+        assert name[2] == title[3] == ("varchar" if compared.kind == "duckdb" else "text")
     assert schema == {
         "removed": [("removed", "price", f"{decimal}(9,2)", "")],
         "added": [("added", "legs", "", "integer")],
         "renamed": [("renamed", "title", "name", "title")],
+        "renamed without a key": [("renamed", "title", "name", "title")],
         "retyped": [("retyped", "price", f"{decimal}(9,2)", f"{decimal}(12,4)")],
         "retyped and cut": [("retyped", "price", f"{decimal}(9,2)", "integer")],
         "reordered": [("reordered", "price", "3", "1")],
@@ -217,24 +228,32 @@ def test_compares_a_sample_of_the_same_keys_on_both_sides(compared: Warehouse, t
             f"create table many.head as {numbers}, {text}, case when i % 10 = 0 then 1 else 0 end as v from n"
         )
         cursor.execute(f"create table many.base as {numbers}, {text}, 0 as v from n where i > 100")
+        cursor.execute("create table many.other as select id, part, v + 1 as v from many.base")
         if compared.kind != "duckdb":
             cursor.execute("grant all on schema many to dbt")
             cursor.execute("grant select on all tables in schema many to dbt")
-    head, base = ((database, "many", name) for name in ("head", "base"))
+    head, base, other = ((database, "many", name) for name in ("head", "base", "other"))
     pair = Pair(head=head, base=base, key=("id",), most_rows=1000)
-    pairs = {"one": pair, "two": replace(pair, key=("id", "part")), "all": replace(pair, most_rows=20000)}
+    large = replace(pair, most_rows=20000)
+    pairs = {"one": pair, "two": replace(pair, key=("id", "part")), "all": large, "most": replace(large, head=other)}
     with running_host(tmp_path / "host") as host:
         attach(host, tmp_path, compared)
         host.ask(Compare(tree="empty", pairs=pairs), events.append)
     found = {e.name: e.differences for e in events if isinstance(e, Compared) and e.differences}
     every = found["all"]
     assert (every.sample, every.head_rows, every.added, every.removed, every.changed) == (1, 20000, 100, 0, 1990)
+    assert [(c.column, c.rows) for c in every.columns] == [("v", 1990)]
+    most = found["most"]
+    assert (most.changed, [(c.column, c.rows) for c in most.columns], len(most.examples)) == (19900, [("v", 19900)], 5)
     one, two = found["one"], found["two"]
     assert (one.sample, two.sample, one.removed, two.removed) == (20, 20, 0, 0)
     assert 800 < one.head_rows < 1200
     assert 60 < one.changed < 140
     assert 0 < one.added < 15
     assert two.keyless > 600
+    if compared.server is not None:
+        # Sizes, keys that occur twice, rows, columns of all of them, profile.
+        assert len(compared.faults.statements(r'from[^;]*"?many"?\."?other')) == 5
 
 
 def test_asks_little(told: Told, compared: Warehouse) -> None:
@@ -246,4 +265,4 @@ def test_asks_little(told: Told, compared: Warehouse) -> None:
         number = list(CASES).index(name)
         return len(compared.faults.statements(rf'^(?!.*information_schema).*from[^;]*"?s"?\."?[hb]{number}\b'))
 
-    assert (asked("identical"), asked("rows"), asked("rows of a bag")) == (1, 3, 3)
+    assert (asked("identical"), asked("rows"), asked("rows of a bag")) == (1, 2, 3)
