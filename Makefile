@@ -39,7 +39,7 @@ wheel-test: ## build the wheel, install it in an empty environment, validate the
 	mkdir $(WHEEL)/suite && cp -R tests examples conftest.py pyproject.toml $(WHEEL)/suite
 	cd $(WHEEL)/suite && ../venv/bin/python -m pytest -q -n $(JOBS) -m 'not slow' tests/end_to_end/test_validate.py tests/end_to_end/test_circumstances.py
 
-matrix: $(READY) ## run the quick tests at the corners of the supported versions (of Python too, as far as they are here)
+matrix: $(READY) ## run the quick tests (not those of documents and deployment) at the corners of the supported versions
 	JOBS=$(JOBS) $(PY) -m nox --session matrix
 
 versions: $(READY) ## run the core and selection tests on the oldest dbt and on dbt 1.12, with this Python

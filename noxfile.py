@@ -35,8 +35,11 @@ _CORE = (
 )
 """Tests of what differs most between dbt's versions."""
 
-_OTHERS = ("deploy", "docs", "benchmarks", "end_to_end/test_pipelines.py", "end_to_end/test_pre_commit.py")
-"""Tests that need more than the `test` extra, and in which dbt has no part."""
+_OTHERS = (
+    *("deploy", "docs", "benchmarks", "end_to_end/test_pipelines.py", "end_to_end/test_pre_commit.py"),
+    *("guards", "test_layers.py"),
+)
+"""Tests that need more than the `test` extra, or look at this repository's files alone: dbt has no part in them."""
 
 _CORNERS = (
     nox.param("3.10", "oldest", True, id="oldest of all"),
@@ -56,7 +59,7 @@ if _PYENV.is_dir():
 @nox.session
 @nox.parametrize(("python", "dbt", "oldest"), _CORNERS)
 def matrix(session: nox.Session, dbt: str, oldest: bool) -> None:
-    """Run the quick tests with a Python, a dbt-core, and the oldest or newest of all else."""
+    """Run the quick tests, without `_OTHERS`, with a Python, a dbt-core, and the oldest or newest of all else."""
     _install(session, dbt, oldest)
     _test(session, *(f"--ignore=tests/{name}" for name in _OTHERS))
 

@@ -57,8 +57,6 @@ class Trees:
         partial = before.folder / "partial_parse.msgpack" if before else None
         if before is None or partial is None or not partial.is_file():
             return self._parse()
-        if self.project.changed & self.project.variable_files.keys():
-            return self._parse()  # dbt does not look at those of packages
         head = self._parse(str(partial))
         if head.parsed == "partly" and Macros(before.manifest, head).calls_may_resolve_anew():
             # dbt does not look again at what unchanged files call.

@@ -25,7 +25,7 @@ def settings_texts(
     repository: Repository, commit: str, project: Project, profile_file: str | None, work: Path
 ) -> dict[str, tuple[str | None, str | None]]:
     """Read the changed settings files, the profile's too, as they were and as they are; None for one not there."""
-    known = {*project.settings, *project.variable_files, profile_file}
+    known = {*project.settings, project.variable_file, profile_file}
     paths = [p for p in sorted(project.changed) if p in known]
     if not paths:
         return {}

@@ -194,9 +194,9 @@ class Project:
         return {self.place(name, PROJECT_FILE): name for name in self.roots}
 
     @cached_property
-    def variable_files(self) -> Mapping[str, str]:
-        """Return the packages' vars.yml, which dbt-core reads since 1.12, as `settings` does."""
-        return {self.place(name, "vars.yml"): name for name in self.roots}
+    def variable_file(self) -> str:
+        """Return where the project's vars.yml lies, which dbt-core reads since 1.12; it reads no package's."""
+        return self.place(self.name, "vars.yml")
 
     def is_named(self, path: str) -> bool:
         """Whether a file that dbt reads may name this one as data or as a module."""

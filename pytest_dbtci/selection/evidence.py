@@ -60,14 +60,15 @@ class Evidence:
         return frozenset((*found, self.base.project, self.head.project))
 
     @property
-    def has_variable_files(self) -> bool:
+    def has_variable_file(self) -> bool:
         """Whether this dbt reads vars.yml."""
         return tuple(map(int, self.head.dbt_version.split(".")[:2])) >= (1, 12)
 
     def variables_of(self, package: str) -> frozenset[str]:
         """Return the variables of a package that differ, in whichever of the files that can hold them."""
-        files = [self.project.settings, *([self.project.variable_files] if self.has_variable_files else ())]
-        places = (path for found in files for path, name in found.items() if name == package)
+        places = [path for path, name in self.project.settings.items() if name == package]
+        if package == self.project.name and self.has_variable_file:
+            places.append(self.project.variable_file)
         return variables_difference((self.texts.get(p, (None, None)) for p in places), self.packages)
 
     def read_otherwise(self, known: Container[str]) -> Mapping[str, str]:

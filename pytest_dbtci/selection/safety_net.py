@@ -160,8 +160,8 @@ class _Net:
         for path in sorted(self.evidence.paths):
             if path in self.project.settings:
                 self._project_file(path, self.project.settings[path])
-            elif path in self.project.variable_files:
-                self._variable_file(path, self.project.variable_files[path])
+            elif path == self.project.variable_file:
+                self._variable_file(path)
             elif path == self.evidence.profile_file:
                 texts = self.evidence.texts.get(path, (None, None))
                 found = profile_difference(*texts, self.evidence.profile, self.evidence.target)
@@ -186,12 +186,12 @@ class _Net:
         elif not found.everything:
             self.settings[path] = tuple(k for k in found.keys if k not in ("vars", "dispatch"))
 
-    def _variable_file(self, path: str, package: str) -> None:
-        if not self.evidence.has_variable_files:
+    def _variable_file(self, path: str) -> None:
+        if not self.evidence.has_variable_file:
             self._say(f"dbt-core {self.head.dbt_version} reads no such file", (path,))
             return
         found = variables_difference([self.evidence.texts.get(path, (None, None))], self.evidence.packages)
-        differing = sorted(found & self.evidence.variables_of(package))
+        differing = sorted(found & self.evidence.variables_of(self.project.name))
         for name in differing:
             self._variable(name, path)
         if not differing:

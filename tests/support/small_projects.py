@@ -537,8 +537,8 @@ VARIABLE_FILE = Small(
         "dbt_project.yml": str(SKELETON["dbt_project.yml"]) + "vars: {low: 1, high: 1}\n",
         "packages.yml": "packages:\n  - local: kit\n",
         "kit/dbt_project.yml": "name: kit\n",
-        "kit/vars.yml": "vars: {day: table}\n",
-        "kit/models/days.sql": "{{ config(materialized=var('day')) }}select 1 as day\n",
+        "kit/vars.yml": "vars: {day: 1}\n",
+        "kit/models/days.sql": "select {{ var('day', 0) }} as day\n",
         "models/a.sql": "select {{ var('low') }} as id\n",
         "models/b.sql": "select {{ var('high') }} as id\n",
     },
@@ -548,9 +548,11 @@ VARIABLE_FILE = Small(
             files={
                 "dbt_project.yml": SKELETON["dbt_project.yml"],
                 "vars.yml": "vars: {low: 1, high: 2}\n",
-                "kit/vars.yml": "vars: {day: view}\n",
+                "kit/vars.yml": "vars: {day: 2}\n",
             },
-            roots={"b": "affected: variable high", "days": "affected: rendered configuration"},
+            roots={"b": "affected: variable high"},
+            # dbt reads no package's.
+            effects={"kit/vars.yml": "none: dbt builds nothing from it"},
         ),
     ),
 )
