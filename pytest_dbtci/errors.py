@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+
 _NEXT_STEPS = {
+    "disk full": "The warehouse's disk is full, or this machine's: a run writes to the temporary folder (TMPDIR names "
+    "another) and to target/dbt_ci.",
     "lock timeout": "Another session has it open (a notebook, a shell, another run): end that one, or wait for it.",
     "login refused": "Look at the target's user and password, and at the database that it names.",
     "warehouse not reachable": "Look at the target's host, port, user and password, and at the network between.",
 }
+
+
+def next_step_of(error: OSError) -> str:
+    """Return what to do about a file that could not be read or written."""
+    return (
+        _NEXT_STEPS["disk full"]
+        if error.errno in (errno.ENOSPC, errno.EDQUOT)
+        else "May this user read and write there?"
+    )
 
 
 class DbtCiError(Exception):

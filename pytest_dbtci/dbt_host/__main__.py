@@ -7,6 +7,7 @@ thread, where a SIGINT reaches dbt the way dbt expects. A `cancel` request takes
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -80,7 +81,7 @@ class Server:
             self._operations.abandon()
         except BaseException:
             # Nobody is left to tell: the schemas carry their mark, by which a later run or a sweep finds them.
-            traceback.print_exc()
+            _tell_of_error()
         self._remove_private()
 
     def _answer(self, line: Line) -> Done | Failed:
@@ -99,7 +100,7 @@ class Server:
             text = str(error)
             return Failed(text=text, kind="usage" if error.usage else "trouble", trouble=kind_of_trouble(text))
         except BaseException as error:
-            traceback.print_exc()
+            _tell_of_error()
             text = f"{type(error).__name__}: {error}"
             return Failed(text=text, kind="trouble", trouble=kind_of_trouble(text))
 
@@ -115,8 +116,7 @@ class Server:
                 self._take(text)
         except BaseException:
             # Without this thread nothing would be answered any more; the controller sees the end, and the reason.
-            traceback.print_exc()
-            sys.stderr.flush()
+            _tell_of_error()
             os._exit(1)
         watchdog = threading.Timer(ABANDON_SECONDS, self._give_up)
         watchdog.daemon = True
@@ -178,6 +178,13 @@ class Server:
             pass
 
 
+def _tell_of_error() -> None:
+    """Print where the exception came from; a log that can't be written to must not keep its reason from anybody."""
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
+        sys.stderr.flush()
+
+
 def _import_dbt() -> None:
     """Import dbt while the controller is busy with git, and let the garbage collector rest.
 
@@ -201,7 +208,8 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
     _import_dbt()
     Server(requests, answers, *sys.argv[1:2]).serve()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
     # Adapters leave threads and connections of their own behind that must not hold the process back.
     os._exit(0)
 

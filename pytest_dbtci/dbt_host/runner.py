@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -144,12 +145,14 @@ def folder(path: str | Path) -> str:
 
 
 def _is_usage(error: BaseException) -> bool:
-    """Tell the user's mistakes (project, profile, selector, arguments) from trouble with the warehouse."""
+    """Tell the user's mistakes (project, profile, selector, arguments) from trouble with warehouse and machine."""
     from dbt_common.exceptions import DbtDatabaseError
 
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, DbtDatabaseError) or type(seen).__name__ == "FailedToConnectError":
+            return False
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
             return False
         seen = seen.__cause__
     return True

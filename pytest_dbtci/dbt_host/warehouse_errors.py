@@ -30,7 +30,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
         r"|temporary failure in name resolution|the database system is (starting|shutting|in recovery)"
         r"|no route to host|network is unreachable",
     ),
-    ("disk full", r"disk full|no space left on device|could not extend file"),
+    ("disk full", r"disk full|no space left on device|disk quota exceeded|could not extend file"),
     ("out of memory", r"^\s*(database error.*\n\s*)?out of (shared )?memory"),
     ("lock timeout", r"lock timeout|could not set lock on file|lock has not yet been released|waiters for this lock"),
     (

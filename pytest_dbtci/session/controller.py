@@ -11,18 +11,14 @@ import pytest
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_words import reason
-from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.errors import DbtCiError, UsageError, next_step_of
 from pytest_dbtci.execution.result_listener import Observer
 from pytest_dbtci.execution.run import Run
 from pytest_dbtci.execution.signals import Interrupts
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.reports.comparison import terminal_lines
-from pytest_dbtci.reports.terminal import (
-    header_lines,
-    passed,
-    wrapped,
-)
+from pytest_dbtci.reports.terminal import header_lines, passed, wrapped
 from pytest_dbtci.reports.timings import write_timings
 from pytest_dbtci.results import Result, Teardown
 from pytest_dbtci.selection.hook_wishes import adjust
@@ -95,14 +91,17 @@ class Controller(Participant):
         except DbtCiError as error:
             self._trouble = f"the plan could not be made: {reason(str(error))}{error.next_step}"
         except OSError as error:
-            self._trouble = f"the plan could not be made: {error}. May this user read and write there?"
+            self._trouble = f"the plan could not be made: {error}. {next_step_of(error)}"
         finally:
             self.progress.hide()
         if not self._failed:
             self._arguments = take_arguments(self._config, self, self.run.planned)
             self.unselected = self._arguments.unselected
             self.run.kept = self._rerun.recall()
-        return (yield)
+        try:
+            return (yield)
+        except OSError as error:  # pytest-xdist makes its workers a temporary folder; the collection then stops
+            self._trouble = self._trouble or f"the workers could not be started: {error}. {next_step_of(error)}"
 
     def wait(self, unique_id: str) -> None:
         """Wait for a node's result, showing what dbt does meanwhile."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pytest_dbtci.ci.stream import harmless
 from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
 from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.errors import DbtCiError, UsageError
@@ -34,11 +35,15 @@ class Sweeping:
         self.trouble = ""
         self.done: dict[str, str] = {}
         self._path = project_dir / "dbt_project.yml"
-        redaction = Redaction(secrets_of({}, settings.environ))
-        self._guard = TerminalGuard(config, settings.environ, redaction.long)
+        self._environ = settings.environ
+        self._redaction = Redaction(secrets_of({}, settings.environ))
+        self._guard = TerminalGuard(config, settings.environ, self._redaction.long)
         # Nothing but the schemas: no path of the command line, no worker processes.
         config.args[:] = [str(self._path)]
         config.option.dist, config.option.tx = "no", []
+
+    def _harmless(self, text: str) -> str:
+        return harmless(self._redaction.long(text), self._environ)
 
     @property
     def going(self) -> tuple[Leftover, ...]:
@@ -63,10 +68,15 @@ class Sweeping:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, call: Any) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Show the text alone, of a setup, too: a traceback says nothing about a warehouse."""
+        """Show the text alone, of a setup, too: a traceback says nothing about a warehouse.
+
+        What a mark or the warehouse says must not reach the CI provider as one of its commands.
+        """
         report = yield
         if call.excinfo is not None and isinstance(call.excinfo.value, SweepFailed):
-            report.longrepr = str(call.excinfo.value)
+            report.longrepr = self._harmless(str(call.excinfo.value))
+        elif isinstance(report.longrepr, tuple):
+            report.longrepr = (*report.longrepr[:2], self._harmless(report.longrepr[2]))
         return report
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

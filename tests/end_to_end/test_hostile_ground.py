@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -90,3 +91,30 @@ def test_writes_to_no_place_that_dbts_own_variables_name(project: Path) -> None:
     assert done.code == 0, done.output
     assert not elsewhere.exists()
     assert (project / "target/dbt_ci/manifest.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "given"), [("100k", ()), ("1m", ("-n", "2"))], ids=["first parse", "base's parse"])
+def test_a_full_temporary_folder_is_one_clear_error(project: Path, size: str, given: tuple[str, ...]) -> None:
+    temporary, apart = project.parent / "temporary", ("unshare", "--mount", "--map-root-user")
+    temporary.mkdir()
+    mount = f'mount -t tmpfs -o size={size} tmpfs {temporary} && exec "$@"'
+    if shutil.which("unshare") is None or subprocess.run([*apart, "sh", "-c", mount, "sh", "true"]).returncode:
+        pytest.skip("nothing can be mounted here")
+    junit = project.parent / "full.xml"
+    arguments = command("--dbt-ci-pr=7", f"--junitxml={junit}", *given)
+    done = subprocess.run(
+        [*apart, "sh", "-c", mount, "sh", *arguments],
+        cwd=project,
+        env=environment(TMPDIR=str(temporary)),
+        capture_output=True,
+        text=True,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 1, output
+    what = "the (plan could not be made|workers could not be started)"
+    assert re.search(rf"{what}: (OSError: )?\[Errno 28\] No space left on device", output), output
+    assert "a run writes to the temporary folder (TMPDIR names another)" in output
+    assert not [word for word in ("INTERNALERROR", "Traceback", "Fix it on the target branch") if word in output]
+    assert [case.outcome for case in read_junit(junit).values()] == ["error"]
+    assert not (project.parent / "warehouse.duckdb").exists(), "nothing was written"

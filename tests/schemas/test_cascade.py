@@ -32,6 +32,9 @@ RELATIONS = {
     "default": "create table finance.kept (n bigint default nextval('dbt_build_7.numbers'))",
     "check": "create table finance.kept (n int check (dbt_build_7.is_fine(n)))",
     "child": "create table finance.kept () inherits (dbt_build_7.dogs)",
+    "partition": "create table finance.kept (n int) partition by range (n); "
+    "create table dbt_build_7.part partition of finance.kept for values from (0) to (9)",
+    "heir": "create table finance.kept (n int); create table dbt_build_7.heir () inherits (finance.kept)",
     "trigger": "create table finance.kept (n int); create trigger t before insert on finance.kept "
     "for each row execute function dbt_build_7.fire()",
     "policy": "create table finance.kept (n int); create policy p on finance.kept using (dbt_build_7.is_fine(n))",
@@ -43,9 +46,10 @@ OTHERS = {
     "function": "create function finance.kept() returns setof dbt_build_7.dogs language sql as 'select 1'",
     "body": "create function finance.kept() returns bigint language sql "
     "begin atomic select count(*) from dbt_build_7.dogs; end",
+    "statistics": "create statistics finance.kept on id, (id + 1) from dbt_build_7.dogs",
     "domain": "create domain finance.kept as int check (dbt_build_7.is_fine(value))",
 }
-UNKNOWN_TO_REDSHIFT = ("policy", "domain")
+UNKNOWN_TO_REDSHIFT = ("policy", "domain", "statistics", "partition", "heir")
 """Kinds that Redshift does not have, and that the look at its catalog therefore does not find on the stand-in."""
 
 NOWHERE = {
@@ -86,12 +90,12 @@ def test_takes_nothing_along_that_lies_elsewhere(opened: Host, server_warehouse:
         name = (
             r"finance\.kept\. Drop them"
             if kind in RELATIONS
-            else r"(\w+ )?finance\.kept(\(\)|_is_fine_idx)?\. Drop them"
+            else r"([\w ]+ )?finance\.kept(\(\)|_is_fine_idx)?\. Drop them"
         )
         assert re.search(rf"dbt_build_7(_staging)? was not dropped, .* depend on it: {name}", said), (kind, said)
         assert {"dbt_build_7", "finance"} <= set(server_warehouse.schemas()), kind
         assert server_warehouse.query("select count(*) from dbt_build_7.dbt_ci_mark") == [(1,)], kind
-        server_warehouse.query(f"drop {what(outside)} finance.kept")
+        server_warehouse.query(f"drop {what(outside)} finance.kept cascade")
     assert "dbt_build_7" in opened.ask(DropSchemas())
 
 
@@ -123,6 +127,11 @@ def test_takes_nothing_along_that_lies_in_no_schema(opened: Host, server_warehou
 def test_drops_what_is_ours_of_every_kind(opened: Host, server_warehouse: Warehouse) -> None:
     for statement in (
         "create table dbt_build_7_staging.sizes (n bigint default nextval('dbt_build_7.numbers'), s dbt_build_7.size)",
+        "create table finance.breeds (id int primary key); "
+        "create table dbt_build_7_staging.keyed (id int references finance.breeds)",
+        "create table dbt_build_7.parts (n int) partition by range (n); "
+        "create table dbt_build_7_staging.part partition of dbt_build_7.parts for values from (0) to (9)",
+        "alter default privileges in schema dbt_build_7 grant select on tables to reader",
         "create materialized view dbt_build_7_staging.m as select dbt_build_7.legs() from dbt_build_7.dogs",
         "create trigger t before insert on dbt_build_7.dogs for each row execute function dbt_build_7.fire()",
     ):

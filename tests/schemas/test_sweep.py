@@ -168,13 +168,15 @@ def test_drops_what_has_an_odd_name_and_lists_a_strangers(process: Host, sweep: 
 
 @pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
 def test_leaves_what_another_repository_or_project_owns(process: Host, sweep: Sweep, warehouse: Warehouse) -> None:
-    whose = {"repository": "github.com/org/shop", "project": "shop"}
+    whose = {"repository": "github.com/org/shop", "project": "shop##vso[task.complete]"}
     open_schemas(process, warehouse, "dbt_build_7_theirs", pr="7", run="r9", whose=whose)
-    run = sweep("--dbt-ci-sweep=drop", "--dbt-ci-sweep-pr=7", "--dbt-ci-sweep-age=0m")
+    run = sweep("--dbt-ci-sweep=drop", "--dbt-ci-sweep-pr=7", "--dbt-ci-sweep-age=0m", TF_BUILD="True")
     assert run.code == 0, run.output
     gone = ("dbt_build_7", "dbt_build_7_staging")
     assert outcomes(run) == {s: "passed" if s in gone else "skipped" for s in (*ALL, "dbt_build_7_theirs")}
-    assert "of pull request 7 of project shop in github.com/org/shop" in run.output
+    for text in (run.output, run.junit.read_text()):
+        assert "of pull request 7 of project shop# #vso[task.complete] in github.com/org/shop" in text
+        assert "##vso" not in text
     assert "dbt_build_7_theirs" in warehouse.schemas()
 
 

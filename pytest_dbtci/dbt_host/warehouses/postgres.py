@@ -15,7 +15,7 @@ from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
 # What `drop schema … cascade` takes along: whatever depends on something that goes, and the owner of what goes as its
 # part (a view of its rule). `homes` climbs from each to the object that lies in a schema; a cast or an event trigger
-# lies in none.
+# lies in none. A table elsewhere stays where a partition or heir of it goes, and loses its rows.
 _DEPENDENTS = """
 with recursive doomed (classid, objid) as (
     select 'pg_namespace'::regclass::oid, oid from pg_namespace where nspname = {schema}
@@ -55,6 +55,11 @@ with recursive doomed (classid, objid) as (
             left join placed as p on p.classid = d.refclassid and p.objid = d.refobjid
             where d.classid = o.classid and d.objid = o.objid and (p.nspname is null or p.nspname not in ({inside}))
         ))
+    union
+    select 'pg_class'::regclass, c.oid from doomed as o
+    inner join pg_inherits as i on o.classid = 'pg_class'::regclass and i.inhrelid = o.objid
+    inner join pg_class as c on c.oid = i.inhparent and c.relkind in ('r', 'p', 'f')
+    inner join pg_namespace as n on n.oid = c.relnamespace and n.nspname not in ({inside})
 )
 select case when classid = 'pg_class'::regclass then '' else type || ' ' end || identity
 from outside
