@@ -163,6 +163,17 @@ class Differences:
         return self.same_rows and not self.schema and self.sample == 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """Whether two relations hold exactly the same, and `why` not; `digest` is that of the head's rows."""
+
+    same: bool
+    rows: int = 0
+    columns: int = 0
+    digest: str = ""
+    why: Words = ""
+
+
 Label = Literal["new", "worse", "same", "other", "unknown"]
 """How a failed data test stands on the base: it passes there or is not there, has fewer failures, fails with the same
 rows, fails with others, or that is not known."""

@@ -15,7 +15,8 @@ class Option:
 
     `name` gives the flag `--dbt-ci-NAME` and the ini key `dbt_ci_NAME`; `kind` is how the value is written
     (`flag`: no value on the command line, a boolean in the ini file); `bare` is what the flag means without
-    its value, where it may stand without one; `least` is the smallest number. `in_ini` is False for what belongs
+    its value, where it may stand without one; `several` choices may stand with commas between
+    them; `least` is the smallest number. `in_ini` is False for what belongs
     to a single run.
     """
 
@@ -25,6 +26,7 @@ class Option:
     default: str = ""
     default_help: str = ""
     choices: tuple[str, ...] = ()
+    several: bool = False
     metavar: str = "VALUE"
     bare: str | None = None
     least: int = 0
@@ -157,10 +159,12 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="build-less",
         kind="choice",
-        choices=("none", "formatting", "all"),
+        choices=("none", "formatting", "contents", "all"),
+        several=True,
         metavar="RULES",
-        help="leave out what cannot differ: `formatting`, models and singular tests that compile to the same SQL but "
-        "for white space, comments and letters' case, and what only they select; `all`, by every rule there is",
+        help="leave out what cannot differ, by rules with commas between them: `formatting`, models and singular tests "
+        "that compile to the same SQL but for white space, comments and letters' case, and what only they select; "
+        "`contents`, with --dbt-ci-compare, what reads only relations that hold what the base's hold; `all`",
         default="none",
     ),
     Option(

@@ -17,6 +17,9 @@ Outcome = Literal["passed", "warned", "failed", "skipped", "error"]
 NOT_RUN = "not run"
 """The status of a node that trouble of the run kept from being built; the trouble itself is told once, elsewhere."""
 
+LEFT_OUT = "left out"
+"""The status of a node that was not built because what it reads holds what the base's holds."""
+
 OUTCOMES: dict[str, Outcome] = {
     "success": "passed",
     "pass": "passed",
@@ -29,8 +32,9 @@ OUTCOMES: dict[str, Outcome] = {
     "partial success": "failed",
     "skipped": "skipped",
     NOT_RUN: "skipped",
+    LEFT_OUT: "skipped",
 }
-"""dbt's statuses (all resource types) as ours, and the one of our own; what is not here is an `error`."""
+"""dbt's statuses (all resource types) as ours, and those of our own; what is not here is an `error`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,7 +47,7 @@ class Settings:
     compare_timeout: int | None = None
     compare_rules: str = ""
     compare_values: bool = False
-    build_less: Literal["none", "formatting", "all"] = "none"
+    build_less: str = "none"
     known: Literal["fail", "warn"] = "fail"
     release: str = ""
     release_behind: bool = False
@@ -67,6 +67,10 @@ class Settings:
     def variables(self) -> dict[str, Any]:
         """Return what `--dbt-ci-vars` says; UsageError where it is no YAML mapping."""
         return _mapping(self.vars, "--dbt-ci-vars", "{name: value}")
+
+    def leaves_out(self, rule: Literal["formatting", "contents"]) -> bool:
+        """Whether nodes are left out by this rule."""
+        return rule in self.build_less.split(",") or self.build_less == "all"
 
     def rules(self) -> dict[str, Any]:
         """Return what `--dbt-ci-compare-rules` says; UsageError where it is no YAML mapping."""
@@ -101,6 +105,8 @@ def _check_together(values: Mapping[str, Any], typed: Set[str]) -> None:
     given = {name for name in ("docs", "release_behind", "sweep_age", "sweep_pr", "release") if values[name]}
     given |= typed & {"rehearse"}
     if values["compare"] == "none":
+        if "contents" in values["build_less"].split(","):
+            raise UsageError("--dbt-ci-build-less=contents needs the base's version: it goes with --dbt-ci-compare.")
         if "known" in typed and values["known"] == "warn":
             raise UsageError("--dbt-ci-known=warn needs the base to ask: it goes with --dbt-ci-compare.")
         for name in sorted(typed - {"rehearse", "known"}):
@@ -170,6 +176,10 @@ def _value(declared: Option, said: Any) -> Any:
         if int(text) < declared.least:
             raise UsageError(f"{declared.flag} {text}: write {declared.least} or more")
         return int(text)
-    if declared.kind == "choice" and text not in declared.choices:
+    if declared.several:
+        text = ",".join(word.strip() for word in text.split(","))
+    chosen = text.split(",") if declared.several else [text]
+    alone = len(chosen) > 1 and {"none", "all"} & {*chosen}
+    if declared.kind == "choice" and (alone or not {*chosen} <= {*declared.choices}):
         raise UsageError(f"{declared.flag} {text}: choose one of {', '.join(declared.choices)}")
     return text

@@ -18,6 +18,7 @@ from pytest_dbtci.dbt_host import formatting, manifests, rehearsal, target_names
 from pytest_dbtci.dbt_host.compare.declared import declared
 from pytest_dbtci.dbt_host.layout import layout
 from pytest_dbtci.dbt_host.manifest_view import view
+from pytest_dbtci.dbt_host.plain_nodes import confined, steady
 from pytest_dbtci.dbt_host.repoint import repoint
 from pytest_dbtci.dbt_host.runner import OWN, narrowing, run_dbt
 from pytest_dbtci.dbt_host.schema_uses import uses
@@ -135,6 +136,14 @@ class TreeOperations:
         """Read what is declared: see `declared.declared`."""
         return declared(self.manifests[request.tree], request.unique_ids)
 
+    def steady(self, request: ask.Steady) -> tuple[str, ...]:
+        """Return the nodes whose rows follow from what they read: see `plain_nodes.steady`."""
+        return steady(self.manifests[request.tree], request.unique_ids)
+
+    def confined(self, request: ask.Confined) -> tuple[str, ...]:
+        """Return the nodes that write nothing but their own relation: see `plain_nodes.confined`."""
+        return confined(self.manifests[request.tree], request.unique_ids)
+
     def keep(self, request: ask.Keep) -> None:
         """Copy the manifest as it is now."""
         self.manifests[request.copy] = manifests.deepcopy(self.manifests[request.tree])
@@ -157,6 +166,8 @@ ANSWERS: Mapping[type[Request[Any]], Callable[[TreeOperations, Any], Any]] = {
     ask.TargetSchema: TreeOperations.target_schema,
     ask.KeepApart: TreeOperations.keep_apart,
     ask.Declared: TreeOperations.declared,
+    ask.Steady: TreeOperations.steady,
+    ask.Confined: TreeOperations.confined,
     ask.Keep: TreeOperations.keep,
 }
 """The method that answers each request."""

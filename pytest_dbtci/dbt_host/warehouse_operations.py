@@ -14,13 +14,13 @@ from pytest_dbtci.dbt_client.protocol.events import Emit
 from pytest_dbtci.dbt_client.protocol.request import Request
 from pytest_dbtci.dbt_client.protocol.values import FoundSchema, Opened
 from pytest_dbtci.dbt_host import build, liveness, manifests, outside, rehearsal
-from pytest_dbtci.dbt_host.compare import comparisons, failing_rows
+from pytest_dbtci.dbt_host.compare import comparisons, contents, failing_rows
 from pytest_dbtci.dbt_host.liveness import Watch
 from pytest_dbtci.dbt_host.runner import OWN, DbtFailed, run_dbt
 from pytest_dbtci.dbt_host.schema_ownership import Ownership, drop_leftover, leftovers, redate
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
-from pytest_dbtci.differences import OnBase
+from pytest_dbtci.differences import Contents, OnBase
 
 
 class WarehouseOperations:
@@ -145,6 +145,10 @@ class WarehouseOperations:
         warehouse, manifest = self._warehouse(request.tree), self._manifests[request.tree]
         comparisons.run(warehouse, manifest, request.pairs, request.seconds, self._emit)
 
+    def compare_contents(self, request: ask.CompareContents) -> Mapping[str, Contents]:
+        """Compare contents to the last bit: see `contents.run`."""
+        return contents.run(self._warehouse(request.tree), request.pairs)
+
     def same_rows(self, request: ask.SameRows) -> Mapping[str, OnBase]:
         """Compare the failing rows of tests: see `failing_rows.run`."""
         trees = self._manifests[request.head], self._manifests[request.base]
@@ -211,6 +215,7 @@ ANSWERS: Mapping[type[Request[Any]], Callable[[WarehouseOperations, Any], Any]] 
     ask.Build: WarehouseOperations.build,
     ask.BuildTwins: WarehouseOperations.build_twins,
     ask.Compare: WarehouseOperations.compare,
+    ask.CompareContents: WarehouseOperations.compare_contents,
     ask.SameRows: WarehouseOperations.same_rows,
     ask.Query: WarehouseOperations.query,
     ask.Document: WarehouseOperations.document,

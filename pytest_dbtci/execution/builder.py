@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Cancelled
 from pytest_dbtci.dbt_client.protocol.events import Event, NodeFinished, NodeStarted
-from pytest_dbtci.dbt_client.protocol.tree_requests import Keep
-from pytest_dbtci.dbt_client.protocol.warehouse_requests import Build, CopyTables
+from pytest_dbtci.dbt_client.protocol.tree_requests import Confined, Keep, Narrowing, Steady
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import Build, CompareContents, CopyTables
 from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.differences import OnBase
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.execution.comparing import Comparing
+from pytest_dbtci.execution.cut_off import CutOff
 from pytest_dbtci.execution.on_base import TREE, FailedTests, as_warning, read_by
 from pytest_dbtci.execution.run_host import NOT_STARTED, RunHost
 from pytest_dbtci.planning import incremental
 from pytest_dbtci.planning.planned import Planned
 from pytest_dbtci.release.planner import held_back
-from pytest_dbtci.results import Result, Results
+from pytest_dbtci.results import LEFT_OUT, Result, Results
 from pytest_dbtci.settings import Settings
+
+_SECOND = "second build"
+"""A copy of the head's tree to build from: a tree can be built from only once."""
 
 
 @dataclass(kw_only=True)
@@ -45,13 +49,24 @@ class Builder:
     is_cancelled: Callable[[], bool]
     compared: Results = field(default_factory=Results)
     to_compare: frozenset[str] = frozenset()
+    cut_off: CutOff | None = None
     released: bool = False
     trouble: DbtCiError | None = None
     _set_aside: dict[str, Result] = field(default_factory=dict, init=False)
+    _comparing: Comparing = field(init=False)
     _thread: threading.Thread = field(init=False)
 
     def start(self, unique_ids: Iterable[str]) -> None:
         """Begin with the build."""
+        self._comparing = Comparing(
+            plan=self.planned.plan,
+            settings=self.settings,
+            twins=self.planned.twins,
+            host=self.host,
+            built=self.results,
+            found=self.compared,
+            asked=self.to_compare,
+        )
         self._thread = threading.Thread(target=self._build_and_compare, args=(sorted(unique_ids),), daemon=True)
         self._thread.start()
 
@@ -71,15 +86,7 @@ class Builder:
 
     def _compare(self) -> None:
         began = time.perf_counter()
-        comparing = Comparing(
-            plan=self.planned.plan,
-            settings=self.settings,
-            twins=self.planned.twins,
-            host=self.host,
-            built=self.results,
-            found=self.compared,
-            asked=self.to_compare | self._read_by_failed_tests(),
-        )
+        comparing = replace(self._comparing, asked=self.to_compare | self._read_by_failed_tests())
         # What is cut off has no result, which `Run.wait` explains.
         try:
             if self._failed_tests:
@@ -133,7 +140,7 @@ class Builder:
                 unique_ids = self._copy_deferred(unique_ids)
             if self.planned.rehearsal is None or self._rehearse(self.planned.rehearsal, unique_ids):
                 self.released = self.planned.plan.mode == "release"
-                self._build(self.planned.build, unique_ids, self._hear)
+                self._build_all(unique_ids)
         except Cancelled:
             self.trouble = DbtCiError("the build was cancelled before dbt came to it.")
         except DbtCiError as error:
@@ -142,6 +149,49 @@ class Builder:
             self.timings["build"] = time.perf_counter() - began
             if not self._set_aside:
                 self.results.close()
+
+    def _build_all(self, unique_ids: list[str]) -> None:
+        """Build; with a cut-off in two builds, of which the second leaves out what the first shows to be the base's."""
+        request, cut_off = self.planned.build, self.cut_off
+        waiting = cut_off.waiting(unique_ids) if cut_off and request else frozenset[str]()
+        # Of a sample of the rows nothing follows for the others.
+        if not (request and cut_off and waiting) or self.host.ask(Narrowing()):
+            self._build(request, unique_ids, self._hear)
+            return
+        self.host.ask(Keep(tree=request.tree, copy=_SECOND))
+        self._build(request, [u for u in unique_ids if u not in waiting], self._hear)
+        waiting -= self._skip_after(waiting)
+        began = time.perf_counter()
+        left_out = self._left_out(cut_off, waiting) if waiting else {}
+        self.timings["contents"] = time.perf_counter() - began
+        for unique_id, evidence in left_out.items():
+            self._add(Result(unique_id=unique_id, status=LEFT_OUT, message=evidence))
+        if second := sorted(waiting - left_out.keys()):
+            self._build(replace(request, tree=_SECOND), second, self._hear)
+
+    def _left_out(self, cut_off: CutOff, waiting: frozenset[str]) -> Mapping[str, str]:
+        """Return the waiting nodes that need not be built, each with the evidence."""
+        asked = cut_off.to_ask(waiting)
+        for tree in (_SECOND, "twin"):
+            confined = self.host.ask(Confined(tree=tree, unique_ids=tuple(c.unique_id for c in asked)))
+            asked = tuple(c for c in asked if c.unique_id in confined)
+        pairs = self._comparing.pairs(asked) if asked else {}
+        contents = self.host.ask(CompareContents(tree=_SECOND, pairs=pairs)) if pairs else {}
+        steady = self.host.ask(Steady(tree=_SECOND, unique_ids=tuple(waiting))) if contents else ()
+        return cut_off.left_out(waiting, frozenset(steady), contents)
+
+    def _skip_after(self, waiting: frozenset[str]) -> frozenset[str]:
+        """Skip what dbt would have skipped if it had built all at once: what follows something that went wrong."""
+        found = {**{r.unique_id: r for r in self.results}, **self._set_aside}
+        # Nothing is wrong above it, and dbt skipped it: dbt stops at the first failure here.
+        early = next((r for r in found.values() if r.status == "skipped" and r.cause is None), None)
+        stopped = {u for u, r in found.items() if r.is_bad or r.status == "skipped"}
+        for node in self.planned.plan.nodes:
+            unique_id = node.unique_id
+            if unique_id in waiting and (early or stopped & {*self.planned.plan.blockers(unique_id)}):
+                stopped.add(unique_id)
+                self._keep(Result(unique_id=unique_id, status="skipped", message=early.message if early else ""))
+        return frozenset(waiting & stopped)
 
     def _copy_deferred(self, unique_ids: list[str]) -> list[str]:
         """Copy what incremental models go on from; return the nodes that can be built then."""

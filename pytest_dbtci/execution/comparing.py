@@ -9,6 +9,7 @@ from pytest_dbtci.compare.bases import needed, within
 from pytest_dbtci.compare.rules import holds
 from pytest_dbtci.dbt_client.client import Cancelled
 from pytest_dbtci.dbt_client.protocol.events import Compared, Event, NodeFinished
+from pytest_dbtci.dbt_client.protocol.tree_requests import Keep
 from pytest_dbtci.dbt_client.protocol.values import TableCopy
 from pytest_dbtci.dbt_client.protocol.warehouse_requests import BuildTwins, Compare, CopyTables
 from pytest_dbtci.differences import PREFIX, Comparison, Counterpart, Differences, Pair
@@ -16,8 +17,11 @@ from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.execution.run_host import RunHost
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.planning.twins import Twins
-from pytest_dbtci.results import Result, Results
+from pytest_dbtci.results import LEFT_OUT, Result, Results
 from pytest_dbtci.settings import Settings
+
+_EARLY = "early twin"
+"""A copy of the base's tree to build from: a tree can be built from only once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +51,9 @@ class Comparing:
             result = self.built.get(compared.unique_id)
             if not compared.base:
                 self._skip(compared, compared.why)
-            elif result is None or result.outcome not in ("passed", "warned"):
+            elif result is not None and result.status == LEFT_OUT:
+                self._skip(compared, result.message)
+            elif not self._is_built(compared):
                 self._skip(compared, "it was not built")
             else:
                 left.append(compared)
@@ -60,20 +66,36 @@ class Comparing:
             for compared in left:
                 self._trouble(compared, str(error))
 
-    def _build_twins(self, wanted: Iterable[Counterpart]) -> None:
-        """Build the twins that the budget pays for; `failed` says of each of the others why it is not there."""
+    def pairs(self, wanted: Iterable[Counterpart]) -> dict[str, Pair]:
+        """Return what is compared with what, where both sides are there and nothing but this change can differ.
+
+        Others may be compared later, with twins that are built then.
+        """
+        built = [c for c in wanted if self._is_built(c)]
+        if self.twins is not None:
+            self.host.ask(Keep(tree="twin", copy=_EARLY))
+        dear = self._build_twins(built, tree=_EARLY)
+        used = [self._used(c) for c in built]
+        for unique_id in dear:
+            # The budget grows with what is built meanwhile.
+            del self.failed[unique_id]
+        return {u.unique_id: u.pair for u in used if u.pair and (u.base == "twin" or not u.drift)}
+
+    def _is_built(self, compared: Counterpart) -> bool:
+        result = self.built.get(compared.unique_id)
+        return result is not None and result.outcome in ("passed", "warned")
+
+    def _build_twins(self, wanted: Iterable[Counterpart], tree: str = "twin") -> frozenset[str]:
+        """Build the twins that the budget pays for, and return those that it does not.
+
+        `failed` says of each that is not there why.
+        """
         if self.twins is None:
-            return
-        twins = needed(self.plan.twins, [c.unique_id for c in wanted if c.base == "twin"], self.twins.base)
-        seconds = {r.unique_id: r.seconds for r in self.built}
-        given = self.settings.compare_budget
-        budget = sum(seconds.values()) if given is None else float(given)
-        order = [n.unique_id for n in self.plan.nodes]
-        paid, left = within(budget, twins, seconds, self.twins.base, order)
-        self.failed.update(dict.fromkeys(left, f"the base's version would exceed the budget of {budget:g} s"))
+            return frozenset()
+        paid, left = self._affordable(wanted, self.twins)
         paid = self._copy(paid)
         if not paid:
-            return
+            return left
         told = dict[str, Result]()
 
         def hear(event: Event) -> None:
@@ -82,7 +104,7 @@ class Comparing:
 
         self.host.ask(
             BuildTwins(
-                tree="twin",
+                tree=tree,
                 invocation=self.twins.invocation,
                 unique_ids=paid,
                 elsewhere=self.twins.elsewhere,
@@ -97,6 +119,20 @@ class Comparing:
                 self.failed[unique_id] = f"the base's version could not be built: {why}"
             else:
                 self.ready.add(unique_id)
+        return left
+
+    def _affordable(self, wanted: Iterable[Counterpart], of: Twins) -> tuple[tuple[str, ...], frozenset[str]]:
+        """Return the twins that are still to be built, those that the budget pays for and the others."""
+        twins = needed(self.plan.twins, [c.unique_id for c in wanted if c.base == "twin"], of.base)
+        seconds = {r.unique_id: r.seconds for r in self.built}
+        given = self.settings.compare_budget
+        budget = sum(seconds.values()) if given is None else float(given)
+        order = [n.unique_id for n in self.plan.nodes]
+        spent = sum(seconds.get(u, 0.0) for u in self.ready)
+        twins -= self.ready | self.failed.keys()
+        paid, left = within(budget - spent, twins, seconds, of.base, order)
+        self.failed.update(dict.fromkeys(left, f"the base's version would exceed the budget of {budget:g} s"))
+        return paid, left
 
     def _copy(self, twins: tuple[str, ...]) -> tuple[str, ...]:
         """Copy what incremental twins go on from, as the head's do; return the twins that can be built then."""

@@ -14,6 +14,7 @@ from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.differences import PREFIX, Comparison
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.execution.builder import Builder
+from pytest_dbtci.execution.cut_off import cut_off
 from pytest_dbtci.execution.documentation import document
 from pytest_dbtci.execution.outcomes import Answer, Relation, find_relation, missing_result, why_unknown
 from pytest_dbtci.execution.queries import Queries
@@ -38,7 +39,6 @@ class Run:
     """Plan, build in the background, hand out results, tear down; `host` is there already, its folder is the run's.
 
     `builds` is False for a session that only collects; `show` is told what is being done, for who looks on.
-
     The order of calls is `prepare`, `begin`, any `wait`, `finish`, which may come at any time, and more than once.
     """
 
@@ -74,8 +74,7 @@ class Run:
         )
         self._beginning = threading.Lock()
         self._trouble: DbtCiError | None = None
-        self._cancelled = False
-        self._hurry = False
+        self._cancelled = self._hurry = False
         self._teardown: Teardown | None = None
 
     @property
@@ -154,6 +153,7 @@ class Run:
                 is_cancelled=lambda: self._cancelled,
                 compared=self.compared,
                 to_compare=compared,
+                cut_off=cut_off(self.planned, self.settings, needs, queries=queries),
             )
             builder.start(self.begun)
             self._builder = builder

@@ -145,7 +145,7 @@ class NodePlanner:
         chooser = Chooser(
             host=trees.host, invocation=trees.invocation, state=before.folder if before else work, work=work
         )
-        if settings.build_less != "none" and before and not settings.state:
+        if settings.leaves_out("formatting") and before and not settings.state:
             chooser = replace(chooser, formatted=self._formatting(parsed, before).find)
         choose = chooser.choose if before else chooser.choose_of_new
         return choose(evidence, settings.select, settings.exclude)
@@ -196,6 +196,7 @@ class NodePlanner:
             build=self.workspace.build("head", invocation, unique_ids, state),
             head=head,
             deferral=deferral.manifest if deferral else None,
+            changed=choice.changed,
         )
 
     def _slim(self, deferral: ParsedBase | None, trees: Trees, deferred: tuple[str, ...]) -> str:

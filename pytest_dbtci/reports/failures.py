@@ -11,7 +11,7 @@ from pytest_dbtci.dbt_words import unwrapped
 from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.reports.locations import line_of, tested_by
 from pytest_dbtci.reports.table import cut, plain, table
-from pytest_dbtci.results import NOT_RUN, Result, Rows
+from pytest_dbtci.results import LEFT_OUT, NOT_RUN, Result, Rows
 
 _MAX_LINES, _MAX_WIDTH = 120, 1000
 _REPEATED = 50  # enough to know the words again
@@ -86,7 +86,7 @@ def own_words(result: Result, plan: Plan | None = None) -> str:
 
 def skip_reason(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]) -> str:
     """Name the nearest nodes upstream that failed; where there are none, say what else stopped dbt."""
-    if result.status == NOT_RUN:
+    if result.status in (NOT_RUN, LEFT_OUT):
         return result.message
     causes = _causes(node, plan, results)
     named = results.get(result.cause or "")

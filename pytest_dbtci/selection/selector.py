@@ -29,10 +29,12 @@ _NAMED = "selector:"
 class Choice:
     """What is chosen, each node with its reason; what became of every changed path; what else to say.
 
-    `left_out` are the nodes that would be chosen if their formatting, or that of what they read, counted.
+    `changed` are all nodes and sources that changed by themselves, chosen or not. `left_out` are the nodes that would
+    be chosen if their formatting, or that of what they read, counted.
     """
 
     reasons: Mapping[str, Reason]
+    changed: frozenset[str] = frozenset()
     left_out: Mapping[str, Reason] = field(default_factory=dict)
     changes: tuple[PathChange, ...]
     notes: tuple[str, ...] = ()
@@ -69,7 +71,7 @@ class Chooser:
         changes = explain_paths(evidence, whole, frozenset(reasons) | read, same)
         contracts = (" ".join(text.split()) for text in self.host.ask(ContractChanges()))
         notes = (*_notes(affected, head, str(self.state)), *contracts)
-        return Choice(reasons=reasons, left_out=left, changes=changes, notes=notes)
+        return Choice(reasons=reasons, changed=roots, left_out=left, changes=changes, notes=notes)
 
     def choose_of_new(self, evidence: Evidence, select: str, exclude: str) -> Choice:
         """Choose where the base has no such project: every node is new."""
@@ -84,7 +86,8 @@ class Chooser:
             else PathChange(path=c.path, status=c.status, effect="none", note="outside the dbt project")
             for c in evidence.changes
         )
-        return Choice(reasons={u: reason for u in chosen if _is_built(u, head)}, changes=changes)
+        reasons = {u: reason for u in chosen if _is_built(u, head)}
+        return Choice(reasons=reasons, changed=roots, changes=changes)
 
     def _chosen(self, select: str, exclude: str, *known: Any) -> list[str]:
         try:

@@ -15,7 +15,7 @@ from pytest_dbtci.execution.outcomes import Outcomes
 from pytest_dbtci.plan import Node
 from pytest_dbtci.reports import comparison, failures
 from pytest_dbtci.reports.locations import line_of
-from pytest_dbtci.results import NOT_RUN, Result
+from pytest_dbtci.results import LEFT_OUT, NOT_RUN, Result
 from pytest_dbtci.session.command_line import only_looks
 from pytest_dbtci.session.fixtures import SESSION
 
@@ -108,6 +108,8 @@ class DbtItem(ResultItem):
         if only_looks(self.config):
             return
         self.result = self._outcomes.wait(self.node.unique_id)
+        if self.result.status == LEFT_OUT:
+            self.user_properties.append(("dbt_left_out", "contents"))
         if self.result.on_base is not None:
             self.user_properties.append(("dbt_on_base", self.result.on_base.label))
         if self.result.outcome == "error":
@@ -116,6 +118,8 @@ class DbtItem(ResultItem):
     def runtest(self) -> None:
         result = self.result
         assert result is not None
+        if result.status == LEFT_OUT:
+            pytest.skip(result.message)
         if result.outcome == "skipped":
             why = failures.skip_reason(self.node, result, self._outcomes.plan, self._outcomes.known())
             raise pytest.skip.Exception(why) from HeldUp(why)

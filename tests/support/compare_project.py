@@ -92,11 +92,11 @@ class Shop:
         commit(directory, "change")
         return directory
 
-    def validate(self, directory: Path, *args: str, defer: bool = True) -> Validation:
+    def validate(self, directory: Path, *args: str, defer: bool = True, **environ: str) -> Validation:
         """Run `pytest --dbt-ci` for pull request 7."""
         deferral = ["--dbt-ci-defer-target=prod"] if defer else []
         options = ["--dbt-ci-pr=7", "--dbt-ci-base=main", "--dbt-ci-target=ci", *deferral, *args]
-        return validate(directory, *options, DBT_PROFILES_DIR=str(self._profiles))
+        return validate(directory, *options, DBT_PROFILES_DIR=str(self._profiles), **environ)
 
     def others(self) -> dict[str, Any]:
         """Return what the warehouse holds apart from pull requests' schemas."""

@@ -160,6 +160,22 @@ class Declared(Request[Mapping[str, Declaration]]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Steady(Request[tuple[str, ...]]):
+    """Ask which of the nodes hold the same rows whenever what they read does: see `plain_nodes.steady`."""
+
+    tree: str
+    unique_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confined(Request[tuple[str, ...]]):
+    """Ask which of the nodes write nothing but their own relation: see `plain_nodes.confined`."""
+
+    tree: str
+    unique_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Keep(Request[None]):
     """Keep a copy of the tree's manifest, as it is before the build, under another name."""
 

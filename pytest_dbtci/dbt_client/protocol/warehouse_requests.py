@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_dbtci.codec import Words
 from pytest_dbtci.dbt_client.protocol.request import Request
 from pytest_dbtci.dbt_client.protocol.values import FoundSchema, Invocation, Opened, Owner, TableCopy
-from pytest_dbtci.differences import FailingRows, OnBase, Pair
+from pytest_dbtci.differences import Contents, FailingRows, OnBase, Pair
 from pytest_dbtci.manifest import Place
 
 
@@ -117,6 +117,14 @@ class Compare(Request[None]):
     tree: str
     pairs: Mapping[str, Pair]
     seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareContents(Request[Mapping[str, Contents]]):
+    """Ask of relations, by any name, whether they hold exactly the same: see `contents.run`."""
+
+    tree: str
+    pairs: Mapping[str, Pair]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,8 @@ class Dialect:
     there is none that is sure to work. `texts` gives a family's text where the plain cast to `text` does not. `hash`
     is of any number of values, 64 bits, of which only equal values of one type have the same, as far as 64 bits tell:
     `hashed` is a pattern for the types of which that is true. It is empty where it costs more than to compare them.
+    `digest` makes a whole number of a text, the same each time; `lossy` is a pattern for the types whose texts leave
+    something out.
     """
 
     families: Mapping[str, str]
@@ -38,6 +40,8 @@ class Dialect:
     logarithm: str = "log({})"
     hash: str = ""
     hashed: str = ""
+    digest: str = ""
+    lossy: str = ""
 
     def family(self, dtype: str) -> str:
         """Return the family of a type, `text` for one that is compared in a text form, empty for one that can't be."""

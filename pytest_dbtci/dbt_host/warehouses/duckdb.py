@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from pytest_dbtci.dbt_host.compare.dialect import Dialect, families
 from pytest_dbtci.dbt_host.mark import MARK_TABLE
+from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
 _AT_WORK_SECONDS = 0.05
 """What a process that only waits does not use of the processor between two looks."""
+
+_COLLATED = """
+select count(*) from (
+    select sql from duckdb_tables() union all select sql from duckdb_views() where not internal
+    union all select 'collate' where current_setting('default_collation') <> ''
+) where sql ilike '%collate%'
+"""
 
 _UNSIGNED = ("utinyint", "usmallint", "uinteger", "ubigint")
 
@@ -45,7 +55,17 @@ class DuckDb(Warehouse):
         # Of 128 bits, as wider decimals have, both halves may be hashed to nothing: 0 and -1 have the same hash.
         hash="hash({})",
         hashed=r"(tiny|small|big)int|integer|decimal\((\d|1[0-8]),\d+\)|varchar|boolean|date|timestamp",
+        digest="hash({})",
+        # Until DuckDB 1.4 a list of one text with a comma read like one of two.
+        lossy=r"struct|map|union|variant|.*\]$",
     )
+
+    def shape(self, place: Sequence[str]) -> Any:
+        """Refuse where anything has a collation: no view shows which column, and what it calls equal hashes alike."""
+        ((collated,),) = self.fetch(_COLLATED)
+        if collated:
+            raise DbtFailed("there are collations in this database, and they hide differences", usage=False)
+        return ()
 
     @property
     def shell(self) -> str:

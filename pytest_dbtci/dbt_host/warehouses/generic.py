@@ -48,6 +48,13 @@ class Warehouse(Statements):
         """Return the text by which two names of schemas are one to the warehouse."""
         return schema.lower()
 
+    def shape(self, place: Sequence[str]) -> Any:
+        """Return what tells a relation's columns from others besides their names and types, as dbt shows these.
+
+        DbtFailed where that can't be known.
+        """
+        return ()
+
     def clock(self) -> datetime:
         """Return the warehouse's time, UTC: the one clock by which runs on many machines are compared."""
         ((now,),) = self.fetch(f"select {self.render('current_timestamp')}")

@@ -102,6 +102,15 @@ where datname = current_database() and usename = current_user and pid <> pg_back
 """
 
 
+_SHAPE = """
+select a.attname, format_type(a.atttypid, a.atttypmod), a.attcollation from pg_attribute as a
+inner join pg_class as c on c.oid = a.attrelid
+inner join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = {schema} and c.relname = {identifier} and a.attnum > 0 and not a.attisdropped
+order by a.attnum
+"""
+
+
 class Postgres(Warehouse):
     """PostgreSQL, of which a connection sees one database only."""
 
@@ -132,6 +141,7 @@ class Postgres(Warehouse):
         # json has no equality; jsonb looks through white space and the order of keys.
         forms={"json": "cast({} as jsonb)"},
         other="cast({} as text)",
+        digest="cast(cast('x' || substring(md5({}), 1, 15) as bit(60)) as bigint)",
     )
     bytes = (
         "select sum(pg_total_relation_size(c.oid)) from pg_class as c "
@@ -141,6 +151,14 @@ class Postgres(Warehouse):
     def same(self, schema: str) -> str:
         """Return the text by which two names of schemas are one: quoted, a name keeps its case."""
         return schema if self._adapter.config.quoting.get("schema", True) else schema.lower()
+
+    def shape(self, place: Sequence[str]) -> Any:
+        """Return the whole type of each column, with its collation; DbtFailed where floats are written cut short."""
+        _, schema, identifier = place
+        ((digits,),) = self.fetch("select current_setting('extra_float_digits')")
+        if int(digits) < 1:
+            raise DbtFailed(f"extra_float_digits is {digits} here: floats that differ can look the same", usage=False)
+        return self.fetch(_SHAPE.format(schema=self._literal(schema), identifier=self._literal(identifier)))
 
     def clock(self) -> datetime:
         """Return the server's time, UTC, whatever zone the session is in."""

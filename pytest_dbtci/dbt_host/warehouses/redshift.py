@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
+from pytest_dbtci.dbt_host.compare.columns import quoted
 from pytest_dbtci.dbt_host.compare.dialect import BOOLEAN, Dialect, families
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.warehouses.postgres import SHARED, Postgres
@@ -64,6 +66,14 @@ _AT_WORK = "status in ('planning', 'queued', 'running', 'returning')"
 _OPEN = "select distinct xid from svv_transactions where txn_db = current_database()"
 
 
+_TELLS_CASE = """(
+    select count(distinct x) from (
+        select {column} as x from {name} where false
+        union all select cast('a' as varchar(1)) union all select cast('A' as varchar(1))
+    ) as letters
+)"""
+
+
 class Redshift(Postgres):
     """Amazon Redshift, provisioned or serverless."""
 
@@ -88,7 +98,15 @@ class Redshift(Postgres):
         # Without a length it is cut at 256 bytes.
         text="varchar(65535)",
         texts={BOOLEAN: "case when {0} then 'true' when not {0} then 'false' end"},
+        digest="strtol(substring(md5({}), 1, 15), 16)",
+        lossy="double precision|real|float",
     )
+
+    def shape(self, place: Sequence[str]) -> Any:
+        """Return of each column of texts whether it tells letters' case: collations differ in nothing else here."""
+        name, found, _ = self.describe(place) or ("", [], False)
+        texts = [_TELLS_CASE.format(column=quoted(c.column), name=name) for c in found if c.is_string()]
+        return self.fetch(f"select {', '.join(texts)}") if texts else ()
 
     def same(self, schema: str) -> str:
         """Return the text by which two names of schemas are one: quoted names are folded, too."""

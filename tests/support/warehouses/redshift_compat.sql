@@ -27,6 +27,9 @@ create function pg_catalog.datediff(part text, first timestamp, last timestamp) 
     from (select extract(year from last) - extract(year from first) as years) as difference
     $$;
 
+create function pg_catalog.strtol(digits text, base integer) returns bigint language sql immutable
+    as $$ select case base when 16 then ('x' || lpad(digits, 16, '0'))::bit(64)::bigint end $$;
+
 create function pg_catalog.len(value text) returns integer language sql immutable
     as $$ select length(value) $$;
 
