@@ -159,13 +159,26 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="build-less",
         kind="choice",
-        choices=("none", "formatting", "contents", "all"),
+        choices=("none", "formatting", "contents", "reuse", "all"),
         several=True,
         metavar="RULES",
         help="leave out what cannot differ, by rules with commas between them: `formatting`, models and singular tests "
         "that compile to the same SQL but for white space, comments and letters' case, and what only they select; "
-        "`contents`, with --dbt-ci-compare, what reads only relations that hold what the base's hold; `all`",
+        "`contents`, with --dbt-ci-compare, what reads only relations that hold what the base's hold; `reuse`, with "
+        "--dbt-ci-keep-schema=always, what the pull request's last run built from the same; `all`",
         default="none",
+    ),
+    Option(
+        name="reuse-age",
+        metavar="AGE",
+        help="how old what is reused may be, such as 12h or 7d: what changed in the sources since then is not seen",
+        default="1d",
+    ),
+    Option(
+        name="fresh",
+        kind="flag",
+        help="reuse nothing: build all that is selected, in empty schemas",
+        in_ini=False,
     ),
     Option(
         name="known",

@@ -17,13 +17,16 @@ Outcome = Literal["passed", "warned", "failed", "skipped", "error"]
 NOT_RUN = "not run"
 """The status of a node that trouble of the run kept from being built; the trouble itself is told once, elsewhere."""
 
+REUSED = "reused"
+"""The status of a node that stands in the schemas already, built from the same by an earlier run."""
+
 LEFT_OUT = "left out"
 """The status of a node that was not built because what it reads holds what the base's holds."""
 
 OUTCOMES: dict[str, Outcome] = {
     "success": "passed",
     "pass": "passed",
-    "reused": "passed",
+    REUSED: "passed",
     "no-op": "passed",
     "warn": "warned",
     "fail": "failed",

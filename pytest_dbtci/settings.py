@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.options import DEFAULT_SELECT, OPTIONS, Option
+
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 KeepSchema = Literal["never", "failed", "always"]
 
@@ -48,6 +52,8 @@ class Settings:
     compare_rules: str = ""
     compare_values: bool = False
     build_less: str = "none"
+    reuse_age: str = "1d"
+    fresh: bool = False
     known: Literal["fail", "warn"] = "fail"
     release: str = ""
     release_behind: bool = False
@@ -68,7 +74,7 @@ class Settings:
         """Return what `--dbt-ci-vars` says; UsageError where it is no YAML mapping."""
         return _mapping(self.vars, "--dbt-ci-vars", "{name: value}")
 
-    def leaves_out(self, rule: Literal["formatting", "contents"]) -> bool:
+    def leaves_out(self, rule: Literal["formatting", "contents", "reuse"]) -> bool:
         """Whether nodes are left out by this rule."""
         return rule in self.build_less.split(",") or self.build_less == "all"
 
@@ -100,6 +106,14 @@ def read_settings(option: Callable[[str], Any], ini: Callable[[str], Any], **kno
     return Settings(**values)
 
 
+def age_of(text: str, flag: str) -> timedelta:
+    """Return the time that a number and a unit stand for, such as `7d`; UsageError for anything else."""
+    match = re.fullmatch(r"(\d{1,6})([mhdw])", text, re.ASCII)
+    if match is None:
+        raise UsageError(f"{flag} {text}: write a number and m, h, d or w, such as 7d.")
+    return int(match.group(1)) * _UNITS[match.group(2)]
+
+
 def _check_together(values: Mapping[str, Any], typed: Set[str]) -> None:
     """Raise UsageError where an option needs another; of `typed` those count that the command line has."""
     given = {name for name in ("docs", "release_behind", "sweep_age", "sweep_pr", "release") if values[name]}
@@ -115,6 +129,12 @@ def _check_together(values: Mapping[str, Any], typed: Set[str]) -> None:
         if name in given and "release" not in given:
             flag = name.replace("_", "-")
             raise UsageError(f"--dbt-ci-{flag} is for a release: it goes with --dbt-ci-release TARGET.")
+    age_of(values["reuse_age"], "--dbt-ci-reuse-age")
+    if "reuse" in values["build_less"].split(",") and values["keep_schema"] == "never":
+        raise UsageError(
+            "--dbt-ci-build-less=reuse goes on from schemas that stay after a run: it goes with "
+            "--dbt-ci-keep-schema=always."
+        )
     if values["sweep"] == "off":
         for name in sorted(given & {"sweep_age", "sweep_pr"}):
             raise UsageError(f"--dbt-ci-{name.replace('_', '-')} is for a sweep: it goes with --dbt-ci-sweep.")

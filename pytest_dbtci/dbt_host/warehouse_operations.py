@@ -12,8 +12,8 @@ from typing import Any
 from pytest_dbtci.dbt_client.protocol import warehouse_requests as ask
 from pytest_dbtci.dbt_client.protocol.events import Emit
 from pytest_dbtci.dbt_client.protocol.request import Request
-from pytest_dbtci.dbt_client.protocol.values import FoundSchema, Opened
-from pytest_dbtci.dbt_host import build, liveness, manifests, outside, rehearsal
+from pytest_dbtci.dbt_client.protocol.values import Built, FoundSchema, Opened
+from pytest_dbtci.dbt_host import build, built, liveness, manifests, outside, rehearsal
 from pytest_dbtci.dbt_host.compare import comparisons, contents, failing_rows
 from pytest_dbtci.dbt_host.liveness import Watch
 from pytest_dbtci.dbt_host.runner import OWN, DbtFailed, run_dbt
@@ -87,9 +87,20 @@ class WarehouseOperations:
         self._ownership = Ownership(owner=request.owner, begun=reserved)
         self._tree = request.tree
         opened = self._ownership.open(self._warehouse(request.tree), request.schemas, request.reuse)
-        if not opened.reused:
+        if opened.reused:
+            built.forget(self._warehouse(request.tree), request.schemas[0])
+        else:
             self._external.make()
         return opened
+
+    def read_built(self, request: ask.ReadBuilt) -> Built:
+        """Tell what stands there: see `built.read`."""
+        return built.read(self._warehouse(request.tree), request.schemas, request.owner.mark)
+
+    def note_built(self, request: ask.NoteBuilt) -> None:
+        """Note what stands there: see `built.write`."""
+        if self._ownership is not None:
+            built.write(self._warehouse(self._tree), request.schema, self._ownership.mark, request.nodes)
 
     def copy_tables(self, request: ask.CopyTables) -> Mapping[str, str | None]:
         """Copy tables, each for itself."""
@@ -211,6 +222,8 @@ ANSWERS: Mapping[type[Request[Any]], Callable[[WarehouseOperations, Any], Any]] 
     ask.Redirect: WarehouseOperations.redirect,
     ask.ReserveSchema: WarehouseOperations.reserve_schema,
     ask.OpenSchemas: WarehouseOperations.open_schemas,
+    ask.ReadBuilt: WarehouseOperations.read_built,
+    ask.NoteBuilt: WarehouseOperations.note_built,
     ask.CopyTables: WarehouseOperations.copy_tables,
     ask.Build: WarehouseOperations.build,
     ask.BuildTwins: WarehouseOperations.build_twins,

@@ -240,6 +240,8 @@ class Builder:
     def _build(self, request: Build | None, unique_ids: list[str], hear: Callable[[Event], None]) -> None:
         if request is None:
             raise DbtCiError(NOT_STARTED)
+        if not unique_ids:
+            return
         try:
             self.host.ask(replace(request, unique_ids=tuple(unique_ids)), hear)
         finally:

@@ -6,7 +6,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.tree_requests import Keep
@@ -18,19 +17,19 @@ from pytest_dbtci.execution.cut_off import cut_off
 from pytest_dbtci.execution.documentation import document
 from pytest_dbtci.execution.outcomes import Answer, Relation, find_relation, missing_result, why_unknown
 from pytest_dbtci.execution.queries import Queries
+from pytest_dbtci.execution.reusing import Reuse
 from pytest_dbtci.execution.run_host import RunHost
 from pytest_dbtci.execution.run_schemas import RunSchemas
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.planning import incremental
-from pytest_dbtci.planning.fingerprints import fingerprints
 from pytest_dbtci.planning.planned import Planned, Workspace
 from pytest_dbtci.planning.planner import Planner
 from pytest_dbtci.release.checks import check_whole
 from pytest_dbtci.release.planner import ReleasePlanner
-from pytest_dbtci.results import Result, Results, Teardown
+from pytest_dbtci.results import REUSED, Result, Results, Teardown
 from pytest_dbtci.schemas.names import DEFAULT
-from pytest_dbtci.schemas.reuse import Kept, keep, reusable
+from pytest_dbtci.schemas.reuse import Kept
 from pytest_dbtci.selection.selector import Choice
 from pytest_dbtci.settings import Settings
 
@@ -72,6 +71,7 @@ class Run:
         self._schemas = RunSchemas(
             host=self._host, run=self.identity, keep=settings.keep_schema, tell=tell, timings=self.timings
         )
+        self._reuse = self._reusing()
         self._beginning = threading.Lock()
         self._trouble: DbtCiError | None = None
         self._cancelled = self._hurry = False
@@ -139,9 +139,10 @@ class Run:
             needed = self.plan.needed_by((*self.asked, *needs, *compared))
             if (reused := self._make_ready(needed, queries)) is None:
                 return
-            for unique_id in reused:
-                self.results.add(Result(unique_id=unique_id, status="reused", message="kept from an earlier run"))
-            self.begun = needed - reused
+            for unique_id, message in reused.items():
+                self.results.add(result := Result(unique_id=unique_id, status=REUSED, message=message))
+                self.on_result(result)
+            self.begun = needed - (reused.keys() - self.asked)
             builder = Builder(
                 planned=self.planned,
                 settings=self.settings,
@@ -155,17 +156,18 @@ class Run:
                 to_compare=compared,
                 cut_off=cut_off(self.planned, self.settings, needs, queries=queries),
             )
-            builder.start(self.begun)
+            builder.start(needed - reused.keys())
             self._builder = builder
 
-    def _make_ready(self, needed: frozenset[str], queries: bool) -> frozenset[str] | None:
-        """Open the schemas; return the nodes that stand in them already, None where trouble kept them closed."""
+    def _make_ready(self, needed: frozenset[str], queries: bool) -> Mapping[str, str] | None:
+        """Open the schemas; say of the nodes that stand in them already why, None where trouble kept them closed."""
         try:
             if self.plan.mode == "release":
                 check_whole(self.plan, self.asked)
-            reused, opened = self._reusable(needed), None
+            self._reuse = self._reusing()
+            opened, (earlier, reused) = None, self._reuse.find(self.asked, needed)
             if self.plan.schemas and needed:
-                opened = self._schemas.open(self.planned, self.kept.run if self.kept and reused else "")
+                opened = self._schemas.open(self.planned, earlier if reused else "")
             if queries:
                 self._host.ask(Keep(tree="head", copy="queries"))
         except UsageError as error:
@@ -180,12 +182,10 @@ class Run:
             # Nobody may wait for what will not be built.
             self._close_results()
             raise
-        return reused if opened is not None and opened.reused else frozenset()
+        return reused if opened is not None and opened.reused else {}
 
-    def _reusable(self, needed: frozenset[str]) -> frozenset[str]:
-        if self.kept is None:
-            return frozenset()
-        return reusable(self.kept, self.plan, self._fingerprints, self.asked, needed)
+    def _reusing(self) -> Reuse:
+        return Reuse(planned=self.planned, settings=self.settings, schemas=self._schemas, kept=self.kept)
 
     def _close_results(self) -> None:
         self.results.close()
@@ -194,11 +194,7 @@ class Run:
     def holds(self) -> Kept | None:
         """Return what the kept schemas hold; None unless they were kept."""
         kept = self._teardown is not None and self._teardown.kept
-        return keep(self.identity, self.plan, self._fingerprints, self.results) if kept else None
-
-    @cached_property
-    def _fingerprints(self) -> Mapping[str, str]:
-        return fingerprints(self.planned, self.settings)
+        return self._reuse.keep(self.identity, self.results) if kept else None
 
     def redact(self, text: str) -> str:
         """Return the text with the run's secrets replaced."""
@@ -273,7 +269,8 @@ class Run:
                 pass
             began = time.perf_counter()
             self.cancel()
-            self._teardown = self._schemas.end(red, built=bool(self.begun), hurry=hurry)
+            built, notes = bool(self._builder), self._reuse.notes(self.results)
+            self._teardown = self._schemas.end(red, built=built, hurry=hurry, notes=notes)
         except Exception as error:
             self._teardown = self._schemas.not_dropped(f"{type(error).__name__}: {error}")
         self.timings["drop"] = time.perf_counter() - began

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from pytest_dbtci.dbt_client.protocol.values import Opened
+from pytest_dbtci.dbt_client.protocol.values import Built, BuiltNode, Opened
 from pytest_dbtci.execution.run_host import RunHost
 from pytest_dbtci.planning.planned import Planned
 from pytest_dbtci.results import Teardown
@@ -41,9 +41,13 @@ class RunSchemas:
         finally:
             self.timings["schemas"] = time.perf_counter() - began
 
-    def end(self, red: bool, *, built: bool, hurry: bool) -> Teardown:
+    def built(self, planned: Planned) -> Built:
+        """Return what an earlier run of the pull request left in them."""
+        return self._of(planned).built()
+
+    def end(self, red: bool, *, built: bool, hurry: bool, notes: Mapping[str, BuiltNode]) -> Teardown:
         """Drop or keep them: see `OwnSchemas.end`."""
-        return self.own.end(red, built=built, hurry=hurry) if self.own else Teardown()
+        return self.own.end(red, built=built, hurry=hurry, notes=notes) if self.own else Teardown()
 
     def not_dropped(self, why: str) -> Teardown:
         """Return a Teardown for schemas that may remain."""

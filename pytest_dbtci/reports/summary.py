@@ -16,7 +16,7 @@ from pytest_dbtci.reports.head_files import HeadFiles
 from pytest_dbtci.reports.lineage import SYMBOLS, Lineage
 from pytest_dbtci.reports.markdown import block, code, details, grid, linked, prose
 from pytest_dbtci.reports.summary_head import MANY, head, lost, names, notes, trouble_of_run
-from pytest_dbtci.results import Result
+from pytest_dbtci.results import REUSED, Result
 
 SUMMARY_LIMIT = 1024 * 1024
 """Bytes of a step's summary on GitHub; the other providers say nothing or allow more."""
@@ -169,6 +169,8 @@ def _built(lineage: Lineage, results: Mapping[str, Result], files: HeadFiles) ->
     rows = []
     for node in nodes:
         result = results.get(node.unique_id)
+        if result is not None and result.status == REUSED:
+            continue
         why = prose(node.reason.text) + "".join(f", {code(f)}" for f in node.reason.files[:1])
         took = f"{result.seconds:.2f}" if result is not None and result.outcome != "skipped" else ""
         name = f"{lineage.symbol(node)} {linked(node.item or node.name, files.of_project(node.defined_in))}"
@@ -180,13 +182,14 @@ def _built(lineage: Lineage, results: Mapping[str, Result], files: HeadFiles) ->
 
 
 def _others(plan: Plan, results: Mapping[str, Result]) -> Iterator[str]:
-    """Fold away warnings and what was skipped."""
+    """Fold away warnings, what was skipped and what was reused."""
     found = [(n, r) for n in plan.items if (r := results.get(n.unique_id)) is not None]
     warned = [f"- {code(headline(n, r))}" for n, r in found if r.outcome == "warned"]
     skipped = [
         f"- {code(n.label)}: {prose(skip_reason(n, r, plan, results))}" for n, r in found if r.outcome == "skipped"
     ]
-    for lines, noun in ((warned, "warning"), (skipped, "skipped")):
+    reused = [f"- {code(n.label)}: {prose(r.message)}" for n, r in found if r.status == REUSED]
+    for lines, noun in ((warned, "warning"), (skipped, "skipped"), (reused, "reused")):
         if lines:
             shown = [*lines[:MANY], *([f"- … and {len(lines) - MANY} more"] if len(lines) > MANY else [])]
             plural = "s" * (noun == "warning" and len(lines) > 1)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from pytest_dbtci.dbt_client.client import Host, HostDied
-from pytest_dbtci.dbt_client.protocol.values import Invocation, Mark, Opened, Owner
+from pytest_dbtci.dbt_client.protocol.values import Built, BuiltNode, Invocation, Mark, Opened, Owner
 from pytest_dbtci.dbt_client.protocol.warehouse_requests import (
     Attach,
     DropSchemas,
+    NoteBuilt,
     OpenSchemas,
     Ping,
+    ReadBuilt,
     ReserveSchema,
     Shell,
 )
@@ -75,18 +78,24 @@ class OwnSchemas:
         """
         return self.host.ask(OpenSchemas(tree="head", schemas=self.plan.schemas, owner=self._owner(), reuse=reuse))
 
-    def end(self, red: bool, *, built: bool, hurry: bool) -> Teardown:
+    def built(self) -> Built:
+        """Return what an earlier run of the pull request left in them."""
+        return self.host.ask(ReadBuilt(tree="head", schemas=self.plan.schemas, owner=self._owner()))
+
+    def end(
+        self, red: bool, *, built: bool, hurry: bool, notes: Mapping[str, BuiltNode] = MappingProxyType({})
+    ) -> Teardown:
         """Drop them, unless they are to be kept.
 
         `red` tells whether something failed, `built` whether dbt began, `hurry` that somebody waits to kill this
-        process: then a warehouse that does not answer soon is left to the next run.
+        process: then a warehouse that does not answer soon is left to the next run. `notes` say what stands in them.
         """
         if hurry and (why := self._silence()):
             return self.not_dropped(why)
         if not built:
             return self._drop()
         if self.keep == "always" or (self.keep == "failed" and red):
-            return self._keep()
+            return self._keep(notes)
         return self._drop()
 
     def not_dropped(self, why: str) -> Teardown:
@@ -108,14 +117,23 @@ class OwnSchemas:
             return str(error)
         return ""
 
-    def _keep(self) -> Teardown:
+    def _keep(self, notes: Mapping[str, BuiltNode]) -> Teardown:
         kept = tuple(s for _, s in self.plan.schemas)
+        if notes:
+            self._note(notes)
         try:
             self.host.ask(DropSchemas(keep=True), last=True, within=DROP_SECONDS)
             shell = self.host.ask(Shell(), last=True, within=DROP_SECONDS)
         except DbtCiError as error:
             return Teardown(kept=kept, trouble=str(error))
         return Teardown(kept=kept, shell=shell)
+
+    def _note(self, nodes: Mapping[str, BuiltNode]) -> None:
+        first = next(s for s in self.plan.schemas if s[1] == self.plan.schema)
+        try:
+            self.host.ask(NoteBuilt(schema=first, nodes=nodes), last=True, within=DROP_SECONDS)
+        except DbtCiError as error:
+            self.tell(f"what was built could not be noted, so the next run builds all of it: {error}")
 
     def _drop(self) -> Teardown:
         """Drop them; try again where the warehouse is only away for a moment."""

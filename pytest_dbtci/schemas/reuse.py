@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pytest_dbtci.dbt_client.protocol.values import Built, BuiltNode, node_key
+from pytest_dbtci.manifest import Place
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Result
 
@@ -65,7 +67,50 @@ def reusable(
         parents = {p for p in node.parents if p in needed}
         if node.unique_id in needed - asked and node.about is None and same and parents <= fresh:
             fresh |= {node.unique_id}
-    building = [n for n in plan.nodes if n.unique_id in needed - fresh and n.relation]
-    if any(n.materialized not in _REPLACED and n.about is None for n in building):
-        return frozenset()
-    return fresh
+    return frozenset() if _goes_on(plan, needed - fresh) else fresh
+
+
+def standing(
+    built: Built,
+    plan: Plan,
+    places: Mapping[str, Place],
+    fingerprints: Mapping[str, str],
+    needed: frozenset[str],
+    seconds: float,
+) -> Mapping[str, BuiltNode]:
+    """Return the needed nodes that an earlier run built from the same, at most `seconds` ago, with all that they read.
+
+    `places` are where nodes lie. Nothing is, if one of the nodes to build goes on from what is there.
+    """
+    noted, there = dict[str, BuiltNode](), set(built.relations)
+    for node in plan.nodes:
+        found, place = built.nodes.get(node_key(node.unique_id)), places.get(node.unique_id)
+        if found is None or found.fingerprint != fingerprints.get(node.unique_id) or found.age > seconds:
+            continue
+        where = (place.database.lower(), place.schema.lower(), place.identifier.lower()) if place else None
+        if node.relation is None or where in there:
+            noted[node.unique_id] = found
+    nodes = [n for n in plan.nodes if n.unique_id in needed]
+    unit_tests = [n for n in nodes if n.resource_type == "unit_test"]
+    # A unit test runs only together with its model.
+    again = {n.about for n in unit_tests if n.unique_id not in noted}
+    fresh = set[str]()
+    for node in nodes:
+        # Parents stand before their readers. An ephemeral model has no result of its own: it is part of its readers.
+        is_same = node.unique_id in noted or not node.is_item
+        if is_same and node.unique_id not in again and {p for p in node.parents if p in needed} <= fresh:
+            fresh.add(node.unique_id)
+    fresh |= {n.unique_id for n in unit_tests if n.unique_id in noted and n.about in fresh}
+    left = {n.unique_id for n in nodes if n.unique_id not in fresh}
+    hooks = {n.unique_id for n in nodes if n.resource_type == "operation"}
+    if plan.twins or (left and left <= hooks) or _goes_on(plan, frozenset(left)):
+        return {}
+    if left:
+        fresh -= hooks  # those of the whole run come with whatever is built
+    return {n.unique_id: noted[n.unique_id] for n in nodes if n.unique_id in fresh & noted.keys()}
+
+
+def _goes_on(plan: Plan, unique_ids: frozenset[str]) -> bool:
+    """Whether one of these nodes would go on from a state that is not the one of a new run."""
+    nodes = [n for n in plan.nodes if n.unique_id in unique_ids and n.relation and n.about is None]
+    return any(n.materialized not in _REPLACED and n.resource_type != "test" for n in nodes)

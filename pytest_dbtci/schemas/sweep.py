@@ -19,9 +19,7 @@ from pytest_dbtci.project.profile import Profile, project_file, read_profile
 from pytest_dbtci.project.project import read_project
 from pytest_dbtci.project.siblings import project_identity, siblings
 from pytest_dbtci.schemas.names import PLACEHOLDER, fill, is_inside, schema_name, templates
-from pytest_dbtci.settings import Settings
-
-_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+from pytest_dbtci.settings import Settings, age_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +79,7 @@ def read_criteria(settings: Settings) -> Criteria:
     """Read what the options ask for; UsageError for a value that means nothing, or a drop without a limit."""
     age = None
     if settings.sweep_age:
-        match = re.fullmatch(r"(\d{1,6})([mhdw])", settings.sweep_age, re.ASCII)
-        if match is None:
-            raise UsageError(f"--dbt-ci-sweep-age {settings.sweep_age}: write a number and m, h, d or w, such as 7d.")
-        age = int(match.group(1)) * _UNITS[match.group(2)]
+        age = age_of(settings.sweep_age, "--dbt-ci-sweep-age")
     prs = tuple(p for p in re.split(r"[,\s]+", settings.sweep_pr) if p)
     if settings.sweep == "drop" and age is None and not prs:
         raise UsageError(

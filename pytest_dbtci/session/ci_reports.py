@@ -35,8 +35,9 @@ _REPEATED = (
 
 
 def repeated(settings: Settings) -> list[str]:
-    """Return the arguments that give another machine the settings of this run."""
-    found = []
+    """Return the arguments that give another machine the settings of this run; it has nothing to reuse there."""
+    rules = [rule for rule in settings.build_less.split(",") if rule != "reuse"]
+    settings, found = replace(settings, build_less=",".join(rules) or "none"), []
     for option in OPTIONS:
         value = getattr(settings, option.name.replace("-", "_"))
         if option.name in _REPEATED and value and value != option.default:

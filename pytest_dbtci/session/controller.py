@@ -165,7 +165,8 @@ class Controller(Participant):
         """Show the reason of a dbt item behind its outcome in verbose output."""
         node = self.plan.node(str(dict(getattr(report, "user_properties", ())).get("dbt_unique_id")))
         if node is not None and report.when == "call" and report.passed:
-            return "passed", ".", passed(node.why, self._room(report))
+            reused = dict(report.user_properties).get("dbt_reused")
+            return "passed", ".", passed(str(reused or node.why), self._room(report))
         found = dict(getattr(report, "user_properties", ())).get("dbt_compare")
         if found and report.when == "call" and report.passed:
             return "passed", ".", passed(str(found), self._room(report))

@@ -15,7 +15,7 @@ from pytest_dbtci.execution.outcomes import Outcomes
 from pytest_dbtci.plan import Node
 from pytest_dbtci.reports import comparison, failures
 from pytest_dbtci.reports.locations import line_of
-from pytest_dbtci.results import LEFT_OUT, NOT_RUN, Result
+from pytest_dbtci.results import LEFT_OUT, NOT_RUN, REUSED, Result
 from pytest_dbtci.session.command_line import only_looks
 from pytest_dbtci.session.fixtures import SESSION
 
@@ -110,6 +110,8 @@ class DbtItem(ResultItem):
         self.result = self._outcomes.wait(self.node.unique_id)
         if self.result.status == LEFT_OUT:
             self.user_properties.append(("dbt_left_out", "contents"))
+        if self.result.status == REUSED and self.result.message:
+            self.user_properties.append(("dbt_reused", self.result.message))
         if self.result.on_base is not None:
             self.user_properties.append(("dbt_on_base", self.result.on_base.label))
         if self.result.outcome == "error":

@@ -8,7 +8,7 @@ from pytest_dbtci.execution.run import Run
 from pytest_dbtci.plan import Node
 from pytest_dbtci.reports.comparison import on_base
 from pytest_dbtci.reports.terminal import GO_ON, ignored_line, not_run_lines, summary_lines, unasked_line
-from pytest_dbtci.results import Teardown
+from pytest_dbtci.results import REUSED, Teardown
 
 
 def last_lines(
@@ -18,6 +18,8 @@ def last_lines(
     plan = run.plan
     if standing := on_base(run.known()):
         yield f"dbt-ci: {standing}"
+    if reused := sum(r.status == REUSED and r.unique_id in run.asked for r in run.results):
+        yield f"dbt-ci: {reused} of {len(run.asked)} reused: earlier runs built them from the same"
     yield from not_run_lines(run.not_run, run.trouble, misuse=run.misuse is not None)
     yield from summary_lines(plan, teardown)
     if plan.nodes and is_built and not run.asked and not run.comparisons:

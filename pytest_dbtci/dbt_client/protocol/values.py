@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pytest_dbtci.codec import Words
 
@@ -90,6 +92,36 @@ class Opened:
 
     reused: bool = False
     dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltNode:
+    """What a run noted of a node that passed: its `fingerprint`, which `run` built it, and when that began.
+
+    `started` is ISO 8601, UTC, `age` the seconds since then, both by the warehouse's clock.
+    """
+
+    fingerprint: str
+    run: str = ""
+    started: str = ""
+    age: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What stands in the schemas that an earlier `run` of the pull request left; empty where nothing is known.
+
+    `nodes` are by `node_key`; `relations` are there, as (database, schema, identifier) in lower case.
+    """
+
+    run: str = ""
+    nodes: Mapping[str, BuiltNode] = field(default_factory=dict)
+    relations: tuple[tuple[str, str, str], ...] = ()
+
+
+def node_key(unique_id: str) -> str:
+    """Return a key of fixed length for a unique_id, which can have any."""
+    return hashlib.sha256(unique_id.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_dbtci.codec import Words
 from pytest_dbtci.dbt_client.protocol.request import Request
-from pytest_dbtci.dbt_client.protocol.values import FoundSchema, Invocation, Opened, Owner, TableCopy
+from pytest_dbtci.dbt_client.protocol.values import Built, BuiltNode, FoundSchema, Invocation, Opened, Owner, TableCopy
 from pytest_dbtci.differences import Contents, FailingRows, OnBase, Pair
 from pytest_dbtci.manifest import Place
 
@@ -63,6 +63,23 @@ class OpenSchemas(Request[Opened]):
     schemas: tuple[tuple[str, str], ...]
     owner: Owner
     reuse: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadBuilt(Request[Built]):
+    """Tell what an earlier run of the pull request left in these schemas; the first one holds its notes."""
+
+    tree: str
+    schemas: tuple[tuple[str, str], ...]
+    owner: Owner
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteBuilt(Request[None]):
+    """Note in the first schema, by `node_key`, what stands in the run's schemas, which no `run` means: this one."""
+
+    schema: tuple[str, str]
+    nodes: Mapping[str, BuiltNode]
 
 
 @dataclass(frozen=True, kw_only=True)

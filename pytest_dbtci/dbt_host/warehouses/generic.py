@@ -163,6 +163,32 @@ class Warehouse(Statements):
                 self._execute(statement)
         return True
 
+    def write_texts(
+        self, place: Sequence[str], columns: Sequence[str], rows: Sequence[Sequence[str]], size: int = 64
+    ) -> None:
+        """Make a small table of texts of `size` characters at most, in place of one that is there."""
+        table = self._render(*place)
+        text = self._adapter.Column.string_type(size)
+        with self._connection("note"), self._transaction():
+            self._execute(f"drop table if exists {table}")
+            self._execute(f"create table {table} ({', '.join(f'{c} {text}' for c in columns)})")
+            for first in range(0, len(rows), 500):
+                values = (f"({', '.join(map(self._literal, row))})" for row in rows[first : first + 500])
+                self._execute(f"insert into {table} values {', '.join(values)}")
+
+    def read_texts(self, place: Sequence[str], columns: Sequence[str]) -> list[tuple[str, ...]]:
+        """Return the rows of such a table."""
+        return [tuple(map(str, row)) for row in self.fetch(f"select {', '.join(columns)} from {self._render(*place)}")]
+
+    def forget_texts(self, place: Sequence[str]) -> None:
+        """Drop such a table if it is there."""
+        with self._connection("note"), self._transaction():
+            self._execute(f"drop table if exists {self._render(*place)}")
+
+    def relations(self, database: str, schema: str) -> tuple[str, ...]:
+        """Return the names of the schema's tables and views."""
+        return self._relations(database, schema)
+
     # What warehouses differ in
 
     def _relations(self, database: str, schema: str) -> tuple[str, ...]:
