@@ -8,6 +8,7 @@ is at work on the warehouse: twins, hashes and comparisons included, parsing and
 refactoring  the same rows, written another way
 formatting   white space and comments
 new rows     some prices differ, so that everything has to be built
+next push    after that, one of the last descendants is changed once more; what the first push built is reused
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ ORDERS = (
     "select i as id, i % 5003 as customer, cast((i * 37 % 100000) / 100.0 as decimal(12,2)) as price, "
     "md5(cast(i as varchar)) as note\nfrom {{ source('raw', 'orders') }}\n"
 )
+COMPARED = ("--dbt-ci-build-less=all", "--dbt-ci-compare=auto")
+REUSED = ("--dbt-ci-build-less=reuse", "--dbt-ci-keep-schema=always")
+FAR = "select part, sum(orders) as orders, max(paid) as paid"
 CHANGES = {
     "refactoring": TABLE + f"with numbered as ({ORDERS}) select id, customer, price, note from numbered\n",
     "formatting": TABLE + "-- every order\n" + ORDERS.replace(", ", ",\n  "),
@@ -50,8 +54,7 @@ def project() -> dict[str, str | None]:
     for n in range(25):
         near = f"select customer, id % {n + 2} as part, count(*) as orders, sum(price) as paid, min(note) as note"
         files[f"models/near_{n}.sql"] = f"{TABLE}{near} from {{{{ ref('orders') }}}} group by 1, 2\n"
-        far = "select part, sum(orders) as orders, max(paid) as paid"
-        files[f"models/far_{n}.sql"] = f"{TABLE}{far} from {{{{ ref('near_{n}') }}}} group by 1\n"
+        files[f"models/far_{n}.sql"] = f"{TABLE}{FAR} from {{{{ ref('near_{n}') }}}} group by 1\n"
     return files
 
 
@@ -69,15 +72,16 @@ def by_dbt(warehouse: Warehouse, directory: Path, state: Path) -> tuple[int, flo
 
 
 def by_plugin(directory: Path, profiles: Path, *options: str) -> tuple[int, float]:
-    """Return the number of relations that the run builds, twins included, and the seconds of build and comparison."""
+    """Return the number of relations that the run builds, twins included, and the seconds of all but the plan."""
     given = ("--dbt-ci-pr=7", "--dbt-ci-base=main", "--dbt-ci-target=ci", "--dbt-ci-defer-target=prod")
     run = validate(directory, *given, *options, "--dbt-ci-timings=timings.json", DBT_PROFILES_DIR=str(profiles))
     if run.code:
         raise SystemExit(run.output)
     steps = json.loads((directory / "timings.json").read_text(encoding="utf-8"))
-    built = sum(c.outcome == "passed" and "dbt_compared" not in c.properties for c in run.by_unique_id().values())
+    left = {"dbt_compared", "dbt_reused"}
+    built = sum(c.outcome == "passed" and not left & c.properties.keys() for c in run.by_unique_id().values())
     twins = sum(c.outcome == "passed" for n, c in run.cases.items() if n.endswith("::compare"))
-    return built + twins, sum(s["seconds"] for s in steps if s["step"] in ("build", "compare"))
+    return built + twins, sum(s["seconds"] for s in steps if s["step"] in ("schemas", "build", "compare"))
 
 
 def main() -> None:
@@ -107,16 +111,22 @@ def main() -> None:
         git(master, "init", "--quiet", "--initial-branch=main")
         commit(master, "release")
         print(f"{given.rows:,} rows, {os.cpu_count()} cores, {given.rounds} rounds", flush=True)
-        for change, text in CHANGES.items():
-            directory = folder / change.replace(" ", "_")
+        for change, text in (*CHANGES.items(), ("next push", CHANGES["new rows"])):
+            directory, told = folder / change.replace(" ", "_"), []
             shutil.copytree(master, directory)
             git(directory, "switch", "--quiet", "--create", "change")
             write(directory, {"models/orders.sql": text})
             commit(directory, "change")
-            told = []
-            for _ in range(given.rounds):
+            options = REUSED if change == "next push" else COMPARED
+            if options == REUSED:
+                by_plugin(directory, profiles, *options)
+            for number in range(given.rounds):
+                if options == REUSED:
+                    far = f"{TABLE}{FAR}, {number} as push from {{{{ ref('near_0') }}}} group by 1\n"
+                    write(directory, {"models/far_0.sql": far})
+                    commit(directory, "next push")
                 theirs, slow = by_dbt(warehouse, directory, state)
-                ours, fast = by_plugin(directory, profiles, "--dbt-ci-build-less=all", "--dbt-ci-compare=auto")
+                ours, fast = by_plugin(directory, profiles, *options)
                 told.append((theirs, ours, slow, fast))
             ratio = statistics.median(fast / slow for *_, slow, fast in told)
             print(change, sorted({t[:2] for t in told}), f"{ratio:.2f}", told, flush=True)
