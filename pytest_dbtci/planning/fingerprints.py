@@ -67,7 +67,8 @@ class _Fingerprints:
         if content is None:
             return None
         macros = sorted((m.unique_id, m.digest) for m in called)
-        return _digest(dict(node.parts), dict(node.effects), macros, node.relation, node.materialized, content)
+        told = node.told if any(one.properties for one in texts) else ""
+        return _digest(dict(node.parts), dict(node.effects), told, macros, node.relation, node.materialized, content)
 
     def _follow(self, node: ManifestNode) -> set[str]:
         """Return all macros that building the node can call, so far as their names are not computed."""

@@ -17,6 +17,11 @@ from tests.support.repositories import Files
 pytestmark = pytest.mark.slow
 
 LARGE = "id\n" + "1234567\n" * 140_000
+YAML = """\
+models:
+- {{name: plain, description: {0}, columns: [{{name: a, data_tests: [not_null]}}]}}
+- {{name: tells, description: {0}}}
+"""
 FILES: Files = {
     ".gitignore": "target/\nlogs/\n*.duckdb*\n.user.yml\n",
     "dbt/dbt_project.yml": "name: shop\nprofile: shop\nvars: {size: 1}\n",
@@ -31,15 +36,16 @@ FILES: Files = {
     "dbt/models/executes.sql": "select {% if execute %}{{ late() }}{% else %}0{% endif %} as a",
     "dbt/models/computes.sql": "select {{ context[['by', 'name'] | join('_')]() }} as a",
     "dbt/models/hooked.sql": "{{ config(post_hook='select {{ late() }}') }} select 1 as a",
+    "dbt/models/tells.sql": "select '{{ model.description }}' as a",
     "dbt/models/reads.sql": "select * from {{ ref('plain') }}",
     "dbt/models/seeded.sql": "select * from {{ ref('large') }}",
     "dbt/models/looks.sql": "select {{ graph.nodes | length }} as a",
     "dbt/models/files.sql": "select * from 'data/x.csv'",
     "dbt/models/after.sql": "select * from {{ ref('looks') }}",
     "dbt/seeds/large.csv": LARGE,
-    "dbt/models/models.yml": "models: [{name: plain, columns: [{name: a, data_tests: [not_null]}]}]\n",
+    "dbt/models/models.yml": YAML.format("first"),
 }
-EVERY = {"plain", "calls", "executes", "computes", "hooked", "reads", "seeded", "large", "not_null_plain_a"}
+EVERY = {"plain", "tells", "calls", "executes", "computes", "hooked", "reads", "seeded", "large", "not_null_plain_a"}
 ALL: dict[str, Any] = {"select": "*"}
 
 
@@ -77,11 +83,22 @@ def test_depends_on_no_place_and_no_commit(shop: Bench, before: Mapping[str, str
         ({"dbt/macros/late.sql": "{% macro late() %}2{% endmacro %}"}, {"executes", "hooked", "computes"}),
         ({"dbt/macros/by_name.sql": "{% macro by_name() %}2{% endmacro %}"}, {"computes"}),
         ({"dbt/macros/unused.sql": "{% macro unused() %}2{% endmacro %}"}, {"computes"}),
+        ({"dbt/models/models.yml": YAML.format("second")}, {"tells"}),
         ({"dbt/seeds/large.csv": LARGE.replace("7", "8", 1)}, {"large", "seeded"}),
         ({"dbt/dbt_project.yml": "name: shop\nprofile: shop\nvars: {size: 2}\n"}, EVERY),
         ({"dbt/macros/ref.sql": "{% macro ref(name) %}{{ return(builtins.ref(name)) }}{% endmacro %}"}, EVERY),
     ],
-    ids=["text", "macro", "at execution", "computed name", "uncalled", "large seed", "variable", "override"],
+    ids=[
+        "text",
+        "macro",
+        "at execution",
+        "computed name",
+        "uncalled",
+        "description",
+        "large seed",
+        "variable",
+        "override",
+    ],
 )
 def test_is_another_one_where_what_it_is_built_from_is(
     shop: Bench, before: Mapping[str, str], edits: Files, others: set[str]

@@ -325,6 +325,9 @@ def test_packages_that_a_local_package_names_count_too(made: Bench, tmp_path: Pa
     packages = "packages:\n  - local: {}\n"
     files = {**AT_ROOT, "packages.yml": packages.format(tmp_path / "old")}
     files |= {"t/models/load.sql": "select {{ deep.deep() }} as n\n"}
+    # As many as are installed: dbt-core 1.12 itself refuses another number.
+    files[".gitignore"] = IGNORED.replace("package-lock.yml\n", "")
+    files["t/package-lock.yml"] = "packages:\n  - {local: ../, name: kit}\n  - {local: deep, name: deep}\n"
     layout = Layout(
         name="",
         files=files,
