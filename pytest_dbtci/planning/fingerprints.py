@@ -5,19 +5,21 @@ from __future__ import annotations
 import graphlib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from pytest_dbtci.dbt_client.redaction import secrets_of
 from pytest_dbtci.manifest import Manifest, ManifestNode
 from pytest_dbtci.planning.planned import Planned
 from pytest_dbtci.selection.macro_calls import ANYTHING, Caller, Calls
 from pytest_dbtci.selection.nodes import place
 from pytest_dbtci.settings import Settings
 
-_NO_FLAGS = ("DBT_ENV_CUSTOM_ENV", "DBT_ENV_SECRET", "DBT_CI_")
-"""Beginnings of variables that begin as dbt's flags do and change nothing of what is built."""
+_FLAG = re.compile(r"DBT_(?!CI_|ENV_|(ENGINE_)?(LOG_\w+|PROFILES_DIR|PROJECT_DIR|TARGET_PATH|PACKAGES_INSTALL_PATH)$)")
+"""Variables that may be flags of dbt, those left out that say where files lie on this machine."""
 
 
 def fingerprints(planned: Planned, settings: Settings) -> Mapping[str, str]:
@@ -99,7 +101,9 @@ class _Fingerprints:
         folder = Path(plan.project_dir)
         files = [folder / "dbt_project.yml", folder / "vars.yml"]
         files += sorted(folder.joinpath(plan.packages_dir).glob("*/dbt_project.yml"))
-        flags = {k: v for k, v in settings.environ.items() if k.startswith("DBT_") and not k.startswith(_NO_FLAGS)}
+        # A digest that others can read is no place for a password, which could be guessed by it.
+        secrets = secrets_of({}, settings.environ)
+        flags = {k: v for k, v in settings.environ.items() if _FLAG.match(k) and v not in secrets}
         return _digest(
             *(plan.profile, plan.target, plan.defer_target, head.adapter, head.dbt_version, dict(head.env_vars)),
             *(settings.vars, settings.full_refresh, flags, [_of_file(f) for f in files]),

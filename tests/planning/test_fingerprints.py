@@ -45,6 +45,13 @@ FILES: Files = {
     "dbt/seeds/large.csv": LARGE,
     "dbt/models/models.yml": YAML.format("first"),
 }
+NO_FLAGS = {
+    "DBT_ENV_SECRET_TOKEN": "s3cr3t",
+    "DBT_PASSWORD": "guess",
+    "DBT_ENV_CUSTOM_ENV_BUILD": "77",
+    "DBT_PROFILES_DIR": "/agent/77",
+    "DBT_ENGINE_LOG_PATH": "/agent/77/logs",
+}
 EVERY = {"plain", "tells", "calls", "executes", "computes", "hooked", "reads", "seeded", "large", "not_null_plain_a"}
 ALL: dict[str, Any] = {"select": "*"}
 
@@ -113,16 +120,14 @@ def test_is_another_one_under_other_settings(shop: Bench, before: Mapping[str, s
     assert all(after[name] != before[name] for name in EVERY)
 
 
-def test_holds_no_secret_and_no_number_of_a_build(shop: Bench, before: Mapping[str, str], tmp_path: Path) -> None:
+def test_holds_no_secret_no_folder_and_no_number_of_a_build(
+    shop: Bench, before: Mapping[str, str], tmp_path: Path
+) -> None:
     plan = shop.plan(shop.clone({"README.md": "x\n"}), **ALL)
     planned = Planned(plan=plan.plan, head=plan.head)
     given = [
         Settings(rootdir=tmp_path, invocation_dir=tmp_path, environ={**shop.environ, **extra})
-        for extra in (
-            {},
-            {"DBT_ENV_SECRET_TOKEN": "s3cr3t", "DBT_ENV_CUSTOM_ENV_BUILD": "77"},
-            {"DBT_FULL_REFRESH": "1"},
-        )
+        for extra in ({}, NO_FLAGS, {"DBT_FULL_REFRESH": "1"})
     ]
     plain, told, refreshed = (fingerprints(planned, settings) for settings in given)
     assert plain == told
