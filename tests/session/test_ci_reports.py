@@ -16,6 +16,7 @@ NOT_REPEATED = {
     *("profiles-dir", "target", "base", "defer-target", "pr", "schema", "keep-schema", "threads"),
     *("compare-budget", "compare-values", "show-rows", "summary", "report", "comment", "timings"),
     *("release", "release-behind", "rehearse", "docs", "sweep", "sweep-age", "sweep-pr"),
+    *("reuse-age", "fresh"),
 }
 """What the summary says by itself, what belongs to the machine or to another kind of run, and what only shows more."""
 COMPARING = [option.name for option in OPTIONS if option.name.startswith("compare-")]
@@ -47,7 +48,7 @@ def test_the_command_for_another_machine_has_every_option_that_changes_what_is_f
     assert {option.name for option in OPTIONS} > NOT_REPEATED
     for option in OPTIONS:
         value = {"flag": "true", "number": "1000", "choice": option.choices[-1:] and option.choices[-1]}.get(
-            option.kind, "x"
+            option.kind, "1d" if option.metavar == "AGE" else "x"
         )
         given = {option.dest: value} | NEEDS.get(option.name, {})
         settings = read_settings(given.get, lambda name: None, rootdir=Path("/"), invocation_dir=Path("/"))
