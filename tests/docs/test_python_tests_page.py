@@ -11,6 +11,8 @@ from examples import demo
 from tests.session.test_other_plugins import PLUGINS
 from tests.support.validation import DEFER, Validation, validate
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "python-tests.md"
 

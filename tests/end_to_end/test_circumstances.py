@@ -141,6 +141,7 @@ sources:
     }
 
 
+@pytest.mark.slow
 def test_two_runs_after_each_other_leave_nothing(tmp_path: Path) -> None:
     project = make_tiny(tmp_path / "repo")
     first, second = (validate(project, "--dbt-ci-pr=7", "-v") for _ in range(2))
@@ -150,6 +151,7 @@ def test_two_runs_after_each_other_leave_nothing(tmp_path: Path) -> None:
     assert not [s for (s,) in found if s.startswith("dbt_build")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("policy", "breaks", "kept"), [("never", True, False), ("failed", False, False),
                                                         ("failed", True, True), ("always", False, True)])  # fmt: skip
 def test_keeps_the_schemas_only_when_told_to(tmp_path: Path, policy: str, breaks: bool, kept: bool) -> None:

@@ -49,6 +49,7 @@ def test_drops_the_schemas_when_the_build_is_interrupted(stage: Stage, number: i
     stage.assert_nothing_left()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 2)])
 def test_ends_the_teardown_in_spite_of_signals(stage: Stage, number: int, times: int) -> None:
     hold = stage.warehouse.faults.hold("drop schema")
@@ -107,6 +108,7 @@ def test_survives_the_death_of_a_worker(stage: Stage) -> None:
     stage.assert_nothing_left()
 
 
+@pytest.mark.slow
 def test_drops_the_schemas_when_pytest_and_dbt_are_killed_and_it_runs_again(stage: Stage) -> None:
     hold = stage.warehouse.faults.hold(SECOND)
     running = stage.start()

@@ -15,6 +15,8 @@ from tests.support.warehouse_project import NEW_VISIT, Kennel
 from tests.support.warehouses import KINDS, SERVER_KINDS
 from tests.support.warehouses.faults import STATEMENT_TIMEOUT
 
+pytestmark = pytest.mark.slow
+
 STRATEGIES = ("append", "merge", "replace")
 CLONE = "--dbt-ci-incremental=clone"
 

@@ -185,6 +185,7 @@ select 1 as dog_id union all select 1
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", ["", OWN_NAMES], ids=["the target's", "names of their own"])
 def test_hooks_that_dbt_makes_while_it_parses_are_the_rehearsal_s_own(master: Path, names: str) -> None:
     merge(master, {**RED, "models/marts/loud_dogs.sql": HOOKED, "macros/generate_schema_name.sql": names})

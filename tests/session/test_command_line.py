@@ -40,6 +40,7 @@ def test_reads_a_selection_of_several_lines_from_an_ini_file(project: Path) -> N
     assert "models/two.sql::two" in run.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--setup-plan", "--fixtures-per-test", "--fixtures", "--collect-only"])
 def test_what_only_looks_touches_no_warehouse(project: Path, option: str) -> None:
     write(project, {"test_two.py": "def test_two(dbt_query):\n    assert dbt_query('select 1').scalar == 1\n"})

@@ -54,6 +54,7 @@ def test_stops_at_the_first_failure_when_it_happens(project: Path) -> None:
     assert "a_slow" not in shown(run.output)
 
 
+@pytest.mark.slow
 def test_keeps_every_result_that_is_there_when_interrupted(project: Path) -> None:
     write(project, {"models/a_slow.sql": SLOW.format(60_000_000)})
     junit = project.parent / "junit.xml"

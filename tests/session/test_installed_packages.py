@@ -52,6 +52,7 @@ def collect(project: Path, *args: str) -> tuple[Validation, set[str]]:
 
 
 # `--ignore` on the packages' folder is how such tests were kept out by hand.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "args", [(), ("--ignore=dbt_packages",), ("--ignore-glob=*/dbt_packages/*",), ("-o", "norecursedirs=dbt_packages")]
 )

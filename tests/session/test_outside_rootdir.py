@@ -10,6 +10,8 @@ import pytest
 from tests.support.tiny_project import PROFILES, PROJECT, commit, git, write
 from tests.support.validation import validate
 
+pytestmark = pytest.mark.slow
+
 FILES: dict[str, str | None] = {
     "dbt/dbt_project.yml": PROJECT + "model-paths: [models, ../common/models]\n",
     "dbt/profiles.yml": PROFILES,

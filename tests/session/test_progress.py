@@ -26,6 +26,7 @@ def on_a_terminal(directory: Path, *args: str, python: str = sys.executable) -> 
     return screens.on_a_terminal(directory, [python, *command(*DEFER, *args)[1:]], environment())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [

@@ -103,6 +103,7 @@ def hidden(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 EVERYWHERE = {"in_build", "in_dist", "slow", "is_one", "test_that_is_slow"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "missing", "said"),
     [
@@ -159,6 +160,7 @@ def test_on_broken(dbt_query):
 """
 
 
+@pytest.mark.slow
 @ALONE_AND_DISTRIBUTED
 def test_goes_on_where_it_stopped_and_puts_failures_first(dogs: Path, processes: tuple[str, ...]) -> None:
     broken = dogs / "models/staging/a_broken.sql"

@@ -55,6 +55,7 @@ def test_runs_each_item_on_every_worker_from_one_build(repository: Path, alone: 
     assert run.output.count("dropped dbt_build_1066") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [("-p", "no:xdist"), ("-n", "2")], ids=["alone", "distributed"])
 def test_durations_are_dbts(repository: Path, given: tuple[str, ...]) -> None:
     run = validate(repository, *DEFER, *given, "--durations=0", "-vv")
@@ -81,6 +82,7 @@ def pytest_collection_modifyitems(items):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("early", [True, False], ids=["before the build ends", "after it"])
 def test_crashed_workers_lose_neither_the_schema_nor_other_results(dogs: Path, early: bool) -> None:
     crash = CRASH.replace("(dbt_relation)", "()") if early else CRASH
@@ -101,6 +103,7 @@ def test_crashed_workers_lose_neither_the_schema_nor_other_results(dogs: Path, e
     assert not [s for s in demo.schemas(dogs) if s.startswith("dbt_build")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [("-x", "--dist=load"), ("--maxfail=1", "--dist=loadfile")], ids=" ".join)
 def test_stops_dbt_for_all_workers_at_the_maximum_of_failures(dogs: Path, given: tuple[str, ...]) -> None:
     (dogs / "models/staging/a_broken.sql").write_text("select no_such_column from {{ ref('dim_dog') }}\n")
@@ -129,6 +132,7 @@ def test_stops_dbt_for_all_workers_at_the_maximum_of_failures(dogs: Path, given:
     assert {name.split("::")[1] for name in remembered} == {"a_broken", *outcomes}, "--lf forgets nothing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "given", "items", "besides"),
     [
