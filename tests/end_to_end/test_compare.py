@@ -172,6 +172,7 @@ def test_python_tests_get_the_numbers_under_xdist_too(shop: Shop) -> None:
     assert not compared(off)
 
 
+@pytest.mark.slow
 @ONLY_DUCKDB
 def test_a_rule_that_is_none_is_a_usage_error_before_anything_is_written(shop: Shop) -> None:
     rule = str(FILES["models/models.yml"]).replace(
@@ -189,6 +190,7 @@ def test_a_rule_that_is_none_is_a_usage_error_before_anything_is_written(shop: S
     assert shop.others() == shop.before
 
 
+@pytest.mark.slow
 @ONLY_DUCKDB
 def test_another_manifest_in_the_bases_place_is_a_usage_error(shop: Shop) -> None:
     directory = shop.branch("state", {"models/stays.sql": REFACTORED})

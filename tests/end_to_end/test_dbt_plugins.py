@@ -54,6 +54,7 @@ def names(validation: Validation) -> set[str]:
     return {case.rsplit("::", 1)[-1] for case in validation.cases}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("args", [(), ("--dbt-ci-defer-target=prod",)])
 def test_an_injected_model_is_read_where_it_is(project: Path, args: tuple[str, ...]) -> None:
     write(project, {"models/cargo.sql": "select n + 1 as n from {{ ref('harbour', 'ships') }}\n"})

@@ -64,6 +64,7 @@ def test_validates_a_checkout_that_can_only_be_read(project: Path) -> None:
     assert "--dbt-ci-timings: " in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("there", [True, False])
 def test_keeps_nothing_in_a_cache_that_cannot_be_written_to(project: Path, there: bool) -> None:
     cache = project.parent / "cache"

@@ -118,6 +118,7 @@ def test_validates_a_pull_request_and_leaves_nothing(name: str, project: Path) -
     assert demo.schemas(project) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEFAULT_BRANCH)
 def test_succeeds_on_the_default_branch_without_running_dbt(name: str, project: Path) -> None:
     demo.git(project, "switch", "--quiet", "master")

@@ -77,6 +77,7 @@ def test_drops_the_schemas_when_pytest_is_killed(stage: Stage) -> None:
     stage.assert_nothing_left()
 
 
+@pytest.mark.slow
 def test_takes_a_killed_dbt_for_an_error_and_drops_the_schemas(stage: Stage) -> None:
     hold = stage.warehouse.faults.hold(SECOND)
     running = stage.start()

@@ -43,6 +43,7 @@ def marks(warehouse: Warehouse) -> dict[str, tuple[object, ...]]:
     return {schema: warehouse.query(read.format(schema))[0] for schema in found}
 
 
+@pytest.mark.slow
 def test_reads_the_marks_of_older_and_newer_versions(host: Host, warehouse: Warehouse) -> None:
     as_dbt(warehouse, "create schema dbt_build_7", f"create table dbt_build_7.dbt_ci_mark as select {OLD}")
     assert open_schemas(host, warehouse, "dbt_build_7", whose=SHOP) == ["dbt_build_7"]
@@ -54,6 +55,7 @@ def test_reads_the_marks_of_older_and_newer_versions(host: Host, warehouse: Ware
     assert warehouse.query(read) == [("pytest-dbtci", "7", "r2", "3f2c1aa")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", [OTHER, {**SHOP, "project": "finance"}], ids=["repository", "project"])
 def test_the_same_number_of_another_repository_or_project_is_somebody_else(
     host: Host, warehouse: Warehouse, other: dict[str, str]

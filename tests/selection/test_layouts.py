@@ -248,6 +248,7 @@ def plan(made: Bench, tmp_path: Path) -> Callable[[Layout], Planned]:
     return lambda layout: _bench(made, tmp_path, layout).plan(_change(tmp_path, layout), cached=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
 def test_a_change_of_what_dbt_reads_is_seen_wherever_it_lies(plan: Callable[[Layout], Planned], layout: Layout) -> None:
     planned = plan(layout)

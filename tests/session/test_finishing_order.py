@@ -75,6 +75,7 @@ def test_keeps_every_result_that_is_there_when_interrupted(project: Path) -> Non
     assert outcomes == {"one": "passed", "two": "passed", "quick": "passed", "a_slow": "error"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--stepwise", pytest.param("--failed-first", marks=pytest.mark.slow)])
 def test_keeps_the_order_where_pytest_counts_on_it(project: Path, option: str) -> None:
     write(project, {"models/quick.yml": FAILS})

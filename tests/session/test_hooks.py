@@ -54,6 +54,7 @@ def run(repository: Path, request: pytest.FixtureRequest) -> Validation:
     return validate(repository, "--dbt-ci-pr=1066", page, *request.param, "models", "seeds", "tests")
 
 
+@pytest.mark.slow
 def test_settings_and_nodes_are_the_plugins(run: Validation) -> None:
     assert run.code == 0, run.output
     reasons = {u: c.properties["dbt_reason"] for u, c in run.by_unique_id().items()}

@@ -70,6 +70,7 @@ def run(repository: Path, request: pytest.FixtureRequest) -> Validation:
     return validate(repository, *DEFER, *request.param, "tests/python/test_late.py")
 
 
+@pytest.mark.slow
 def test_says_what_to_do_where_a_fixture_comes_too_late(run: Validation) -> None:
     cases = {name.split("::")[1]: c for name, c in run.cases.items()}
     late = {name: c for name, c in cases.items() if name.startswith("test_late")}

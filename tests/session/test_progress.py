@@ -51,6 +51,7 @@ def test_a_terminal_shows_what_runs_in_a_row_of_its_own(dogs: Path, given: tuple
     assert "1 passed" in screen.text
 
 
+@pytest.mark.slow
 def test_a_reason_is_cut_to_its_row_and_whole_with_a_second_v(dogs: Path) -> None:
     name = "unique_fact_dogs_stay_id"
     written = on_a_terminal(dogs, "-v", f"models/staging/fact_dogs.sql::{name}").text
