@@ -46,8 +46,3 @@ def write(warehouse: Warehouse, schema: Place, mark: Mark, nodes: Mapping[str, B
     known = {k: n if n.run else replace(n, run=mark.run, started=mark.started) for k, n in nodes.items()}
     rows = [(mark.run, k, n.fingerprint, n.run, n.started) for k, n in known.items()]
     warehouse.write_texts((*schema, TABLE), _COLUMNS, rows)
-
-
-def forget(warehouse: Warehouse, schema: Place) -> None:
-    """Drop the notes: what they say ends with the first node that is built anew."""
-    warehouse.forget_texts((*schema, TABLE))

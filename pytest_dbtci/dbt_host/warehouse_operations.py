@@ -87,9 +87,7 @@ class WarehouseOperations:
         self._ownership = Ownership(owner=request.owner, begun=reserved)
         self._tree = request.tree
         opened = self._ownership.open(self._warehouse(request.tree), request.schemas, request.reuse)
-        if opened.reused:
-            built.forget(self._warehouse(request.tree), request.schemas[0])
-        else:
+        if not opened.reused:
             self._external.make()
         return opened
 

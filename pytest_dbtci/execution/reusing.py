@@ -45,9 +45,11 @@ class Reuse:
             return {}
         known, found = self._fingerprints, dict[str, BuiltNode]()
         for result in results:
-            if result.outcome == "passed" and (text := known.get(result.unique_id)):
-                earlier = self._standing.get(result.unique_id) if result.status == REUSED else None
-                found[node_key(result.unique_id)] = earlier or BuiltNode(fingerprint=text)
+            text, is_new = known.get(result.unique_id), result.status != REUSED
+            # When it was built that `--lf` took from an earlier run is not known, so that is not noted.
+            node = BuiltNode(fingerprint=text) if text and is_new else self._standing.get(result.unique_id)
+            if result.outcome == "passed" and text and node is not None:
+                found[node_key(result.unique_id)] = node
         return found
 
     def keep(self, run: str, results: Iterable[Result]) -> Kept:

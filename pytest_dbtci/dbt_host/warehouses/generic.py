@@ -180,11 +180,6 @@ class Warehouse(Statements):
         """Return the rows of such a table."""
         return [tuple(map(str, row)) for row in self.fetch(f"select {', '.join(columns)} from {self._render(*place)}")]
 
-    def forget_texts(self, place: Sequence[str]) -> None:
-        """Drop such a table if it is there."""
-        with self._connection("note"), self._transaction():
-            self._execute(f"drop table if exists {self._render(*place)}")
-
     def relations(self, database: str, schema: str) -> tuple[str, ...]:
         """Return the names of the schema's tables and views."""
         return self._relations(database, schema)
