@@ -106,43 +106,67 @@ class Exposure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Commits:
+    """What is validated, and what it is compared with.
+
+    `base` is the merge base of `head` and `base_ref`, found as `how` says. A release has none; its `base_ref` is the
+    branch that holds `head`.
+    """
+
+    head: str = ""
+    base: str = ""
+    base_ref: str = ""
+    how: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Where a run builds: the profile's target, and the schemas there.
+
+    `schema` is where nodes without a custom schema go. `schemas` are all that the run creates, marks and drops, as
+    (database, schema): of a release only its rehearsal's, the first of which is `rehearsal`. Parents that are not
+    built are read from `defer_target`, None where there are none.
+    """
+
+    profile: str = ""
+    target: str = ""
+    adapter: str = ""
+    schema: str = ""
+    rehearsal: str = ""
+    schemas: tuple[tuple[str, str], ...] = ()
+    defer_target: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        """Return what the names of all schemas of the run begin with."""
+        return self.rehearsal or self.schema
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything that is decided before the warehouse is touched.
 
-    `nodes` stand in the order in which dbt builds them. `schemas` are all that the run creates, marks and
-    drops, as (database, schema): of a release only its rehearsal's, whose names begin with `rehearsal`.
-    `packages_dir` is where the project's packages are installed, relative to its folder. `compared` are the nodes
-    whose contents are compared with the base's, `twins` the nodes of the base that are built for that. `left_out` are
-    nodes that the change selects and that are not built, as they can't differ; their reasons say why. `status` is
-    set, and `nodes` empty, when there is nothing to build: the sentence that the one status item shows. `warning` is
-    what the CI provider shows beside a green run.
+    `nodes` stand in the order in which dbt builds them. `packages_dir` is where the project's packages are installed,
+    relative to its folder. `compared` are the nodes whose contents are compared with the base's, `twins` the nodes of
+    the base that are built for that. `left_out` are nodes that the change selects and that are not built, as they can't
+    differ; their reasons say why. `status` is set, and `nodes` empty, when there is nothing to build: the sentence that
+    the one status item shows. `warning` is what the CI provider shows beside a green run.
     """
 
     mode: Mode
     pr: str = ""
     repository: str = ""
-    schema: str = ""
-    rehearsal: str = ""
     project: str = ""
     project_dir: str = ""
     packages_dir: str = "dbt_packages"
-    profile: str = ""
-    target: str = ""
-    adapter: str = ""
-    defer_target: str | None = None
-    base: str = ""
-    base_ref: str = ""
-    how: str = ""
-    head: str = ""
     provider: str = "local"
-    url: str | None = None
+    commits: Commits = Commits()
+    destination: Destination = Destination()
     nodes: tuple[Node, ...] = ()
     left_out: tuple[Node, ...] = ()
-    schemas: tuple[tuple[str, str], ...] = ()
     changes: tuple[PathChange, ...] = ()
     exposures: tuple[Exposure, ...] = ()
     total: int = 0
-    deferred: tuple[str, ...] = ()
     compared: tuple[Counterpart, ...] = ()
     twins: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

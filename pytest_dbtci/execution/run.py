@@ -129,8 +129,9 @@ class Run:
         tells that `query` will be called. Raises UsageError when a schema is not ours; other trouble
         is what `wait` then answers.
         """
-        if self.plan.schemas and self._builder is None:  # before the lock, for which who has the terminal may wait
-            self._show(f"making {self.plan.schema} ready")
+        if self.plan.destination.schemas and self._builder is None:
+            # Before the lock, for which who has the terminal may wait.
+            self._show(f"making {self.plan.destination.schema} ready")
         with self._beginning:
             if self._builder is not None or self._trouble is not None:
                 return
@@ -166,7 +167,7 @@ class Run:
                 check_whole(self.plan, self.asked)
             self._reuse = self._reusing()
             opened, (earlier, reused) = None, self._reuse.find(self.asked, needed)
-            if self.plan.schemas and needed:
+            if self.plan.destination.schemas and needed:
                 opened = self._schemas.open(self.planned, earlier if reused else "")
             if queries:
                 self._host.ask(Keep(tree="head", copy="queries"))

@@ -98,6 +98,7 @@ class _Fingerprints:
     def _around(self) -> str:
         """Digest what counts for every node: settings and flags."""
         plan, head, settings = self.planned.plan, self.head, self.settings
+        where = plan.destination
         folder = Path(plan.project_dir)
         files = [folder / "dbt_project.yml", folder / "vars.yml"]
         files += sorted(folder.joinpath(plan.packages_dir).glob("*/dbt_project.yml"))
@@ -105,7 +106,7 @@ class _Fingerprints:
         secrets = secrets_of({}, settings.environ)
         flags = {k: v for k, v in settings.environ.items() if _FLAG.match(k) and v not in secrets}
         return _digest(
-            *(plan.profile, plan.target, plan.defer_target, head.adapter, head.dbt_version, dict(head.env_vars)),
+            *(where.profile, where.target, where.defer_target, head.adapter, head.dbt_version, dict(head.env_vars)),
             *(settings.vars, settings.full_refresh, flags, [_of_file(f) for f in files]),
         )
 

@@ -70,7 +70,7 @@ def _of_release(plan: Plan, head: Manifest, said: str) -> Iterator[str]:
 
 
 def _of_clone(plan: Plan, copied: int, anew: int) -> Iterator[str]:
-    source = f"a copy of {plan.defer_target}'s relation"
+    source = f"a copy of {plan.destination.defer_target}'s relation"
     if copied:
         goes = "goes" if copied == 1 else "go"
         yield f"{_kinds(copied)} {goes} on from {source}, so that is_incremental() is tested"

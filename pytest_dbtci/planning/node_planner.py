@@ -75,7 +75,7 @@ class NodePlanner:
             choice = self.adjust(self._choose(parsed), parsed.head)
         narrowed = (f"{s} in the environment narrows what dbt builds and tests here" for s in host.ask(Narrowing()))
         with workspace.step("repoint"):
-            places = host.ask(Repoint(tree="head", placeholder=placeholder, schema=plan.schema))
+            places = host.ask(Repoint(tree="head", placeholder=placeholder, schema=plan.destination.schema))
             parsed = replace(parsed, head=parsed.head.moved(places))
         notes = (*generic_notes(parsed.head.adapter), *sparse, *narrowed, *choice.notes)
         planned = self._place(replace(plan, changes=choice.changes, notes=notes), choice, parsed)
@@ -96,7 +96,8 @@ class NodePlanner:
             environ={**settings.environ, "PR_NUMBER": settings.environ.get("PR_NUMBER") or plan.pr},
         )
         parsing = trees.invocation
-        own = replace(trees, invocation=workspace.invocation(trees.project, self.profile, "parse-own", plan.schema))
+        own_schema = workspace.invocation(trees.project, self.profile, "parse-own", plan.destination.schema)
+        own = replace(trees, invocation=own_schema)
         with workspace.step("base parse"):
             foreign = settings.invocation_dir / settings.state if settings.state else None
             before = trees.read_state(foreign) if foreign else trees.parse_base(base)
@@ -113,7 +114,9 @@ class NodePlanner:
                 base.forget()
                 head = own.parse_head(before)
         if trees is own:
-            workspace.tell(f"parsed with {plan.schema} itself: {_some(head.schema_uses)} looks into target.schema")
+            workspace.tell(
+                f"parsed with {plan.destination.schema} itself: {_some(head.schema_uses)} looks into target.schema"
+            )
         return Parsed(trees=trees, base=base, before=before, head=head, deferral=deferral)
 
     def _parse_deferral(self, base: Base, parsing: Invocation) -> ParsedBase | None:
@@ -171,22 +174,25 @@ class NodePlanner:
         nodes = selection.plan_nodes(reasons, head, packages_dir)
         left_out = {u: reason for u, reason in choice.left_out.items() if u not in reasons}
         unique_ids = tuple(n.unique_id for n in nodes)
-        invocation = self.workspace.invocation(trees.project, trees.profile, "run", plan.schema)
+        invocation = self.workspace.invocation(trees.project, trees.profile, "run", plan.destination.schema)
         database = host.ask(Connect(tree="head", invocation=invocation))
         writing = [head.nodes[u] for u in unique_ids]
-        check_isolation(head, writing, plan.schema, database)
-        host.ask(Redirect(tree="head", unique_ids=unique_ids, folder=external_folder(invocation, plan.schema)))
+        check_isolation(head, writing, plan.destination.schema, database)
+        folder = external_folder(invocation, plan.destination.schema)
+        host.ask(Redirect(tree="head", unique_ids=unique_ids, folder=folder))
         total = sum(1 for n in head.nodes.values() if n.resource_type in BUILDABLE)
         plan = replace(plan, total=total, left_out=selection.plan_nodes(left_out, head, packages_dir))
         if nodes:
-            schemas = {(n.database, n.schema) for n in writing if n.writes} | {(database, plan.schema)}
+            schemas = {(n.database, n.schema) for n in writing if n.writes} | {(database, plan.destination.schema)}
             plan = replace(
                 plan,
                 nodes=selection.with_hooks(nodes, head, packages_dir),
-                schemas=tuple(sorted(schemas)),
+                destination=replace(
+                    plan.destination,
+                    schemas=tuple(sorted(schemas)),
+                    defer_target=self.workspace.settings.defer_target or None,
+                ),
                 exposures=selection.exposures(nodes, head),
-                deferred=deferred,
-                defer_target=self.workspace.settings.defer_target or None,
             )
         else:
             plan = replace(plan, mode="nothing", status=_nothing_to_build(plan))
@@ -228,7 +234,7 @@ class NodePlanner:
             work=self.workspace.work,
         )
         with self.workspace.step("comparisons"):
-            external = external_folder(build.invocation, plan.schema)
+            external = external_folder(build.invocation, plan.destination.schema)
             plan, twins = comparisons.add(plan, parsed.head, before.manifest, planned.deferral, external)
             # Statements log in as the last parse did.
             trees.host.ask(Connect(tree="head", invocation=build.invocation))
@@ -248,7 +254,7 @@ def _new_files(project: Project, base: Manifest, head: Manifest) -> set[str]:
 
 
 def _nothing_to_build(plan: Plan) -> str:
-    status = f"dbt finds nothing to build in what changed against {plan.base_ref} ({plan.base[:10]})"
+    status = f"dbt finds nothing to build in what changed against {plan.commits.base_ref} ({plan.commits.base[:10]})"
     if plan.left_out:
         many = "nodes" if len(plan.left_out) > 1 else "node"
         status += f"; formatting only: {len(plan.left_out)} {many} left out"

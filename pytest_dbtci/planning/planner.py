@@ -14,7 +14,7 @@ from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Comparison, Repository
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.options import DEFAULT_SELECT
-from pytest_dbtci.plan import PathChange, Plan
+from pytest_dbtci.plan import Commits, Destination, PathChange, Plan
 from pytest_dbtci.planning.node_planner import NodePlanner
 from pytest_dbtci.planning.planned import Planned, Workspace
 from pytest_dbtci.project.find import find_project
@@ -55,8 +55,7 @@ class Planner:
             project=str(project_file(directory)["name"]),
             project_dir=str(directory),
             provider=build.provider,
-            url=build.url,
-            head=repository.head(),
+            commits=Commits(head=repository.head()),
         )
         if verdict in ("default_branch", "other_branch"):
             return Planned(plan=_not_a_pull_request(common, verdict, build))
@@ -69,10 +68,9 @@ class Planner:
         compared = replace(
             common,
             packages_dir=project.packages_dir,
-            base=comparison.base,
-            base_ref=comparison.base_ref,
-            how=comparison.how,
-            head=comparison.head,
+            commits=Commits(
+                head=comparison.head, base=comparison.base, base_ref=comparison.base_ref, how=comparison.how
+            ),
         )
         if self._is_default() and not any(map(project.can_matter, project.changed)) and not has_dbt_plugins():
             return Planned(plan=_unaffected(compared, comparison))
@@ -92,9 +90,7 @@ class Planner:
             pr=settings.pr or build.pr or local_name(repository.user(), repository.branch(), clone),
             project=project_identity(project, others),
             repository=repository.identity(),
-            profile=profile.name,
-            target=profile.target,
-            adapter=profile.adapter,
+            destination=Destination(profile=profile.name, target=profile.target, adapter=profile.adapter),
         )
         nodes = NodePlanner(
             workspace=self.workspace,
@@ -109,15 +105,16 @@ class Planner:
     def _plan_where_free(self, plan: Plan, choices: Sequence[str], nodes: NodePlanner) -> Planned:
         """Plan in the first schema that no other repository or project has."""
         planned, names, notes = Planned(plan=plan), tuple[str, ...](), tuple[str, ...]()
+        where = plan.destination
         for template in choices:
             try:
-                name = schema_name(template, plan.pr, plan.adapter, project=plan.project, repository=plan.repository)
+                name = schema_name(template, plan.pr, where.adapter, project=plan.project, repository=plan.repository)
             except UsageError:
                 if not names:
                     raise
                 break  # the longer name does not fit; whose the first one is will be said when it is opened
             names = (*names, name)
-            planned = nodes.plan(replace(plan, schema=name))
+            planned = nodes.plan(replace(plan, destination=replace(where, schema=name)))
             planned = replace(planned, plan=replace(planned.plan, notes=(*planned.plan.notes, *notes)), names=names)
             if planned.plan.mode == "nothing" or not (owner := self.reserve(planned)):
                 break

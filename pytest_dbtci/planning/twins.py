@@ -68,10 +68,9 @@ class Comparisons:
         ready = self._prepare(plan, graph, twins, external) if twins or tests else None
         compared = [self._compared(c, graph, declared[c.unique_id], rules[c.unique_id], ready) for c in chosen]
         schemas = {(n.database, n.schema) for u in twins if ready and (n := ready.base.nodes[u]).writes}
-        plan = dataclasses.replace(
-            plan, compared=tuple(compared), twins=twins, schemas=tuple(sorted({*plan.schemas, *schemas}))
-        )
-        return plan, ready
+        every = tuple(sorted({*plan.destination.schemas, *schemas}))
+        destination = dataclasses.replace(plan.destination, schemas=every)
+        return dataclasses.replace(plan, compared=tuple(compared), twins=twins, destination=destination), ready
 
     def _rules(self, declared: Mapping[str, Declaration]) -> dict[str, Rules]:
         """Return each node's rules: its own, and where it has none for something, those for all."""
@@ -86,13 +85,13 @@ class Comparisons:
 
     def _prepare(self, plan: Plan, graph: Graph, twins: tuple[str, ...], external: str) -> Twins:
         """Parse the base once more, as dbt builds from it, and move its relations into schemas of the run's own."""
-        schema = f"{plan.schema}__base"
+        schema = f"{plan.destination.schema}__base"
         invocation, parsed = self.base.parse_again("twin", self.invocation, self.folder)
         moved = parsed.moved(self.host.ask(Repoint(tree="twin", placeholder=self.placeholder, schema=schema)))
-        database = next((d for d, s in plan.schemas if s == plan.schema), "")
+        database = next((d for d, s in plan.destination.schemas if s == plan.destination.schema), "")
         writing = [moved.nodes[u] for u in twins]
-        check_isolation(moved, writing, plan.schema, database)
-        own = {(d.lower(), s.lower()) for d, s in plan.schemas}
+        check_isolation(moved, writing, plan.destination.schema, database)
+        own = {(d.lower(), s.lower()) for d, s in plan.destination.schemas}
         if clash := [n for n in writing if n.writes and (n.database.lower(), n.schema.lower()) in own]:
             raise UsageError(
                 f"nothing was written, because the base's version of {clash[0].unique_id} would be built in schema "

@@ -13,7 +13,7 @@ from pytest_dbtci.dbt_client.protocol.warehouse_requests import Build, Connect, 
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import BUILDABLE
-from pytest_dbtci.plan import Plan, Reason
+from pytest_dbtci.plan import Commits, Destination, Plan, Reason
 from pytest_dbtci.planning.installed import check_installed
 from pytest_dbtci.planning.planned import Planned, Workspace
 from pytest_dbtci.planning.project_settings import rendered
@@ -52,14 +52,9 @@ class ReleasePlanner:
             repository=repository.identity(),
             project=project.name,
             project_dir=str(directory),
-            profile=profile.name,
-            target=profile.target,
-            adapter=profile.adapter,
             provider=build.provider,
-            url=build.url,
-            base_ref=origin.branch,
-            how=origin.how,
-            head=origin.commit,
+            commits=Commits(head=origin.commit, base_ref=origin.branch, how=origin.how),
+            destination=Destination(profile=profile.name, target=profile.target, adapter=profile.adapter),
         )
         return self._plan_all(common, repository, project, profile, origin)
 
@@ -86,7 +81,8 @@ class ReleasePlanner:
         reasons = {u: released for u, n in head.nodes.items() if n.resource_type in BUILDABLE}
         nodes = selection.plan_nodes(reasons, head, project.packages_dir)
         schema = host.ask(TargetSchema(tree="head"))
-        plan = replace(plan, packages_dir=project.packages_dir, schema=schema, total=len(nodes))
+        destination = replace(plan.destination, schema=schema)
+        plan = replace(plan, packages_dir=project.packages_dir, destination=destination, total=len(nodes))
         build = workspace.build("head", invocation, tuple(n.unique_id for n in nodes))
         planned = Planned(
             plan=replace(plan, nodes=selection.with_hooks(nodes, head, project.packages_dir)),
@@ -104,7 +100,7 @@ class ReleasePlanner:
     ) -> Planned:
         """Parse the project for schemas of its own, which are marked and dropped as a pull request's."""
         plan = planned.plan
-        name = f"rehearsal_{re.sub('[^a-z0-9]+', '_', plan.target.lower())}_{plan.head[:8]}"
+        name = f"rehearsal_{re.sub('[^a-z0-9]+', '_', plan.destination.target.lower())}_{plan.commits.head[:8]}"
         schema = schema_name(
             self.workspace.settings.schema, name, profile.adapter, project=plan.project, repository=plan.repository
         )
@@ -119,9 +115,10 @@ class ReleasePlanner:
         folder = external_folder(invocation, schema)
         host.ask(Redirect(tree="rehearsal", unique_ids=tuple(copied.nodes), folder=folder, rehearsal=True))
         schemas = {(n.database, n.schema) for n in copied.nodes.values() if n.writes} | {(database, schema)}
+        destination = replace(plan.destination, rehearsal=schema, schemas=tuple(sorted(schemas)))
         return replace(
             planned,
-            plan=replace(plan, pr=name, rehearsal=schema, schemas=tuple(sorted(schemas))),
+            plan=replace(plan, pr=name, destination=destination),
             rehearsal=replace(build, tree="rehearsal", invocation=invocation),
         )
 

@@ -40,7 +40,7 @@ def describe(comparison: Comparison, plan: Plan, *, values: bool) -> list[str]:
     found = comparison.differences
     if found is None:
         return [headline(comparison)]
-    with_what = {"twin": "base twin", "prod": plan.defer_target or "production"}.get(comparison.base, "")
+    with_what = {"twin": "base twin", "prod": plan.destination.defer_target or "production"}.get(comparison.base, "")
     key = f"key {', '.join(found.key)} ({comparison.key_from})" if found.key else f"as a bag of rows: {found.note}"
     lines = [f"compared with {with_what} · {key} · {_rows(found)}{_sample(found)}"]
     if comparison.drift:
@@ -188,7 +188,7 @@ def _sample(found: Differences) -> str:
 def _cells(name: str, comparison: Comparison, plan: Plan) -> Sequence[str]:
     found = comparison.differences
     assert found is not None
-    labels = ["base twin" if comparison.base == "twin" else prose(plan.defer_target or "production")]
+    labels = ["base twin" if comparison.base == "twin" else prose(plan.destination.defer_target or "production")]
     labels += [_sample(found).strip()] if found.sample > 1 else []
     labels += ["may contain drift"] if comparison.drift else []
     labels += ["differs in every build"] if comparison.volatile else []

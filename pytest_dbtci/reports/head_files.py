@@ -13,9 +13,9 @@ class HeadFiles:
     """Addresses of the project's files at the head commit, where the provider's site shows them."""
 
     def __init__(self, plan: Plan, build: Build, repository: Path | None) -> None:
-        self._template = build.files if plan.head else None
+        self._template = build.files if plan.commits.head else None
         # In CI the checkout may be a merge that no site shows for long.
-        self._head = build.head_sha or plan.head
+        self._head = build.head_sha or plan.commits.head
         directory = self._directory = Path(plan.project_dir)
         inside = repository is not None and directory.is_relative_to(repository)
         self._project = directory.relative_to(repository).as_posix() if inside and repository is not None else None

@@ -205,8 +205,8 @@ def _slowest(plan: Plan, results: Mapping[str, Result]) -> Iterator[str]:
 
 
 def _reproduce(plan: Plan, build: Build, arguments: Sequence[str]) -> str:
-    base = f"origin/{build.target_branch}" if build.target_branch else plan.base_ref or plan.base
-    given = {"base": base, "target": plan.target, "defer-target": plan.defer_target}
+    base = f"origin/{build.target_branch}" if build.target_branch else plan.commits.base_ref or plan.commits.base
+    given = {"base": base, "target": plan.destination.target, "defer-target": plan.destination.defer_target}
     options = [f"--dbt-ci-{name}={value}" for name, value in given.items() if value]
     command = shlex.join(["pytest", "--dbt-ci", *options, *arguments])
     return f"### The same on your machine\n\n{block(command, 'sh')}"

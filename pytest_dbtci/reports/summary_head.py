@@ -55,7 +55,7 @@ def head(
         f"## {title(plan, results, red=red, trouble=trouble)}",
         " · ".join(_facts(plan, build, seconds, report)),
     ]
-    schemas = [code(f"{database}.{schema}" if database else schema) for database, schema in plan.schemas]
+    schemas = [code(f"{database}.{schema}" if database else schema) for database, schema in plan.destination.schemas]
     if known := on_base(results):
         lines.append(f"{known[:1].upper()}{known[1:]}")
     if schemas:
@@ -65,8 +65,9 @@ def head(
 
 
 def _facts(plan: Plan, build: Build, seconds: float | None, report: str) -> Iterator[str]:
+    commits, where = plan.commits, plan.destination
     if plan.mode == "release":
-        yield f"release of {code(plan.base_ref)}"
+        yield f"release of {code(commits.base_ref)}"
     if plan.project:
         yield f"project {code(plan.project)}"
     if build.pr:
@@ -74,15 +75,15 @@ def _facts(plan: Plan, build: Build, seconds: float | None, report: str) -> Iter
         yield f"pull request {link}" + (f" into {code(build.target_branch)}" if build.target_branch else "")
     elif plan.pr and plan.mode != "release":
         yield f"build {code(plan.pr)}"
-    if plan.base:
-        how = ", ".join(filter(None, (plan.base_ref, plan.how)))
-        yield f"base {_sha(plan.base)}" + (f" ({prose(how)})" if how else "")
-    if plan.head:
-        yield f"head {_sha(plan.head)}"
-    if plan.target:
-        yield f"target {code(plan.target)}" + (f" ({prose(plan.adapter)})" if plan.adapter else "")
-    if plan.defer_target:
-        yield f"unbuilt parents from {code(plan.defer_target)}"
+    if commits.base:
+        how = ", ".join(filter(None, (commits.base_ref, commits.how)))
+        yield f"base {_sha(commits.base)}" + (f" ({prose(how)})" if how else "")
+    if commits.head:
+        yield f"head {_sha(commits.head)}"
+    if where.target:
+        yield f"target {code(where.target)}" + (f" ({prose(where.adapter)})" if where.adapter else "")
+    if where.defer_target:
+        yield f"unbuilt parents from {code(where.defer_target)}"
     if seconds is not None:
         yield f"{seconds:.1f} s"
     if build.run and build.run != build.url:

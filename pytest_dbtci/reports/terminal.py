@@ -39,15 +39,15 @@ def _header_lines(plan: Plan, verbosity: int) -> list[str]:
         return [f"dbt-ci: {plan.status}"]
     if plan.mode == "release":
         return _release_lines(plan)
-    compared = f"base {plan.base_ref} @ {plan.base[:7]} ({plan.how})"
-    lines = [f"dbt-ci: PR {plan.pr} → schema {plan.schema} (target {plan.target}) · {compared}"]
+    compared = f"base {plan.commits.base_ref} @ {plan.commits.base[:7]} ({plan.commits.how})"
+    lines = [f"dbt-ci: PR {plan.pr} → schema {plan.destination.schema} (target {plan.destination.target}) · {compared}"]
     kinds = Counter(_kind(n.resource_type, n.reason.kind) for n in plan.items)
     counts = ", ".join(f"{kinds[k]} {k}" for k in _COUNTED if kinds[k])
     tests = kinds["tests"]
     changed = len(plan.changes)
     left_out = len(plan.left_out)
     untouched = plan.total - sum(kinds[k] for k in (*_COUNTED, "tests")) - left_out
-    where = f"deferred to {plan.defer_target}" if plan.defer_target else "not needed"
+    where = f"deferred to {plan.destination.defer_target}" if plan.destination.defer_target else "not needed"
     built = f"{counts or 'no nodes'}, {tests} test{'s' * (tests != 1)}"
     built += f" · {left_out} left out (formatting only)" if left_out else ""
     lines.append(
@@ -61,10 +61,10 @@ def _header_lines(plan: Plan, verbosity: int) -> list[str]:
 
 
 def _release_lines(plan: Plan) -> list[str]:
-    where = f"target {plan.target}, schema {plan.schema}"
-    lines = [f"dbt-ci: release of {plan.base_ref} @ {plan.head[:7]} ({plan.how}) → {where}"]
+    where = f"target {plan.destination.target}, schema {plan.destination.schema}"
+    lines = [f"dbt-ci: release of {plan.commits.base_ref} @ {plan.commits.head[:7]} ({plan.commits.how}) → {where}"]
     tests = sum(n.resource_type in ("test", "unit_test") for n in plan.items)
-    first = f" · rehearsed first in {plan.rehearsal}" if plan.rehearsal else ""
+    first = f" · rehearsed first in {plan.destination.rehearsal}" if plan.destination.rehearsal else ""
     lines.append(f"dbt-ci: the whole project: {plan.total - tests} nodes, {tests} tests{first}")
     return lines + [f"dbt-ci: {note}" for note in plan.notes]
 

@@ -63,8 +63,8 @@ class OwnSchemas:
 
     def reserve(self) -> str:
         """Create and mark the first of them unless it exists; say whose it is where another repository has it."""
-        first = self.plan.rehearsal or self.plan.schema
-        place = next(s for s in self.plan.schemas if s[1] == first)
+        where = self.plan.destination
+        place = next(s for s in where.schemas if s[1] == where.prefix)
         try:
             return self.host.ask(ReserveSchema(tree="head", schema=place, owner=self._owner()))
         except DbtCiError:
@@ -76,11 +76,13 @@ class OwnSchemas:
         Those that carry the mark of the run `reuse` are taken as they are. Raises UsageError when one is not ours,
         DbtCiError for other trouble.
         """
-        return self.host.ask(OpenSchemas(tree="head", schemas=self.plan.schemas, owner=self._owner(), reuse=reuse))
+        return self.host.ask(
+            OpenSchemas(tree="head", schemas=self.plan.destination.schemas, owner=self._owner(), reuse=reuse)
+        )
 
     def built(self) -> Built:
         """Return what an earlier run of the pull request left in them."""
-        return self.host.ask(ReadBuilt(tree="head", schemas=self.plan.schemas, owner=self._owner()))
+        return self.host.ask(ReadBuilt(tree="head", schemas=self.plan.destination.schemas, owner=self._owner()))
 
     def end(
         self, red: bool, *, built: bool, hurry: bool, notes: Mapping[str, BuiltNode] = MappingProxyType({})
@@ -100,7 +102,7 @@ class OwnSchemas:
 
     def not_dropped(self, why: str) -> Teardown:
         """Return a Teardown for schemas that may remain, with what becomes of them."""
-        names = ", ".join(s for _, s in self.plan.schemas)
+        names = ", ".join(s for _, s in self.plan.destination.schemas)
         return Teardown(
             trouble=f"the schemas of this run ({names}) could not all be dropped: {why}\n"
             "They carry this run's mark: the next run of this pull request, or `pytest --dbt-ci "
@@ -118,7 +120,7 @@ class OwnSchemas:
         return ""
 
     def _keep(self, notes: Mapping[str, BuiltNode]) -> Teardown:
-        kept = tuple(s for _, s in self.plan.schemas)
+        kept = tuple(s for _, s in self.plan.destination.schemas)
         if notes:
             self._note(notes)
         try:
@@ -129,7 +131,7 @@ class OwnSchemas:
         return Teardown(kept=kept, shell=shell)
 
     def _note(self, nodes: Mapping[str, BuiltNode]) -> None:
-        first = next(s for s in self.plan.schemas if s[1] == self.plan.schema)
+        first = next(s for s in self.plan.destination.schemas if s[1] == self.plan.destination.schema)
         try:
             self.host.ask(NoteBuilt(schema=first, nodes=nodes), last=True, within=DROP_SECONDS)
         except DbtCiError as error:
@@ -162,18 +164,22 @@ class OwnSchemas:
         """Connect another host to clean up after the one that died; it needs no project of the user's."""
         empty = self.work / "empty"
         invocation = replace(self.invocation, project_dir=str(empty), target_path=str(empty / "target"))
-        external = external_folder(self.invocation, self.plan.rehearsal or self.plan.schema)
+        external = external_folder(self.invocation, self.plan.destination.prefix)
         self.host.ask(Attach(invocation=invocation, owner=self._owner(), external=external), within=DROP_SECONDS)
 
     def _owner(self) -> Owner:
-        plan, prefix = self.plan, self.plan.rehearsal or self.plan.schema
+        plan, where = self.plan, self.plan.destination
         return Owner(
-            prefix=prefix,
-            also=tuple(name for name in self.names if name != prefix),
+            prefix=where.prefix,
+            also=tuple(name for name in self.names if name != where.prefix),
             age=time.monotonic() - self.began,
             mark=Mark(
-                pr=plan.pr, run=self.run, head=plan.head, repository=plan.repository[:200], project=plan.project[:200]
+                pr=plan.pr,
+                run=self.run,
+                head=plan.commits.head,
+                repository=plan.repository[:200],
+                project=plan.project[:200],
             ),
-            databases=tuple(sorted({database for database, _ in self.plan.schemas})),
+            databases=tuple(sorted({database for database, _ in where.schemas})),
             keep=self.keep != "never",
         )

@@ -41,7 +41,7 @@ def keep(run: str, plan: Plan, fingerprints: Mapping[str, str], results: Iterabl
     """Note what passed and leaves a relation behind."""
     passed = {r.unique_id for r in results if r.outcome == "passed"}
     nodes = {n.unique_id: fingerprints[n.unique_id] for n in plan.nodes if n.unique_id in passed & fingerprints.keys()}
-    return Kept(run=run, schema=plan.schema, target=plan.target, nodes=nodes)
+    return Kept(run=run, schema=plan.destination.schema, target=plan.destination.target, nodes=nodes)
 
 
 def reusable(
@@ -57,7 +57,8 @@ def reusable(
     as an incremental model does: then everything is built. So it is where the base's versions, which may be such, are
     built beside them.
     """
-    if plan.mode == "release" or plan.twins or (kept.schema, kept.target) != (plan.schema, plan.target):
+    where = plan.destination
+    if plan.mode == "release" or plan.twins or (kept.schema, kept.target) != (where.schema, where.target):
         return frozenset()
     fresh = frozenset[str]()
     for node in plan.nodes:

@@ -74,7 +74,7 @@ def dbt_plan(request: pytest.FixtureRequest) -> Plan:
 @pytest.fixture(scope="session")
 def dbt_schema(request: pytest.FixtureRequest) -> str:
     """Return the name of the pull request's schema, which exists by then."""
-    return _run(request).plan.schema
+    return _run(request).plan.destination.schema
 
 
 @pytest.fixture(scope="session")

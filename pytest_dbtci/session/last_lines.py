@@ -29,7 +29,7 @@ def last_lines(
         yield GO_ON
     if ignored:
         yield ignored_line(ignored)
-    if plan.rehearsal and run.begun and not run.released:
-        yield f"dbt-ci: the rehearsal failed, so nothing was released to {plan.target}"
+    if plan.destination.rehearsal and run.begun and not run.released:
+        yield f"dbt-ci: the rehearsal failed, so nothing was released to {plan.destination.target}"
     if documented:
         yield f"dbt-ci: documentation in {documented}"

@@ -17,7 +17,7 @@ from pytest_dbtci.dbt_client.private import PrivateFolder
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.execution.run import Run
 from pytest_dbtci.execution.worker_channel import RemoteOutcomes, Server
-from pytest_dbtci.plan import Plan
+from pytest_dbtci.plan import Destination, Plan
 from pytest_dbtci.planning.planned import Planned
 from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.settings import Settings
@@ -103,7 +103,7 @@ def test_who_draws_while_the_build_begins_may_wait_for_who_stops_it(run: Run) ->
 
     run._host.settle(run.settings.rootdir, "", Profile(name="p", target="t", file=run.settings.rootdir, outputs={}))
     run._show = draw
-    run.planned = Planned(plan=Plan(mode="pull_request", schemas=(("d", "s"),)))
+    run.planned = Planned(plan=Plan(mode="pull_request", destination=Destination(schemas=(("d", "s"),))))
     run.begin([])
     assert stopped == [True]
 

@@ -302,7 +302,11 @@ def test_releases_and_rehearses_on_redshift(kennel: Path, redshift: Warehouse) -
 
 
 def release_of(plan: Plan = PLAN) -> Plan:
-    return replace(plan, mode="release", rehearsal="dbt_build_rehearsal_prod_9d8c7b6a")
+    return replace(
+        plan,
+        mode="release",
+        destination=replace(plan.destination, rehearsal="dbt_build_rehearsal_prod_9d8c7b6a"),
+    )
 
 
 def test_holds_nothing_back_after_a_green_rehearsal() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 from pytest_dbtci.differences import ColumnChange, Comparison, Differences, Example, Profile, SchemaChange
-from pytest_dbtci.plan import Exposure, Node, Plan, Reason
+from pytest_dbtci.plan import Destination, Exposure, Node, Plan, Reason
 from pytest_dbtci.reports.comparison import describe, headline, properties, table, terminal_lines
 
 PLAN = Plan(
     mode="pull_request",
-    defer_target="prod",
+    destination=Destination(defer_target="prod"),
     nodes=tuple(
         Node(
             unique_id=f"model.p.{name}",

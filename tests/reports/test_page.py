@@ -92,7 +92,7 @@ def test_opens_without_a_word_in_the_console_and_shows_every_part(dogs_page: Pat
     assert seen.answer["drawn"] == [*models, SCREEN.unique_id]
     assert seen.answer["edges"] == 6
     assert seen.answer["canvas"]
-    head = PLAN.head
+    head = PLAN.commits.head
     assert f"https://example.com/dogs/blob/{head}/dogs/models/staging.yml#L13" in seen.answer["links"]
     names = [line.split(" · ")[0] for line in seen.answer["critical"]]
     assert names == [u.split(".")[2] for u in critical_path(PLAN, timed(RESULTS))]

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from pytest_dbtci.ci.build import Build, file_links
 from pytest_dbtci.ci.providers import PROVIDERS, provider_of
 from pytest_dbtci.errors import DbtCiError
-from pytest_dbtci.plan import Exposure, PathChange, Plan, Reason
+from pytest_dbtci.plan import Commits, Exposure, PathChange, Plan, Reason
 from pytest_dbtci.reports.markdown import block, code, html_code, prose
 from pytest_dbtci.reports.summary import SUMMARY_LIMIT, markdown, room, write
 from pytest_dbtci.reports.summary_head import counts
@@ -193,8 +193,8 @@ def test_names_who_reads_what_was_built_and_links_files_and_builds(plan: Plan) -
     root, name = Path(plan.project_dir).parent, Path(plan.project_dir).name
     text = markdown(replace(plan, exposures=exposures), RESULTS, build, repository=root, report="dbt-ci.html")
     assert "### Read by\n\n- [Board](<https://bi.example.com/7>), Ada &lt;@\u200bada&gt;\n- App\n" in text
-    at = f"{home}/blob/{plan.head}/{name}/models"
-    assert f"| [`models/fact_dogs.sql`](<{home}/blob/{plan.head}/models/fact_dogs.sql>) | modified |" in text
+    at = f"{home}/blob/{plan.commits.head}/{name}/models"
+    assert f"| [`models/fact_dogs.sql`](<{home}/blob/{plan.commits.head}/models/fact_dogs.sql>) | modified |" in text
     assert f"| ❌ [`fact_dogs`](<{at}/fact_dogs.sql>) | modified: body" in text
     assert f"](<{at}/staging.yml#L" in text
     assert "| `models/old.sql` | deleted |" in text
@@ -232,7 +232,7 @@ def test_draws_thirty_nodes_and_counts_the_rest(provider: str) -> None:
 
 def test_quotes_the_command_to_reproduce_for_a_shell(plan: Plan) -> None:
     build = Build(provider="local")
-    text = markdown(replace(plan, base_ref="", base="abc"), RESULTS, build, arguments=("--dbt-ci-vars", "{a: 1}"))
+    text = markdown(replace(plan, commits=Commits(base="abc")), RESULTS, build, arguments=("--dbt-ci-vars", "{a: 1}"))
     assert (
         "pytest --dbt-ci --dbt-ci-base=abc --dbt-ci-target=ci --dbt-ci-defer-target=prod "
         "--dbt-ci-vars '{a: 1}'\n" in text
@@ -248,7 +248,7 @@ def test_hostile_text_breaks_nothing_and_pings_nobody(plan: Plan) -> None:
         notes=(evil, "1. *a* _b_ [x](http://y) # x && &amp; a|b", "- - x", "@team"),
         warning=evil,
         changes=(PathChange(path=evil, status="added", effect="none", note=evil),),
-        base_ref=evil,
+        commits=replace(plan.commits, base_ref=evil),
         project=evil,
     )
     results = {

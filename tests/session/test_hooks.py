@@ -33,7 +33,7 @@ def pytest_dbtci_result(config, node, result):
         seen.write(f"{node.item} {result.outcome} {os.environ.get('PYTEST_XDIST_WORKER', 'controller')}\\n")
 
 def pytest_dbtci_summary(plan, results):
-    return [f"our own line: {sum(n.unique_id in results for n in plan.items)} results in {plan.schema}"]
+    return [f"our own line: {sum(n.unique_id in results for n in plan.items)} results in {plan.destination.schema}"]
 """
 
 

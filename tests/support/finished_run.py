@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_dbtci.plan import Node, PathChange, Plan, Reason, ReasonKind
+from pytest_dbtci.plan import Commits, Destination, Node, PathChange, Plan, Reason, ReasonKind
 from pytest_dbtci.results import Result, Rows
 
 BINDER = (
@@ -158,19 +158,23 @@ NODES = (
 PLAN = Plan(
     mode="pull_request",
     pr="7",
-    schema="dbt_build_7",
     project="dogs",
-    profile="dogs",
-    target="ci",
-    adapter="duckdb",
-    defer_target="prod",
-    base="3f2c1aa0c4f5b6a7d8e9f0a1b2c3d4e5f6a7b8c9",
-    base_ref="origin/main",
-    how="merge base",
-    head="9d8c7b6a5f4e3d2c1b0a9f8e7d6c5b4a39281706",
+    commits=Commits(
+        head="9d8c7b6a5f4e3d2c1b0a9f8e7d6c5b4a39281706",
+        base="3f2c1aa0c4f5b6a7d8e9f0a1b2c3d4e5f6a7b8c9",
+        base_ref="origin/main",
+        how="merge base",
+    ),
+    destination=Destination(
+        profile="dogs",
+        target="ci",
+        adapter="duckdb",
+        schema="dbt_build_7",
+        schemas=(("d", "dbt_build_7"), ("d", "dbt_build_7_staging")),
+        defer_target="prod",
+    ),
     provider="github",
     nodes=NODES,
-    schemas=(("d", "dbt_build_7"), ("d", "dbt_build_7_staging")),
     changes=(
         PathChange(path="models/fact_dogs.sql", status="modified"),
         PathChange(path="README.md", status="modified", effect="none"),

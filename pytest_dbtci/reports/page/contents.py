@@ -106,15 +106,16 @@ def _exposure(e: Exposure) -> dict[str, Any]:
 
 
 def _facts(plan: Plan, build: Build, seconds: float) -> Iterator[tuple[str, str, str | None]]:
+    commits, where = plan.commits, plan.destination
     facts = (
         ("project", plan.project, None),
         ("pull request", (build.pr or plan.pr) if plan.mode == "pull_request" else "", build.url if build.pr else None),
         ("into", build.target_branch or "", None),
-        ("compared with", f"{plan.base_ref} @ {plan.base[:10]} ({plan.how})" if plan.base else "", None),
-        ("head", plan.head[:10], None),
-        ("built in", plan.schema, None),
-        ("target", " · ".join(filter(None, (plan.target, plan.adapter))), None),
-        ("unbuilt parents from", plan.defer_target or "", None),
+        ("compared with", f"{commits.base_ref} @ {commits.base[:10]} ({commits.how})" if commits.base else "", None),
+        ("head", commits.head[:10], None),
+        ("built in", where.schema, None),
+        ("target", " · ".join(filter(None, (where.target, where.adapter))), None),
+        ("unbuilt parents from", where.defer_target or "", None),
         ("took", f"{seconds:.1f} s", None),
     )
     yield from (fact for fact in facts if fact[1])
