@@ -1,0 +1,167 @@
+"""Variables, and names that are computed or only mentioned."""
+
+from __future__ import annotations
+
+from tests.support.small_projects.project import SKELETON, Change, Small
+
+_VARS = (
+    str(SKELETON["dbt_project.yml"]) + "vars:\n  limits: {low: 1, high: 2}\n  low: 5\n  depot: {own: 1}\n  idle: 1\n"
+    "  named: one\n  told: 1\n"
+)
+
+VARIABLES = Small(
+    name="variables",
+    files={
+        "dbt_project.yml": _VARS,
+        "macros/computed.sql": "{% macro computed(name) %}{{ var(name ~ '_own', 1) }}{% endmacro %}\n",
+        # A package of models alone.
+        "packages.yml": "packages:\n  - local: kit\n",
+        "kit/dbt_project.yml": "name: kit\nvars: {day: 1}\n",
+        "kit/models/days.sql": "select {{ var('day') }} as day\n",
+        "models/a.sql": "select {{ var('low') }} as id\n",
+        "models/b.sql": "select {{ var('limits')['low'] }} as id\n",
+        "models/c.sql": "select {{ var('own') }} as id\n",
+        "models/s.yml": """\
+sources:
+  - name: posts
+    description: "{{ var('told') }}"
+    tables: [{name: load, identifier: "{{ var('named') }}"}]
+""",
+        "models/s.sql": "select * from {{ source('posts', 'load') }}\n",
+    },
+    changes=(
+        Change(
+            name="nested key",
+            files={"dbt_project.yml": _VARS.replace("low: 1", "low: 3")},
+            roots={"b": "affected: variable limits"},
+        ),
+        Change(
+            name="one that YAML reads",
+            files={"dbt_project.yml": _VARS.replace("named: one", "named: two")},
+            downstream={"s": "downstream of posts.load, modified: relation (dbt_project.yml)"},
+        ),
+        Change(
+            name="one that a description reads",
+            files={"dbt_project.yml": _VARS.replace("told: 1", "told: 2")},
+            effects={"dbt_project.yml": "none: no node that is built differs by it"},
+        ),
+        Change(
+            name="package's scope",
+            files={"dbt_project.yml": _VARS.replace("own: 1}", "own: 3}\n  kit: {day: 2}")},
+            roots={"c": "affected: variable own", "days": "affected: variable day"},
+        ),
+        Change(
+            name="one that is read and one that is not",
+            files={"dbt_project.yml": _VARS.replace("low: 5", "low: 6").replace("idle: 1", "idle: 2")},
+            roots={"a": "affected: variable low"},
+            effects={"dbt_project.yml": "selected: nothing reads variable idle"},
+        ),
+        Change(
+            name="one that is not read, and a configuration",
+            files={
+                "dbt_project.yml": _VARS.replace("idle: 1", "idle: 2")
+                + "models: {depot: {a: {+materialized: table}}}\n"
+            },
+            roots={"a": "modified: config"},
+            effects={"dbt_project.yml": "selected: nothing reads variable idle"},
+        ),
+    ),
+)
+
+COMPUTED = Small(
+    name="computed names",
+    files={
+        "dbt_project.yml": _VARS,
+        "macros/computed.sql": "{% macro computed(name) %}{{ var(name ~ '_own', 1) }}{% endmacro %}\n",
+        "macros/called.sql": "{% macro called(name) %}{{ context[name]() }}{% endmacro %}\n",
+        "macros/one.sql": "{% macro one() %}1{% endmacro %}\n",
+        "models/b.sql": "select {{ computed('x') }} as id\n",
+        "models/c.sql": "select {{ called('one') }} as id\n",
+    },
+    changes=(
+        Change(
+            name="of a macro",
+            files={"macros/one.sql": "{% macro one() %}2{% endmacro %}\n"},
+            roots={"c": "affected: macro one, as it calls macros by computed names"},
+        ),
+        Change(
+            name="of a variable",
+            files={"dbt_project.yml": _VARS.replace("idle: 1", "idle: 2")},
+            roots={"b": "affected: variable idle, by macro computed, which reads variables by computed names"},
+        ),
+    ),
+)
+
+_CENT = "{% macro cents(x) %}({{ x }} / 100){% endmacro %}\n"
+
+_PREFIXED = str(SKELETON["dbt_project.yml"]) + "vars: {min_dogs: 1, max_dogs: 1}\n"
+
+MENTIONED = Small(
+    name="mentioned without a call",
+    files={
+        "dbt_project.yml": _PREFIXED,
+        "macros/cents.sql": _CENT,
+        "macros/apply.sql": "{% macro apply(f, x) %}{{ f(x) }}{% endmacro %}\n",
+        "macros/renamed.sql": "{% macro renamed(x) %}{% set f = cents %}{{ f(x) }}{% endmacro %}\n",
+        "macros/picked.sql": "{% macro picked(x) %}{{ depot['cents'](x) }}{% endmacro %}\n",
+        "macros/computed.sql": "{% macro computed(name) %}{{ depot[name]() }}{% endmacro %}\n",
+        "macros/sent.sql": "{% macro sent() %}{% set d = adapter.dispatch %}{{ d('one')() }}{% endmacro %}\n",
+        "macros/one.sql": "{% macro default__one() %}1{% endmacro %}\n",
+        "models/b.sql": "select {{ computed('default__one') }} as id\n",
+        "models/dispatched.sql": "select {{ sent() }} as id\n",
+        "macros/own.sql": "{% macro own(cents) %}{{ cents }}{% endmacro %}\n",
+        "models/a.sql": "select {{ own(1) }} as id\n",
+        "models/passed.sql": "select {{ apply(cents, 2) }} as id\n",
+        "models/set.sql": "select {{ renamed(2) }} as id\n",
+        "models/subscript.sql": "select {{ picked(2) }} as id\n",
+        "models/prefixed.sql": "{% set kind = 'dogs' %}select {{ var('min_' ~ kind) }} as id\n",
+        "models/aliased.sql": "{% set v = var %}select {{ v('max_dogs') }} as id\n",
+    },
+    changes=(
+        Change(
+            name="macro",
+            files={
+                "macros/cents.sql": _CENT.replace("100", "1000"),
+                "macros/one.sql": "{% macro default__one() %}2{% endmacro %}\n",
+            },
+            roots={
+                **dict.fromkeys(("passed", "set", "subscript"), "affected: macro cents"),
+                "dispatched": "affected: macro default__one",
+                "b": "affected: macro cents, as it calls macros by computed names",
+            },
+        ),
+        Change(
+            name="variable",
+            files={"dbt_project.yml": _PREFIXED.replace("min_dogs: 1", "min_dogs: 2")},
+            roots=dict.fromkeys(
+                ("prefixed", "aliased"), "affected: variable min_dogs, as it reads variables by computed names"
+            ),
+        ),
+    ),
+)
+
+VARIABLE_FILE = Small(
+    name="file of variables",
+    files={
+        "dbt_project.yml": str(SKELETON["dbt_project.yml"]) + "vars: {low: 1, high: 1}\n",
+        "packages.yml": "packages:\n  - local: kit\n",
+        "kit/dbt_project.yml": "name: kit\n",
+        "kit/vars.yml": "vars: {day: 1}\n",
+        "kit/models/days.sql": "select {{ var('day', 0) }} as day\n",
+        "models/a.sql": "select {{ var('low') }} as id\n",
+        "models/b.sql": "select {{ var('high') }} as id\n",
+    },
+    changes=(
+        Change(
+            name="that takes over from the project's settings",
+            files={
+                "dbt_project.yml": SKELETON["dbt_project.yml"],
+                "vars.yml": "vars: {low: 1, high: 2}\n",
+                "kit/vars.yml": "vars: {day: 2}\n",
+            },
+            roots={"b": "affected: variable high"},
+            # dbt reads no package's.
+            effects={"kit/vars.yml": "none: dbt builds nothing from it"},
+        ),
+    ),
+)
