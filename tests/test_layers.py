@@ -53,7 +53,6 @@ HOST_IMPORTS = {
 
 
 LONG = {
-    "dbt_client.client": "one conversation with one process: its locks guard both, and are read together",
     "ci.providers.azure.Azure.comments": "a table of the addresses and bodies of one API, with nothing to decide",
     "dbt_host.manifests.select": "eleven lines of it are the signature, twelve say what the arguments mean",
 }

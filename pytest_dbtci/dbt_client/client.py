@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from pytest_dbtci.codec import decode
 from pytest_dbtci.dbt_client.private import PrivateFolder
+from pytest_dbtci.dbt_client.process import COMMAND, HostDied, HostProcess
 from pytest_dbtci.dbt_client.protocol.events import Event
 from pytest_dbtci.dbt_client.protocol.lines import (
     FROM_HOST,
@@ -36,37 +34,14 @@ from pytest_dbtci.errors import DbtCiError, UsageError
 CANCEL_SECONDS = 6.0
 """How long a cancelled dbt may take to end its queries before the process is killed."""
 
-KILL_SECONDS = 10.0
-"""How long to wait for the end of a process that was killed: one that waits for a disk ends when it likes."""
-
 FROZEN_SECONDS = 600.0
 """How long a process that works on a request may say nothing at all, not even that it lives, before it is killed."""
 
-# glibc gives nearly every thread a heap of its own, of which each keeps what was freed: some percent of dbt's memory.
-_DEFAULTS = {"MALLOC_ARENA_MAX": "2"}
-
-# Not `-m`: that looks for modules in the user's project first, where anything can be called `dbt` or `queue`.
-COMMAND = (
-    sys.executable,
-    "-c",
-    "import sys; sys.path[:] = filter(None, sys.path); from pytest_dbtci.dbt_host.__main__ import main; main()",
-)
 _LONGEST_LINE = 1 << 30
 
 
 class Cancelled(DbtCiError):
     """The request ended because it was cancelled."""
-
-
-class HostDied(DbtCiError):
-    """The host process is of no use any more; what it printed last is part of the text.
-
-    `silent`: it was ended because it did not answer in time.
-    """
-
-    def __init__(self, text: str, *, silent: bool = False, trouble: str = "") -> None:
-        super().__init__(text, trouble=trouble)
-        self.silent = silent
 
 
 def begin(cwd: Path, environ: Mapping[str, str]) -> Host:
@@ -83,10 +58,9 @@ class Host:
     """Run dbt in a process of its own.
 
     `cwd` is the folder that relative paths of the profile start from, `environ` the process's environment,
-    `log` the file that gets everything dbt or an adapter prints. The process starts with the first request,
-    in a session of its own so that the terminal's Ctrl-C does not reach it directly. `private` is a folder
-    that it removes should this process be gone before it. Secrets are taken out of all it says. `waited` is how long
-    (seconds) the first request waited for dbt to be imported, None before it is.
+    `log` the file that gets everything dbt or an adapter prints. The process starts with the first request.
+    `private` is a folder that it removes should this process be gone before it. Secrets are taken out of all it says.
+    `waited` is how long (seconds) the first request waited for dbt to be imported, None before it is.
     """
 
     def __init__(
@@ -105,7 +79,7 @@ class Host:
         self._redaction = redaction or Redaction()
         self.folder = private
         self._command = [*command, *([str(private.path)] if private else [])]
-        self._process: subprocess.Popen[str] | None = None
+        self._process: HostProcess | None = None
         self._listener: threading.Thread | None = None
         self._asking = threading.Lock()
         self._sending = threading.RLock()
@@ -129,11 +103,6 @@ class Host:
         self.close()
 
     @property
-    def private(self) -> Path | None:
-        """Return the path of the private folder."""
-        return self.folder.path if self.folder else None
-
-    @property
     def redaction(self) -> Redaction:
         """Return what knows the secrets of this run."""
         return self._redaction
@@ -148,23 +117,16 @@ class Host:
         if self._process is not None:
             return
         try:
-            with self._log.open("a", encoding="utf-8") as log:
-                self._process = subprocess.Popen(
-                    self._command,
-                    cwd=self._cwd,
-                    env={**_DEFAULTS, **self._environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"},
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    encoding="utf-8",
-                    errors="replace",
-                    start_new_session=True,
-                    pass_fds=self.folder.descriptors if self.folder else (),
-                )
+            self._process = HostProcess(
+                self._command,
+                cwd=self._cwd,
+                environ=self._environ,
+                log=self._log,
+                descriptors=self.folder.descriptors if self.folder else (),
+            )
         except OSError as error:
             raise HostDied(f"the dbt process could not be started in {self._cwd}: {error}") from None
-        self._listener = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
+        self._listener = threading.Thread(target=self._listen, args=(self._process.output,), daemon=True)
         self._listener.start()
 
     def settle(self, cwd: Path, environ: Mapping[str, str], redaction: Redaction) -> None:
@@ -173,7 +135,7 @@ class Host:
         self._environ.update(environ)
         if self._process is not None:
             # A process that is gone answers to the first request.
-            with self._writing(None), contextlib.suppress(HostDied):
+            with self._sending, contextlib.suppress(HostDied):
                 self._send(Settle(cwd=str(cwd), environ=environ))
 
     def ask(
@@ -192,7 +154,7 @@ class Host:
         Cancelled, or HostDied.
         """
         with self._asking:
-            with self._writing(None):
+            with self._sending:
                 if self._ending and not last:
                     raise Cancelled("cancelled")
                 self.start()
@@ -204,8 +166,7 @@ class Host:
                     self._send(request, number)
             answer = self._wait(number, type(request).__name__, within)
         if isinstance(answer, Done):
-            done: Answer = answer.answer
-            return done
+            return cast("Answer", answer.answer)
         kinds: dict[str, type[DbtCiError]] = {"usage": UsageError, "cancelled": Cancelled}
         raise kinds.get(answer.kind, DbtCiError)(answer.text, trouble=answer.trouble)
 
@@ -214,33 +175,25 @@ class Host:
 
         A host that does not end its request within `CANCEL_SECONDS` is killed.
         """
-        try:
-            with self._writing(5.0):
+        if self._sending.acquire(timeout=5.0):
+            try:
                 self._ending = True
-                if not self._open or self._dead:
-                    return
                 for number in tuple(self._open):
                     self._send(Cancel(), number)
+            except HostDied:
+                return
+            finally:
+                self._sending.release()
             with self._answered:
                 if self._answered.wait_for(lambda: not self._open or self._dead, CANCEL_SECONDS):
                     return
-        except HostDied:
-            return
-        except TimeoutError:
-            pass
         self._give_up(f"dbt did not stop within {CANCEL_SECONDS:g} seconds after it was cancelled, so it was ended")
 
     def kill(self, why: str = "") -> None:
         """End the process at once, with all that it started; `why` is what a request that waits is told."""
-        process = self._process
-        if process is None:
-            return
-        self._dead = self._dead or why
-        with contextlib.suppress(OSError):
-            # It leads a process group of its own; Windows knows none.
-            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(KILL_SECONDS)
+        if process := self._process:
+            self._dead = self._dead or why
+            process.kill()
 
     def close(self) -> None:
         """End the process; safe to call more than once. One that is still at work is killed."""
@@ -253,25 +206,13 @@ class Host:
                 self.kill()
             else:
                 self._send(Quit())
-                process.wait(timeout=10)
+                process.wait(10)
         except (HostDied, subprocess.TimeoutExpired):
             self.kill()
         if self._listener is not None:
             self._listener.join(timeout=10)
         self._process = None
-        for stream in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError, ValueError):
-                if stream:
-                    stream.close()
-
-    @contextlib.contextmanager
-    def _writing(self, seconds: float | None) -> Iterator[None]:
-        if not self._sending.acquire(timeout=-1 if seconds is None else seconds):
-            raise TimeoutError
-        try:
-            yield
-        finally:
-            self._sending.release()
+        process.close()
 
     @contextlib.contextmanager
     def _taken_in(self, asked: str) -> Iterator[None]:
@@ -292,11 +233,9 @@ class Host:
     def _send(self, message: object, number: int | None = None) -> None:
         process, line = self._process, write_line(message, number)
         try:
-            if process is None or process.stdin is None or self._dead:
+            if process is None or self._dead:
                 raise OSError
-            # The empty line ends what a Ctrl-C may have broken off in the middle.
-            process.stdin.write(f"\n{line}\n")
-            process.stdin.flush()
+            process.write(line)
         except (OSError, ValueError):
             raise HostDied(self._obituary(), silent=self._silent) from None
 
@@ -357,17 +296,5 @@ class Host:
                 on_event(message)
 
     def _obituary(self) -> str:
-        """Return how the process ended, and what it printed last."""
-        if self._dead:
-            return self._dead
-        code = None
-        if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                code = self._process.wait(timeout=5)
-        try:
-            tail = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-15:]
-        except OSError:
-            tail = []
-        said = "\nIt said last:\n  " + "\n  ".join(tail) if tail else ""
-        how = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
-        return self._redaction.text(f"the dbt process ended unexpectedly {how}.{said}")
+        process = self._process
+        return self._dead or self._redaction.text(process.obituary() if process else "the dbt process was ended.")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from pytest_dbtci.dbt_client.client import Host, HostDied
+from pytest_dbtci.dbt_client.client import Host
+from pytest_dbtci.dbt_client.process import HostDied
 from pytest_dbtci.dbt_client.protocol.values import Built, BuiltNode, Invocation, Mark, Opened, Owner
 from pytest_dbtci.dbt_client.protocol.warehouse_requests import (
     Attach,

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci.dbt_client import client as host_module
-from pytest_dbtci.dbt_client.client import Cancelled, Host, HostDied, begin
+from pytest_dbtci.dbt_client.client import Cancelled, Host, begin
+from pytest_dbtci.dbt_client.process import HostDied
 from pytest_dbtci.dbt_client.protocol.events import NodeFinished, RowsFetched
 from pytest_dbtci.dbt_client.protocol.lines import Alive, Done, write_line
 from pytest_dbtci.dbt_client.protocol.request import Request
@@ -250,13 +251,13 @@ def test_works_where_it_is_settled_although_it_began_elsewhere(tmp_path: Path) -
         one.ask(Parse(tree="head", invocation=here, write=True))
         assert one.ask(TargetSchema(tree="head")) == "pr_7"
     assert (project / "target" / "manifest.json").is_file()
-    assert one.private is not None
-    shutil.rmtree(one.private)
+    assert one.folder is not None
+    shutil.rmtree(one.folder.path)
 
 
 def test_says_what_kept_it_from_beginning_when_it_is_asked(tmp_path: Path) -> None:
     one = begin(tmp_path / "nowhere", {})
     with pytest.raises(HostDied, match=r"could not be started in .*nowhere"):
         one.ask(TargetSchema(tree="head"))
-    assert one.private is not None
-    shutil.rmtree(one.private)
+    assert one.folder is not None
+    shutil.rmtree(one.folder.path)
