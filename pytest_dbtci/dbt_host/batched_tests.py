@@ -178,7 +178,7 @@ def _union(batch: Sequence[Test]) -> str:
 
 
 def _judge(test: Test, answers: Sequence[tuple[Any, ...]], seconds: float) -> SimpleNamespace | None:
-    """Say what dbt's test runner says of the answer; None where it must be asked itself."""
+    """Return what dbt's test runner says of the answer; None where it must be asked itself."""
     if len(answers) != 1:
         return None
     failures, should_warn, should_error = answers[0]

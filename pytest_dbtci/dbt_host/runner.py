@@ -145,7 +145,7 @@ def folder(path: str | Path) -> str:
 
 
 def _is_usage(error: BaseException) -> bool:
-    """Tell the user's mistakes (project, profile, selector, arguments) from trouble with warehouse and machine."""
+    """Whether it is the user's mistake (project, profile, selector, arguments), not trouble with warehouse or machine."""
     from dbt_common.exceptions import DbtDatabaseError
 
     seen: BaseException | None = error

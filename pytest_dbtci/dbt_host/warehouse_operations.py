@@ -92,7 +92,7 @@ class WarehouseOperations:
         return opened
 
     def read_built(self, request: ask.ReadBuilt) -> Built:
-        """Tell what stands there: see `built.read`."""
+        """Return what stands there: see `built.read`."""
         return built.read(self._warehouse(request.tree), request.schemas, request.owner.mark)
 
     def note_built(self, request: ask.NoteBuilt) -> None:
