@@ -145,7 +145,7 @@ def folder(path: str | Path) -> str:
 
 
 def _is_usage(error: BaseException) -> bool:
-    """Whether it is the user's mistake (project, profile, selector, arguments), not trouble with warehouse or machine."""
+    """Whether the user is at fault (project, profile, selector, arguments), not the warehouse or the machine."""
     from dbt_common.exceptions import DbtDatabaseError
 
     seen: BaseException | None = error
