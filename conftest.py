@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,9 @@ from tests.support.warehouses.fixtures import (
     warehouse,
     warehouse_server,
 )
+
+# Nearly every test starts processes, each of which would compile the same modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 __all__ = ["kennel", "redshift", "server_warehouse", "snowflake", "snowflake_server", "warehouse", "warehouse_server"]
 

@@ -35,7 +35,7 @@ def test_writes_nothing_when_the_plan_is_interrupted(stage: Stage, number: int) 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_drops_the_schemas_when_the_build_is_interrupted(stage: Stage, number: int, times: int) -> None:
     hold = stage.warehouse.faults.hold(SECOND)
     running = stage.start()

@@ -29,7 +29,7 @@ def test_big_answer(dbt_query):
 
 @pytest.mark.dbt_needs("fact_dogs")
 def test_relations(dbt_plan, dbt_schema, dbt_relation):
-    assert dbt_schema == dbt_plan.schema == "dbt_build_1066"
+    assert dbt_schema == dbt_plan.destination.schema == "dbt_build_1066"
     assert "dbt_build_1066" in str(dbt_relation("fact_dogs"))
     assert not dbt_relation("fact_dogs").deferred
     assert dbt_relation("fact_dogs", deferred=True).deferred
@@ -83,7 +83,11 @@ def repository(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return directory
 
 
-@pytest.fixture(scope="module", params=[("-p", "no:xdist"), (), ("-n", "2")], ids=["xdist blocked", "idle", "active"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(("-p", "no:xdist"), marks=pytest.mark.slow), (), ("-n", "2")],
+    ids=["xdist blocked", "idle", "active"],
+)
 def run(repository: Path, request: pytest.FixtureRequest) -> Validation:
     """One run of them, alone and distributed."""
     return validate(repository, *DEFER, *request.param, "tests/python/test_kinds.py")

@@ -177,6 +177,7 @@ def test_goes_on_where_it_stopped_and_puts_failures_first(dogs: Path, processes:
     assert validate(dogs, *given, "--sw").code == 0
 
 
+@pytest.mark.slow
 @ALONE_AND_DISTRIBUTED
 def test_builds_again_only_what_failed_and_what_was_skipped_because_of_it(
     dogs: Path, processes: tuple[str, ...]

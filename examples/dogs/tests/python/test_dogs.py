@@ -5,7 +5,7 @@ import pytest
 
 @pytest.mark.dbt_needs("fact_dogs")
 def test_nobody_pays_more_than_on_master(dbt_plan, dbt_relation, dbt_query):
-    if not dbt_plan.defer_target:
+    if not dbt_plan.destination.defer_target:
         pytest.skip("without a deferral target there is no master to compare with")
     prices = "select stay_id, price_kronor from {} where price_kronor is not null"
     before = dict(dbt_query(prices.format(dbt_relation("fact_dogs", deferred=True))))
