@@ -124,7 +124,7 @@ class Watch:
                 if not why and ownership.statements:
                     # What can't be marked is said at the end.
                     ownership.adopt(warehouse)
-            if warehouse.is_at_work(ownership.mark.run if ownership is not None else ""):
+            if warehouse.is_at_work():
                 self._heard = time.monotonic()
         return why
 

@@ -1,13 +1,13 @@
-"""Who owns a schema: make a run's schemas ready, give them up, and find what dead runs left."""
+"""Who owns a schema: make a run's schemas ready, and give them up."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from pytest_dbtci.dbt_client.protocol.values import FoundSchema, Mark, Opened, Owner
+from pytest_dbtci.dbt_client.protocol.values import Mark, Opened, Owner
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
@@ -85,13 +85,12 @@ class Ownership:
         for (database, schema), mark in found.items():
             self._check(schema, mark, now, is_wanted=(database, warehouse.same(schema)) in wanted)
         self.begun = True
-        theirs = {p: m for p, m in found.items() if m and m.is_of(self.mark) and m.run != self.mark.run}
+        others = {p: m for p, m in found.items() if m and m.is_of(self.mark) and m.run != self.mark.run}
+        # The mark first: the earlier run, if it lives, then knows that its time is over.
+        theirs = {p: taken for p, m in others.items() if (taken := self._take(warehouse, p, m))}
         left = {(d, warehouse.same(s)) for (d, s), mark in theirs.items() if mark.run == reuse and mark.repository}
         # Another one, made by a hook, say, would go, and with it what reads it here.
         as_it_is = bool(reuse) and wanted.keys() == left == {(d, warehouse.same(s)) for d, s in theirs}
-        for (database, schema), mark in theirs.items():
-            # The mark first: the earlier run, if it lives, then knows that its time is over.
-            warehouse.take_over(database, schema, self.mark, mark)
         for run in sorted({mark.run for mark in theirs.values()}):
             warehouse.end_sessions(run, [s for (_, s), mark in theirs.items() if mark.run == run])
         for place, mark in found.items():
@@ -102,7 +101,7 @@ class Ownership:
             if as_it_is and key in wanted:
                 self.opened.append(wanted.pop(key))
             else:
-                warehouse.drop(database, schema, [s for _, s in theirs])
+                self._drop(warehouse, (database, schema), [s for _, s in theirs])
                 dropped.append(schema)
         for database, schema in wanted.values():
             warehouse.create(database, schema, self.mark)
@@ -146,7 +145,7 @@ class Ownership:
         dropped = []
         for database, schema in () if keep else mine:
             try:
-                warehouse.drop(database, schema, [s for _, s in mine])
+                self._drop(warehouse, (database, schema), [s for _, s in mine])
             except DbtFailed as error:
                 trouble.append(str(error))
                 continue
@@ -179,6 +178,25 @@ class Ownership:
                 trouble.append(f"schema {schema} was made by this run and could not be marked: {error}")
         return trouble
 
+    def _take(self, warehouse: Warehouse, place: Place, mark: Mark) -> Mark | None:
+        """Put this run's mark in place of an earlier run's; return the one that went, None where the schema did.
+
+        Where another run does so at the same time, the newer one takes the schema from the other.
+        """
+        while True:
+            warehouse.take_over(*place, self.mark, mark)
+            now_there = warehouse.read_mark(*place)
+            if now_there is None or now_there.run == self.mark.run:
+                return mark if now_there is not None else None
+            self._check(place[1], now_there, warehouse.clock().isoformat(timespec="microseconds"), is_wanted=True)
+            mark = now_there
+
+    def _drop(self, warehouse: Warehouse, place: Place, inside: Sequence[str]) -> None:
+        """Drop a schema that is this run's own, with a last look: the drop of another one may have waited long."""
+        if (mark := warehouse.read_mark(*place)) is None or mark.run != self.mark.run:
+            raise DbtFailed(_newer(place[1], mark) if mark is not None else _vanished(place[1]), usage=False)
+        warehouse.drop(*place, inside)
+
     def _check(self, schema: str, mark: Mark | None, now: str, *, is_wanted: bool) -> None:
         if mark is None:
             if is_wanted:
@@ -206,58 +224,6 @@ def own(schemas: Sequence[str], prefix: str) -> tuple[str, ...]:
     """Return the schemas that are `prefix` itself or begin with it and an underscore, whatever the case."""
     wanted = prefix.lower()
     return tuple(s for s in schemas if s.lower() == wanted or s.lower().startswith(wanted + "_"))
-
-
-def leftovers(warehouse: Warehouse, beginning: str) -> tuple[FoundSchema, ...]:
-    """Return every schema of the target's database whose name begins so."""
-    database, found, now = warehouse.database or "", [], warehouse.clock()
-    for schema in warehouse.list_schemas(database):
-        if not schema.lower().startswith(beginning.lower()):
-            continue
-        mark, age, relations, size, trouble = None, None, 0, None, ""
-        try:
-            mark = warehouse.read_mark(database, schema)
-            if mark is not None:
-                age = _age(mark, now)
-                relations, size = warehouse.size(database, schema)
-        except DbtFailed as error:
-            trouble = str(error)
-        found.append(
-            FoundSchema(
-                database=database,
-                schema=schema,
-                mark=mark,
-                age=age,
-                relations=relations,
-                size=size,
-                trouble=trouble,
-            )
-        )
-    return tuple(found)
-
-
-def _age(mark: Mark, now: datetime) -> float | None:
-    try:
-        return (now - datetime.fromisoformat(mark.started)).total_seconds()
-    except (ValueError, TypeError):
-        return None
-
-
-def redate(warehouse: Warehouse, database: str, schema: str, run: str) -> None:
-    """Let a mark whose time lies ahead of the warehouse's clock count from now on."""
-    mark = warehouse.read_mark(database, schema)
-    if mark is not None and mark.run == run:
-        now = warehouse.clock().isoformat(timespec="microseconds")
-        warehouse.take_over(database, schema, replace(mark, started=now), mark)
-
-
-def drop_leftover(warehouse: Warehouse, database: str, schema: str, run: str, inside: Iterable[str]) -> None:
-    """Drop a marked schema if it still is that run's; DbtFailed where it is not, or can't be dropped."""
-    mark = warehouse.read_mark(database, schema)
-    if mark is None or mark.run != run:
-        raise DbtFailed(f"schema {schema} has changed hands since it was listed, so it stays.", usage=False)
-    warehouse.end_sessions(run, [schema])
-    warehouse.drop(database, schema, tuple(inside))
 
 
 def _foreign(schema: str) -> str:

@@ -15,9 +15,10 @@ from pytest_dbtci.dbt_client.protocol.request import Request
 from pytest_dbtci.dbt_client.protocol.values import Built, FoundSchema, Opened
 from pytest_dbtci.dbt_host import build, built, liveness, manifests, outside, rehearsal
 from pytest_dbtci.dbt_host.compare import comparisons, contents, failing_rows
+from pytest_dbtci.dbt_host.leftovers import drop_leftover, leftovers, redate
 from pytest_dbtci.dbt_host.liveness import Watch
 from pytest_dbtci.dbt_host.runner import OWN, DbtFailed, run_dbt
-from pytest_dbtci.dbt_host.schema_ownership import Ownership, drop_leftover, leftovers, redate
+from pytest_dbtci.dbt_host.schema_ownership import Ownership
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 from pytest_dbtci.differences import Contents, OnBase
@@ -112,13 +113,11 @@ class WarehouseOperations:
 
     def build(self, request: ask.Build) -> None:
         """Build nodes: see `build.build`."""
-        ownership = self._ownership
-        if ownership is None or not ownership.opened:
-            self._build(request, self._emit, lambda sql: None)
-            return
+        # A release owns no schemas.
+        ownership = self._ownership if self._ownership is not None and self._ownership.opened else None
         watch = Watch(lambda: ownership, lambda: self._warehouse(request.tree), self._emit, builds=True)
         with watch.watching():
-            self._build(request, watch.emit, ownership.hear)
+            self._build(request, watch.emit, ownership.hear if ownership is not None else lambda sql: None)
 
     def _build(self, request: ask.Build, emit: Emit, hear: Callable[[str], None]) -> None:
         build.build(
@@ -199,15 +198,15 @@ class WarehouseOperations:
         return self._warehouse(self._tree).shell
 
     def list_leftovers(self, request: ask.ListLeftovers) -> tuple[FoundSchema, ...]:
-        """List schemas: see `schema_ownership.leftovers`."""
+        """List schemas: see `leftovers.leftovers`."""
         return leftovers(self._warehouse(self._tree), request.beginning)
 
     def redate(self, request: ask.Redate) -> None:
-        """Date a mark anew: see `schema_ownership.redate`."""
+        """Date a mark anew: see `leftovers.redate`."""
         redate(self._warehouse(self._tree), request.database, request.schema, request.run)
 
     def drop_leftover(self, request: ask.DropLeftover) -> None:
-        """Drop a schema that a run left: see `schema_ownership.drop_leftover`."""
+        """Drop a schema that a run left: see `leftovers.drop_leftover`."""
         drop_leftover(self._warehouse(self._tree), request.database, request.schema, request.run, request.inside)
 
     def _warehouse(self, tree: str) -> Warehouse:

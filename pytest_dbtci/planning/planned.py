@@ -111,7 +111,7 @@ class Workspace:
     def invocation(self, project: Project, profile: Profile, purpose: str, schema: str | None) -> Invocation:
         """Return what dbt is called with, in a schema other than the profile's own unless that is None."""
         # A parse is kept by its profile, so it must not be told which run it is.
-        run = "" if purpose == "parse" or schema is None else self.run
+        run = "" if purpose == "parse" else self.run
         folder = profile.write(self.work / "profiles" / purpose, profile.target, schema, run=run)
         return Invocation(
             project_dir=str(project.directory),

@@ -20,11 +20,12 @@ from pytest_dbtci.planning.project_settings import rendered
 from pytest_dbtci.project.find import find_project
 from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.project.project import Project, read_project
+from pytest_dbtci.project.siblings import project_identity, siblings
 from pytest_dbtci.release.checks import Origin, check_clean, check_options, check_origin, check_sources
 from pytest_dbtci.release.docs_folder import check_place
 from pytest_dbtci.results import Result
 from pytest_dbtci.schemas.lifecycle import external_folder
-from pytest_dbtci.schemas.names import check_isolation, schema_name
+from pytest_dbtci.schemas.names import check_isolation, schema_name, templates
 from pytest_dbtci.selection import nodes as selection
 
 
@@ -47,19 +48,20 @@ class ReleasePlanner:
             check_place(settings.invocation_dir / settings.docs)
         with self.workspace.step("git"):
             origin = check_origin(repository, build, behind=settings.release_behind)
+        others = siblings(project, repository.root.resolve(), repository.project_files())
         common = Plan(
             mode="release",
             repository=repository.identity(),
-            project=project.name,
+            project=project_identity(project, others),
             project_dir=str(directory),
             provider=build.provider,
             commits=Commits(head=origin.commit, base_ref=origin.branch, how=origin.how),
             destination=Destination(profile=profile.name, target=profile.target, adapter=profile.adapter),
         )
-        return self._plan_all(common, repository, project, profile, origin)
+        return self._plan_all(common, repository, project, profile, origin, several=bool(others))
 
     def _plan_all(
-        self, plan: Plan, repository: Repository, project: Project, profile: Profile, origin: Origin
+        self, plan: Plan, repository: Repository, project: Project, profile: Profile, origin: Origin, *, several: bool
     ) -> Planned:
         workspace = self.workspace
         host = workspace.start(project, "", profile)
@@ -93,17 +95,18 @@ class ReleasePlanner:
         if not nodes:
             status = "this project has nothing that dbt could build"
             return replace(planned, plan=replace(plan, mode="nothing", status=status))
-        return self._with_rehearsal(planned, build, host, project, profile) if workspace.settings.rehearse else planned
+        if not workspace.settings.rehearse:
+            return planned
+        template, *_ = templates(workspace.settings.schema, several=several)
+        return self._with_rehearsal(planned, build, host, project, profile, template)
 
     def _with_rehearsal(
-        self, planned: Planned, build: Build, host: Host, project: Project, profile: Profile
+        self, planned: Planned, build: Build, host: Host, project: Project, profile: Profile, template: str
     ) -> Planned:
         """Parse the project for schemas of its own, which are marked and dropped as a pull request's."""
         plan = planned.plan
         name = f"rehearsal_{re.sub('[^a-z0-9]+', '_', plan.destination.target.lower())}_{plan.commits.head[:8]}"
-        schema = schema_name(
-            self.workspace.settings.schema, name, profile.adapter, project=plan.project, repository=plan.repository
-        )
+        schema = schema_name(template, name, profile.adapter, project=plan.project, repository=plan.repository)
         invocation = self.workspace.invocation(project, profile, "rehearsal", schema)
         with self.workspace.step("rehearsal parse"):
             apart = replace(invocation, target_path=str(self.workspace.work / "rehearsal"))

@@ -71,9 +71,9 @@ def test_the_end_of_an_invocation_waits_for_a_dead_connection_only_so_long(
 
 
 def test_duckdb_is_at_work_only_where_the_process_uses_the_processor(warehouse: Warehouse) -> None:
-    warehouse.is_at_work("r1")
-    assert not warehouse.is_at_work("r1")
+    warehouse.is_at_work()
+    assert not warehouse.is_at_work()
     thread = threading.Thread(target=warehouse.query, args=("select sum(hash(range)) from range(100000000)",))
     thread.start()
     thread.join()
-    assert warehouse.is_at_work("r1")
+    assert warehouse.is_at_work()

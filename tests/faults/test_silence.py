@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fault_stage import Stage, assert_every_node_has_an_outcome, eventually, outcomes
-from tests.support.tiny_project import commit, make_tiny, write
-from tests.support.validation import validate
+from tests.support.fault_stage import Stage, assert_every_node_has_an_outcome, eventually, outcomes, write_profile
+from tests.support.tiny_project import commit, git, make_tiny, write
+from tests.support.validation import Validation, validate
 from tests.support.warehouses import Warehouse
 
 pytestmark = pytest.mark.slow
@@ -28,6 +28,29 @@ def test_a_connection_without_a_sign_of_life_is_given_up(stage: Stage) -> None:
     assert outcomes(run)["model.kennel.third"] == "passed"
     assert_every_node_has_an_outcome(run)
     stage.assert_nothing_left()
+
+
+def test_a_release_is_given_up_in_the_same_way_and_no_sooner(stage: Stage) -> None:
+    write_profile(stage.directory, stage.warehouse.output("released"))
+    git(stage.directory, "switch", "--quiet", "main")
+    git(stage.directory, "merge", "--quiet", "change")
+    git(stage.directory.parent, "init", "--quiet", "--bare", "--initial-branch=main", "origin.git")
+    git(stage.directory, "remote", "add", "origin", "../origin.git")
+    git(stage.directory, "push", "--quiet", "origin", "main")
+
+    def release(seconds: int) -> Validation:
+        watch = {"DBT_CI_SILENCE_SECONDS": str(seconds), "DBT_CI_WATCH_SECONDS": "0.5"}
+        return validate(stage.directory, "--dbt-ci-release=ci", **watch)
+
+    stage.warehouse.faults.hold(SECOND)
+    run = release(5)
+    assert run.code == 1, run.output
+    assert {run.by_unique_id()[f"model.kennel.{name}"].outcome for name in ("first", "third")} == {"passed"}
+    assert "gave a sign of life for 5 s" in run.by_unique_id()["model.kennel.second"].text
+    stage.warehouse.faults.reset()
+    _slow_down(stage.warehouse, seconds=8)
+    run = release(4)
+    assert run.code == 0, run.output
 
 
 def test_a_silence_while_the_schemas_are_made_ends_the_run_too(stage: Stage) -> None:

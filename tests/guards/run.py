@@ -1,5 +1,6 @@
 """Break one guard after the other in a copy of the tree, and see that a test notices: `make mutants`.
 
+First all of their tests must pass, in one run, as that shares a start of pytest and of a database.
 Arguments, if any, are parts of guards' names: only these are tried. A mutation tool would break every line of these
 modules, and try each with tests that start dbt and a database: hours, for mutants most of which guard nothing.
 """
@@ -72,18 +73,18 @@ def _trees(count: int) -> Iterator[queue.Queue[Path]]:
         yield trees
 
 
-def _pytest(tree: Path, tests: Iterable[str]) -> tuple[int, str]:
+def _pytest(tree: Path, *arguments: str, seconds: float = TEST_SECONDS) -> tuple[int, str]:
     """Run tests in the tree, whose package comes before the installed one in child processes, too."""
     try:
-        done = _run(tree, tests)
+        done = _run(tree, arguments, seconds)
     except subprocess.TimeoutExpired:
-        return -1, f"not within {TEST_SECONDS:g} s"
+        return -1, f"not within {seconds:g} s"
     return done.returncode, done.stdout
 
 
-def _run(tree: Path, tests: Iterable[str]) -> subprocess.CompletedProcess[str]:
+def _run(tree: Path, arguments: Iterable[str], seconds: float) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-B", "-m", "pytest", "-qx", "-p", "no:cacheprovider", *tests],
+        [sys.executable, "-B", "-m", "pytest", "-qx", "-p", "no:cacheprovider", *arguments],
         cwd=tree,
         env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
@@ -91,21 +92,18 @@ def _run(tree: Path, tests: Iterable[str]) -> subprocess.CompletedProcess[str]:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=TEST_SECONDS,
+        timeout=seconds,
     )
 
 
 def _try(mutant: Mutant, trees: queue.Queue[Path]) -> str:
-    """Return what is wrong with the mutant's tests, empty if they pass with the guard and each fails without it."""
+    """Return what is wrong with the mutant's tests, empty if each fails without the guard."""
     tree = trees.get()
     try:
-        code, said = _pytest(tree, mutant.tests)
-        if code != 0:
-            return f"its tests do not pass with the guard (pytest's exit code {code}):\n{said[-3000:]}"
         text = mutant.apply(tree)
         try:
             for test in mutant.tests:
-                code, said = _pytest(tree, [test])
+                code, said = _pytest(tree, test)
                 if code != 1:
                     return f"{test} ends with exit code {code} without the guard:\n{said[-1500:]}"
         finally:
@@ -115,6 +113,13 @@ def _try(mutant: Mutant, trees: queue.Queue[Path]) -> str:
     return ""
 
 
+def _try_without_any(mutants: Iterable[Mutant], tree: Path, count: int) -> str:
+    """Return what is wrong with the mutants' tests where every guard is in its place, empty if they pass."""
+    tests = sorted({test for mutant in mutants for test in mutant.tests})
+    code, said = _pytest(tree, "-n", str(count), *tests, seconds=TEST_SECONDS * len(tests))
+    return f"the tests do not pass with the guards (pytest's exit code {code}):\n{said[-3000:]}" if code else ""
+
+
 def main(asked: Sequence[str]) -> int:
     """Try the mutants; return how many survived."""
     mutants = [m for m in read() if not asked or any(part in m.guard for part in asked)]
@@ -122,6 +127,9 @@ def main(asked: Sequence[str]) -> int:
     count = int(jobs) if jobs.isdigit() else os.cpu_count() or 1
     survived = 0
     with _trees(count) as trees, ThreadPoolExecutor(count) as pool:
+        if wrong := _try_without_any(mutants, trees.queue[0], count):
+            print(wrong)
+            return 1
         for mutant, wrong in zip(mutants, pool.map(lambda m: _try(m, trees), mutants), strict=True):
             print(f"{'SURVIVED' if wrong else 'killed':8} {mutant.guard}{': ' * bool(wrong)}{wrong}", flush=True)
             survived += bool(wrong)

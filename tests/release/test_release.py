@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pytest_dbtci.release.planner import held_back
 from pytest_dbtci.results import Result
 from tests.support.ci_environments import AZURE
 from tests.support.finished_run import PLAN, RESULTS
+from tests.support.tiny_project import PROJECT, commit, make_tiny, write
 from tests.support.validation import Validation, command, environment, read_junit, validate
 from tests.support.warehouses import Warehouse
 from tests.support.warehouses.dbt_project import copy_project, write_profiles
@@ -250,6 +252,23 @@ def test_a_rehearsal_stops_at_a_schema_that_is_not_its_own(master: Path) -> None
     done = validate(master, PROD, "--dbt-ci-rehearse")
     assert done.code == 4, done.output
     assert demo.contents(master) == before
+
+
+@pytest.mark.slow
+def test_two_projects_of_one_name_take_no_schema_from_each_other(tmp_path: Path) -> None:
+    project = make_tiny(tmp_path / "repo", "b")
+    root = project.parent
+    write(root, {"a/dbt_project.yml": PROJECT})
+    commit(root, "another one")
+    demo.git(root, "branch", "--quiet", "--force", "master")
+    demo.git(root, "switch", "--quiet", "master")
+    demo.git(tmp_path, "clone", "--quiet", "--bare", "repo", "origin.git")
+    demo.git(root, "remote", "add", "origin", str(tmp_path / "origin.git"))
+    here = ("--dbt-ci-project-dir=b", "--collect-only")
+    rehearsed = validate(root, "--dbt-ci-release=ci", "--dbt-ci-rehearse", *here)
+    assert re.search(r"rehearsed first in dbt_build_tiny_in_b_rehearsal_ci_\w{8}\b", rehearsed.output), rehearsed.output
+    write(project, {"models/one.sql": "select 3 as a\n"})
+    assert "schema dbt_build_tiny_in_b_7 " in validate(root, "--dbt-ci-pr=7", *here).output
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol.warehouse_requests import DropSchemas, ReserveSchema
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import DropSchemas, ListLeftovers, ReserveSchema
 from pytest_dbtci.errors import DbtCiError, UsageError
 from tests.support.warehouse_project import attach, database_of, open_schemas, owner_of
 from tests.support.warehouses import SERVER_KINDS, Server, Warehouse
@@ -90,6 +90,49 @@ def test_a_view_with_the_marks_name_is_no_mark(host: Host, warehouse: Warehouse)
     as_dbt(warehouse, "create schema dbt_build_7", f"create view dbt_build_7.dbt_ci_mark as select {OLD}")
     with pytest.raises(UsageError, match="dbt_build_7 exists and was not created by this tool"):
         open_schemas(host, warehouse, "dbt_build_7")
+    assert warehouse.schemas() == ("dbt_build_7",)
+
+
+ODD = {
+    "no row": f"select {OLD} where 1 = 0",
+    "two rows": f"select {OLD} union all select {OLD}",
+    "a null": "select " + OLD.replace("'r0'", "cast(null as varchar)"),
+    "no run": f"select {OLD.replace('as run', 'as walk')}",
+    "another type": "select 1 as tool, 7 as pr, 0 as run, 1 as head, current_date as started",
+    "another tool": f"select {OLD.replace('pytest-dbtci', 'null')}",
+}
+
+
+def test_what_is_no_whole_mark_is_none_and_stays(host: Host, warehouse: Warehouse) -> None:
+    as_dbt(warehouse, *(f"create schema dbt_build_{n}" for n in range(len(ODD))))
+    for number, rows in enumerate(ODD.values()):
+        as_dbt(warehouse, f"create table dbt_build_{number}.dbt_ci_mark as {rows}")
+    before = warehouse.contents()
+    for number, name in enumerate(ODD):
+        with pytest.raises(UsageError) as caught:
+            open_schemas(host, warehouse, f"dbt_build_{number}")
+        assert f"dbt_build_{number} exists and was not created by this tool" in str(caught.value), name
+    assert [found.mark for found in host.ask(ListLeftovers(beginning="dbt_build_"))] == [None] * len(ODD)
+    assert warehouse.contents() == before
+
+
+def test_a_mark_that_names_nobody_or_no_time_is_one_of_the_pull_request(host: Host, warehouse: Warehouse) -> None:
+    nulls = "cast(null as varchar) as repository, cast(null as varchar) as project"
+    odd = f"{OLD.replace('2024-05-01T09:00:00+00:00', 'yesterday')}, {nulls}, 2 as format"
+    as_dbt(warehouse, "create schema dbt_build_7", f"create table dbt_build_7.dbt_ci_mark as select {odd}")
+    [found] = host.ask(ListLeftovers(beginning="dbt_build_"))
+    assert (found.mark and found.mark.run, found.age) == ("r0", None)
+    assert open_schemas(host, warehouse, "dbt_build_7", whose=SHOP) == ["dbt_build_7"]
+
+
+@pytest.mark.parametrize("warehouse", SERVER_KINDS, indirect=True)
+def test_a_mark_that_may_not_be_read_stops_the_run_and_is_listed(host: Host, warehouse: Warehouse) -> None:
+    statements = ("create schema dbt_build_7", f"create table dbt_build_7.dbt_ci_mark as select {OLD}")
+    as_dbt(warehouse, *statements, "revoke all on dbt_build_7.dbt_ci_mark from dbt")
+    with pytest.raises(DbtCiError, match=r"the mark of schema dbt_build_7 could not be read: (?s:.*)permission denied"):
+        open_schemas(host, warehouse, "dbt_build_7")
+    [found] = host.ask(ListLeftovers(beginning="dbt_build_"))
+    assert "permission denied" in found.trouble
     assert warehouse.schemas() == ("dbt_build_7",)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,25 @@ from tests.support.warehouses.faults import REDSHIFT_CANCELLED, REDSHIFT_SERIALI
 
 LATER = "2024-05-01T10:05:00+00:00"
 MARK = "dbt_build_7.dbt_ci_mark"
+
+
+@contextmanager
+def meanwhile(statement: str, warehouse: Warehouse, ask: Callable[[], object]) -> Iterator[list[DbtCiError]]:
+    """Ask in a thread; run the block while the statement is on its way. The list holds the error that came of it."""
+    hold, errors = warehouse.faults.hold(statement), list[DbtCiError]()
+
+    def work() -> None:
+        try:
+            ask()
+        except DbtCiError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    hold.wait()
+    yield errors
+    hold.release()
+    thread.join(120)
 
 
 def test_creates_marked_schemas_and_drops_them(host: Host, warehouse: Warehouse) -> None:
@@ -154,24 +175,34 @@ def test_marks_in_the_transaction_that_creates(server_host: Host, server_warehou
 
 
 def test_marks_no_schema_that_somebody_else_makes_meanwhile(server_host: Host, server_warehouse: Warehouse) -> None:
-    hold = server_warehouse.faults.hold("^[^;]*create schema")
-    errors: list[Exception] = []
-
-    def create() -> None:
-        try:
-            open_schemas(server_host, server_warehouse, "dbt_build_7")
-        except DbtCiError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=create)
-    thread.start()
-    hold.wait()
-    server_warehouse.query("create schema dbt_build_7")
-    hold.release()
-    thread.join(30)
+    opening = partial(open_schemas, server_host, server_warehouse, "dbt_build_7")
+    with meanwhile("^[^;]*create schema", server_warehouse, opening) as errors:
+        server_warehouse.query("create schema dbt_build_7")
     assert "Another run or person made it just now" in str(errors[0])
     assert server_host.ask(DropSchemas()) == ()
     assert (server_warehouse.schemas(), server_warehouse.contents()) == (("dbt_build_7",), {})
+
+
+def test_drops_nothing_that_a_newer_run_took_while_it_dropped_another(
+    server_host: Host, server_warehouse: Warehouse
+) -> None:
+    open_schemas(server_host, server_warehouse, "dbt_build_7", "dbt_build_7_staging")
+    with meanwhile("drop schema", server_warehouse, lambda: server_host.ask(DropSchemas())) as errors:
+        server_warehouse.query(f"update dbt_build_7_staging.dbt_ci_mark set run = 'r2', started = '{LATER}'")
+    assert "dbt_build_7_staging was taken over by a newer run" in str(errors[0])
+    assert server_warehouse.schemas() == ("dbt_build_7_staging",)
+
+
+@pytest.mark.parametrize(("started", "left"), [(LATER, "r3"), ("2024-05-01T09:30:00+00:00", "r2")])
+def test_of_two_runs_that_take_over_at_once_the_newer_one_does(
+    server_host: Host, server_warehouse: Warehouse, started: str, left: str
+) -> None:
+    open_schemas(server_host, server_warehouse, "dbt_build_7", run="r1", started="2024-05-01T09:00:00+00:00")
+    second = partial(open_schemas, server_host, server_warehouse, "dbt_build_7", run="r2")
+    with meanwhile("update .*dbt_ci_mark", server_warehouse, second) as errors:
+        server_warehouse.query(f"update {MARK} set run = 'r3', started = '{started}'")
+    assert server_warehouse.contents()[MARK][0][2] == left
+    assert ["taken over by a newer run" in str(e) for e in errors] == [True] * (left == "r3")
 
 
 def test_waits_for_a_lock_only_so_long_and_names_the_schema(server_host: Host, server_warehouse: Warehouse) -> None:

@@ -79,7 +79,7 @@ class DuckDb(Warehouse):
         ((seconds,),) = self.fetch("select epoch(current_timestamp)")
         return datetime.fromtimestamp(float(seconds), timezone.utc)
 
-    def is_at_work(self, run: str) -> bool:
+    def is_at_work(self) -> bool:
         """Whether this process, in which DuckDB works, has used the processor since this was asked last."""
         used = time.process_time() - time.thread_time()  # without the thread that asks
         before, DuckDb._used = DuckDb._used, used

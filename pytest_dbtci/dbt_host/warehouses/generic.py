@@ -69,8 +69,8 @@ class Warehouse(Statements):
     def end_sessions(self, run: str, schemas: Sequence[str], sessions: Sequence[int] = ()) -> None:
         """End what a run left at work in its schemas, where its sessions can be known for certain, and `sessions`."""
 
-    def is_at_work(self, run: str) -> bool:
-        """Whether the warehouse answers and may be working for the run; False only where it is known not to."""
+    def is_at_work(self) -> bool:
+        """Whether the warehouse answers and may be working for this process; False only where it is known not to."""
         self.clock()
         return True
 
@@ -118,12 +118,13 @@ class Warehouse(Statements):
             self._execute(self._marking(database, schema, mark))
 
     def take_over(self, database: str, schema: str, mark: Mark, earlier: Mark) -> None:
-        """Replace the schema's mark; one of a version that knew no repository keeps its columns."""
+        """Replace the mark if it is `earlier` still; one of a version that knew no repository keeps its columns."""
         new = {c: v for c, v in asdict(mark).items() if earlier.repository or c not in ("repository", "project")}
         # One statement: dbt-redshift repeats a statement on a new connection, where half a change would be lost.
         values = ", ".join(f"{c} = {self._literal(v)}" for c, v in new.items())
         with self._connection("mark"), self._transaction():
-            self._execute(f"update {self._mark_table(database, schema)} set {values}")
+            where = f"where run = {self._literal(earlier.run)}"
+            self._execute(f"update {self._mark_table(database, schema)} set {values} {where}")
 
     def drop(self, database: str, schema: str, inside: Sequence[str] = ()) -> None:
         """Drop the schema with all that is in it.
@@ -245,10 +246,8 @@ class Warehouse(Statements):
         # No schema with a quote in its name was ever made here; dbt could not even address it.
         if '"' in schema or not self._has_own_mark(database, schema):
             return None
-        table = self.query(f"select * from {self._mark_table(database, schema)}")
-        if len(table.rows) != 1:
-            return None
-        return mark_of({c.lower(): v for c, v in zip(table.columns, table.rows[0], strict=True)})
+        columns, rows = self.read(f"select * from {self._mark_table(database, schema)}", most=2)
+        return mark_of(dict(zip(map(str.lower, columns), rows[0], strict=True))) if len(rows) == 1 else None
 
     @property
     def _lock_seconds(self) -> float:

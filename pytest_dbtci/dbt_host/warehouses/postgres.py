@@ -100,6 +100,7 @@ select pid from pg_stat_activity
 where datname = current_database() and usename = current_user and pid <> pg_backend_pid()
     and split_part(application_name, ' ', 1) = {name}
 """
+_OWN_NAME = "split_part(current_setting('application_name'), ' ', 1)"
 
 
 _SHAPE = """
@@ -175,9 +176,9 @@ class Postgres(Warehouse):
                 self.query(f"select pg_terminate_backend({pid})")
             time.sleep(0.2)
 
-    def is_at_work(self, run: str) -> bool:
-        """Whether a session of the run executes a statement."""
-        return bool(self.query(f"{_SESSIONS.format(name=self._literal(f'dbt-ci:{run}'))} and state = 'active'").rows)
+    def is_at_work(self) -> bool:
+        """Whether another session of this process's name executes a statement; see `Profile.write`."""
+        return bool(self.query(f"{_SESSIONS.format(name=_OWN_NAME)} and state = 'active'").rows)
 
     def _sessions(self, run: str, schemas: Sequence[str]) -> tuple[int, ...]:
         """Return the backends that bear the run's name; see `Profile.write`."""

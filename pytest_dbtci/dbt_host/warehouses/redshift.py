@@ -112,7 +112,7 @@ class Redshift(Postgres):
         """Return the text by which two names of schemas are one: quoted names are folded, too."""
         return schema.lower()
 
-    def is_at_work(self, run: str) -> bool:
+    def is_at_work(self) -> bool:
         """Whether the user has any statement at work: a run's own can't be told for certain here."""
         return bool(self._statements())
 
