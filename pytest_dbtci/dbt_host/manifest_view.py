@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from pytest_dbtci.dbt_host.macro_lookup import builtin_packages, lookup_order
-from pytest_dbtci.dbt_host.mentioned import mentioned_by_macro, mentioned_by_node
+from pytest_dbtci.dbt_host.mentioned import Known, mentioned_by_macro, mentioned_by_node
 from pytest_dbtci.dbt_host.runner import build_settings
 from pytest_dbtci.manifest import Manifest, ManifestMacro, ManifestNode, Place, fingerprint
 
@@ -36,7 +36,8 @@ def view(manifest: Any, parsed: str = "", *, configured: bool = True) -> Manifes
 
     `configured` says that the last invocation of dbt parsed it: see `macro_lookup.lookup_order`.
     """
-    known = frozenset(m.name for m in manifest.macros.values())
+    every = manifest.macros.values()
+    known = Known(macros=frozenset(m.name for m in every), packages=frozenset(m.package_name for m in every))
     # What reads a disabled node is disabled too; dbt moves it to where it belongs at the next partial parse only.
     nodes = {
         unique_id: _node(node, known)
@@ -88,7 +89,7 @@ def _file(node: Any) -> str:
     return f"{node.package_name}://{node.original_file_path}"
 
 
-def _macro(macro: Any, known: frozenset[str], builtin: bool) -> dict[str, Any]:
+def _macro(macro: Any, known: Known, builtin: bool) -> dict[str, Any]:
     text = macro.macro_sql
     shown = {
         "name": macro.name,
@@ -100,7 +101,7 @@ def _macro(macro: Any, known: frozenset[str], builtin: bool) -> dict[str, Any]:
     return {**shown, **mentioned_by_macro(text, known, builtin=builtin)}
 
 
-def _node(node: Any, known: frozenset[str]) -> dict[str, Any]:
+def _node(node: Any, known: Known) -> dict[str, Any]:
     config = getattr(node, "config", None)
     depends = getattr(node, "depends_on", None)
     parents = [p for p in getattr(depends, "nodes", ()) if p]

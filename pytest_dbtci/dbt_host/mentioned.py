@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_dbtci.project import references
@@ -11,17 +12,25 @@ from pytest_dbtci.project import references
 _FIELD = re.compile(r"\{(\w+)\}|%\((\w+)\)s|\$(\w+)|\$\{(\w+)\}")
 
 
-def mentioned_by_macro(text: str, known: frozenset[str], *, builtin: bool) -> dict[str, Any]:
-    """Return what a macro mentions, by the names of ManifestMacro's fields; `known` are the names of all macros."""
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """The names of all macros, and of the packages that have some."""
+
+    macros: frozenset[str]
+    packages: frozenset[str]
+
+
+def mentioned_by_macro(text: str, known: Known, *, builtin: bool) -> dict[str, Any]:
+    """Return what a macro mentions, by the names of ManifestMacro's fields."""
     # dbt's own macros read no project variable and name no data file.
-    return {**_lookups(text, known), **({} if builtin else _mentions(text))}
+    return {**_lookups(text, known), **({} if builtin else _mentions(text, known))}
 
 
-def mentioned_by_node(node: Any, hooks: Sequence[str], known: frozenset[str]) -> dict[str, Any]:
+def mentioned_by_node(node: Any, hooks: Sequence[str], known: Known) -> dict[str, Any]:
     """Return what a node and its hooks mention, by the names of ManifestNode's fields."""
     body = "\n".join((getattr(node, "raw_code", "") or "", *_written(node)))
     text = "\n".join((body, *hooks))
-    found = {**_lookups(text, known), **_mentions(text, python=getattr(node, "language", "") == "python")}
+    found = {**_lookups(text, known), **_mentions(text, known, python=getattr(node, "language", "") == "python")}
     if hooks:
         for hook in hooks:
             body = body.replace(hook, "")
@@ -33,20 +42,20 @@ def mentioned_by_node(node: Any, hooks: Sequence[str], known: frozenset[str]) ->
     return found
 
 
-def _lookups(text: str, known: frozenset[str]) -> dict[str, Any]:
+def _lookups(text: str, known: Known) -> dict[str, Any]:
     """Name what the text's Jinja calls, as far as macros of that name are known."""
     found = {
-        "calls": [name for name in references.calls(text) if name.rpartition(".")[2] in known],
+        "calls": [name for name in references.calls(text) if name.rpartition(".")[2] in known.macros],
         "dispatches": references.dispatches(text),
     }
     return {k: v for k, v in found.items() if v}
 
 
-def _mentions(text: str, *, python: bool = False) -> dict[str, Any]:
+def _mentions(text: str, known: Known, *, python: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {
         "variables": references.variables(text),
         "mentions": references.files(text, python=python),
-        "computed": references.computed_calls(text),
+        "computed": references.computed_calls(text, known.packages),
         "graph": references.reads_graph(text),
         "properties": references.reads_properties(text, python=python),
     }

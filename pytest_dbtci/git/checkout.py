@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.process import Git
@@ -29,12 +29,12 @@ def check_out(git: Git, git_dir: Path, commit: str, into: Path, paths: Sequence[
         own("read-tree", commit)
         # All of the commit goes into the index, so that a .gitattributes above the paths counts.
         entries = [entry for entry in own("ls-files", "--stage", "-z").split("\0") if entry]
-        files, modules = [], []
+        files, modules, wanted = [], [], frozenset(paths)
         for entry in entries:
             (mode, sha, _), path = entry.partition("\t")[0].split(" "), entry.partition("\t")[2]
             if mode == _SUBMODULE:
                 modules.append((path, sha))
-            elif not paths or any(_within(path, wanted) for wanted in paths):
+            elif not wanted or not wanted.isdisjoint((path, *map(str, PurePosixPath(path).parents))):
                 files.append(path)
         own("checkout-index", "--force", "-z", "--stdin", stdin="".join(f"{path}\0" for path in files))
     empty: list[str] = []

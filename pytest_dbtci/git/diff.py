@@ -39,7 +39,8 @@ class Change:
     """Name one path (posix, from the repository's root) that differs between the base and the work tree.
 
     A changed submodule stands as the files that changed in it, or as its own path when it was moved or removed
-    or isn't checked out. `exact` tells of a renamed file that its content is the same.
+    or isn't checked out. `exact` tells that the content is the same on the disk: of a renamed file, or of one that
+    git only stores otherwise.
     """
 
     path: str

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.git.attributes import ruled_otherwise
 from pytest_dbtci.git.checkout import check_out, object_id
 from pytest_dbtci.git.diff import Change, changed_files, left_out
 from pytest_dbtci.git.identity import identity
@@ -24,7 +25,8 @@ class Comparison:
 
     `base` and `head` are full shas; `base_ref` is what the user would call the base ("origin/master");
     `how` says how it was found. The work tree counts as it is on the disk: commits, staged and unstaged
-    changes, and untracked files that aren't ignored.
+    changes, and untracked files that aren't ignored. `attributed` maps files that git stores alike and checks out
+    otherwise to the .gitattributes that changed above them.
     """
 
     base: str
@@ -32,6 +34,7 @@ class Comparison:
     head: str
     how: str
     changes: tuple[Change, ...]
+    attributed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Repository:
@@ -144,8 +147,16 @@ class Repository:
             base=base, target=target, provider_base=provider_base, provider_head=provider_head, remedy=remedy
         )
         found = find_base(self._git, head, wanted)
-        changes = tuple(sorted(changed_files(self._git, found.commit), key=lambda change: change.path))
-        return Comparison(base=found.commit, base_ref=found.ref, head=head, how=found.how, changes=changes)
+        changes = sorted(changed_files(self._git, found.commit), key=lambda change: change.path)
+        ruled = ruled_otherwise(self._git, found.commit, (p for c in changes for p in (c.path, c.old_path) if p))
+        return Comparison(
+            base=found.commit,
+            base_ref=found.ref,
+            head=head,
+            how=found.how,
+            changes=tuple(replace(c, exact=c.exact or c.path in ruled.same) for c in changes),
+            attributed={p: rules for p, rules in ruled.differing.items() if p not in {c.path for c in changes}},
+        )
 
     def checkout(self, commit: str, into: Path, paths: Sequence[str] = ()) -> tuple[str, ...]:
         """Write the files of `commit`, or only those under `paths`, into a directory of its own.

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest_dbtci
 from pytest_dbtci.codec import decode
@@ -22,6 +22,7 @@ from pytest_dbtci.dbt_client.protocol.tree_requests import Forget, Parse, Resolv
 from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.errors import UsageError
+from pytest_dbtci.git.attributes import NAME as ATTRIBUTES
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import Manifest, fingerprint
 from pytest_dbtci.planning.base_tree import BaseTree
@@ -195,7 +196,7 @@ class Base:
             # Digests: the values may be anybody's secrets, and a CI provider keeps the cache for other runs.
             "environment": {name: self._fingerprint(name) for name in sorted(_env_vars_of(base))},
             # What lies in the project's own folder is part of the key.
-            "outside": self._repository.object_ids(self._commit, (p for p in base.reads if base.within(p) is None)),
+            "outside": self._repository.object_ids(self._commit, _outside(base)),
         }
         # Written aside and moved, so that another run sees all of it or nothing.
         (folder / "complete.new").write_text(json.dumps(complete), encoding="utf-8")
@@ -259,6 +260,13 @@ def _env_vars_of(project: Project) -> set[str]:
     """Name the environment variables in project files, which dbt reads before it records what it uses."""
     names = ("dbt_project.yml", "packages.yml", "dependencies.yml", "selectors.yml")
     return {v for package in project.packages for n in names for v in _env_vars(_text(Path(package.root, n)) or "")}
+
+
+def _outside(base: Project) -> set[str]:
+    """Return what the parse depends on outside of the project's folder: what dbt reads, and how git checks it out."""
+    read = {path for path in base.reads if base.within(path) is None}
+    folders = {folder for path in (base.inside, *read) for folder in PurePosixPath(path).parents}
+    return read | {str(folder / ATTRIBUTES) for folder in folders}
 
 
 def _own_code() -> str:

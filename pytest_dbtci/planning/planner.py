@@ -64,6 +64,7 @@ class Planner:
         project = replace(
             read_project(directory, repository.root.resolve(), profiles),
             changed=frozenset(p for c in comparison.changes for p in _paths(c)),
+            attributed=comparison.attributed,
         )
         compared = replace(
             common,

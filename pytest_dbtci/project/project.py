@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -34,8 +34,9 @@ class Project:
 
     `directory` and `repository` (its root) are absolute, links followed; `name` is dbt's. `packages` are what dbt
     reads, `packages_dir` where it installs them, as the settings write it. `others` are files that it reads besides,
-    such as the profile. `changed` are the repository's changed paths, where they are known. `doubt` says why what dbt
-    reads is not known, empty where it is. `named` is dbt's digest of the packages that the project names, empty where
+    such as the profile. `changed` are the repository's changed paths, where they are known; `attributed` maps files
+    that a changed .gitattributes makes git check out otherwise to its path. `doubt` says why what dbt reads is not
+    known, empty where it is. `named` is dbt's digest of the packages that the project names, empty where
     it names none or dbt was not asked. Paths of the repository are POSIX, from its root.
     """
 
@@ -46,6 +47,7 @@ class Project:
     packages_dir: str
     others: tuple[Path, ...] = ()
     changed: frozenset[str] = frozenset()
+    attributed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     doubt: str = ""
     named: str = ""
 
@@ -66,8 +68,8 @@ class Project:
     def places(self, package: str, file: str) -> tuple[str, ...]:
         """Return every repository path by whose change a package's file can change.
 
-        The file itself comes first, links followed; then it as dbt reads it, the links on the way, and all folders
-        above, as one may be a submodule.
+        The file itself comes first, links followed; then it as dbt reads it, the links on the way, all folders above,
+        as one may be a submodule, and the .gitattributes by which it is checked out otherwise.
         """
         if (package, file) not in self._known_places:
             self._known_places[package, file] = tuple(self._places(package, file.replace("\\", "/")))
@@ -86,6 +88,8 @@ class Project:
             links = (*links, *more)
         found = [p for p in map(self.path_of, (path, written, *links)) if p is not None]
         above = [str(p) for path in found for p in PurePosixPath(path).parents if str(p) != "."]
+        if name not in ROOT_FILES:  # which say the same with other line endings
+            above += [rule for path in found for rule in self.attributed.get(path, ())]
         return dict.fromkeys(found + above) or {self.in_repository(f"{self.packages_dir}/{package}/{file}"): None}
 
     @cached_property
@@ -149,6 +153,8 @@ class Project:
 
     def can_matter(self, path: str) -> bool:
         """Whether dbt can read that repository path: only what is known to lie outside of all that it reads can't."""
+        if any(self.can_matter(ruled) for ruled in self.ruled_by(path)):
+            return True
         if self.doubt or path.rsplit("/", 1)[-1] == "profiles.yml" or self.is_named(path):
             # SQL can name a file that lies anywhere.
             return True
@@ -157,6 +163,10 @@ class Project:
             return True  # a plugin's settings, by convention
         below = path + "/"  # a link, a submodule or a folder's last file can be above what dbt reads
         return self.is_read(path) or any(p.startswith(below) for p in self.reads)
+
+    def ruled_by(self, path: str) -> list[str]:
+        """Return the files that are checked out otherwise by that changed path, a .gitattributes; none for another."""
+        return [ruled for ruled, rules in self.attributed.items() if path in rules]
 
     def is_read(self, path: str) -> bool:
         """Whether that repository path is, or lies in, what dbt reads by itself."""

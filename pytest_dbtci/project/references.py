@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 DATA_SUFFIXES = (
     *("csv", "tsv", "psv", "txt", "dat", "json", "jsonl", "ndjson", "geojson", "xml", "parquet", "pq", "avro"),
@@ -22,7 +22,8 @@ _DEFINITION = re.compile(r"\b(?:macro|test|data_test)\s+\w+\s*\(")
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _STRING = re.compile(r"'[^']*'|\"[^\"]*\"")
 _CALL = re.compile(r"(?<![\w.])((?:\w+\s*\.\s*)?\w+)\s*\(")
-_MEMBER = re.compile(r"""(?<![\w.])(\w+)\s*(?:\.\s*(\w+)|\[\s*['"](\w+)['"]\s*\])""")
+_MEMBER = re.compile(r"""(?<![\w.])(\w+)\s*(?:\.\s*get\s*\(\s*['"](\w+)['"]|\.\s*(\w+)|\[\s*['"](\w+)['"]\s*\])""")
+_COMPUTED_MEMBER = re.compile(r"(?<![\w.])(\w+)\s*(?:\[([^\]]+)\]|\.\s*get\s*\(([^,)]+)|\.\s*(?:items|values)\s*\()")
 _VALUE = re.compile(r"(?<![\w.])([a-zA-Z_]\w*)\b(?!\s*(?:[(.\[]|=(?!=)))")
 _BOUND = re.compile(
     r"\b(?:macro|test|data_test)\s+\w+\s*\(([^)]*)|\bfor\s+([\w\s,]+?)\s+in\b|\bset\s+([\w\s,]+?)\s*(?:=|%\})"
@@ -33,6 +34,7 @@ _DISPATCH = re.compile(
 _CONTEXT = re.compile(r"\bcontext\s*(?:\[([^\]]+)\]|\.get\s*\(([^,)]+))(?:\s*\[([^\]]+)\])?")
 _PASSED_DISPATCH = re.compile(r"\.\s*dispatch\b(?!\s*\()")
 _CALLED_MEMBER = re.compile(r"\w\s*\[([^\]]+)\]\s*\(")
+_MEMBERSHIP = re.compile(r"\bin\s+\w+\b(?!\s*[.\[(|])")
 _QUOTED = re.compile(r"""\s*(['"])([^'"]*)\1\s*""")
 _GRAPH = re.compile(r"\bgraph\b\s*[.\[|]")
 _PROPERTY = re.compile(
@@ -85,7 +87,7 @@ def calls(text: str) -> list[str]:
     """Name what the Jinja in a text calls, or can call as it mentions it, `name` or `package.name`: macros, mostly."""
     code = _code(text)
     found = {re.sub(r"\s", "", name) for name in _CALL.findall(_DEFINITION.sub("", code))}
-    members = {f"{owner}.{name or key}" for owner, name, key in _MEMBER.findall(code)}
+    members = {f"{owner}.{got or name or key}" for owner, got, name, key in _MEMBER.findall(code)}
     return sorted(found | members | values(text))
 
 
@@ -96,8 +98,11 @@ def values(text: str) -> set[str]:
     """
     code = _code(text)
     looked_up = {p for p in _looked_up(code) if "*" not in p}
-    bound = {name for parts in _BOUND.findall(code) for name in re.findall(r"[a-zA-Z_]\w*", " ".join(parts))}
-    return {*_VALUE.findall(_STRING.sub("''", code))} - bound | looked_up
+    return {*_VALUE.findall(_STRING.sub("''", code))} - _bound(code) | looked_up
+
+
+def _bound(code: str) -> set[str]:
+    return {name for parts in _BOUND.findall(code) for name in re.findall(r"[a-zA-Z_]\w*", " ".join(parts))}
 
 
 def _code(text: str) -> str:
@@ -116,9 +121,18 @@ def dispatches(text: str) -> list[tuple[str, str]]:
     return sorted(named | ({("*", "*")} if _PASSED_DISPATCH.search(_code(text)) else set()))
 
 
-def computed_calls(text: str) -> list[str]:
-    """Return patterns for the names of macros that the text looks up by a computed name."""
-    return sorted(p for p in _looked_up(_COMMENT.sub("", text)) if "*" in p)
+def computed_calls(text: str, packages: Set[str] = frozenset()) -> list[str]:
+    """Return patterns for the names of macros that the text looks up by a computed name.
+
+    `packages` are the namespaces that hold macros: any macro can be meant where one is passed on as a whole.
+    """
+    code, found = _code(text), {p for p in _looked_up(_COMMENT.sub("", text)) if "*" in p}
+    if named := {*packages, "context"} & {*re.findall(r"\w+", code)} - _bound(code):
+        members = _COMPUTED_MEMBER.findall(code)
+        found |= {_as_pattern(key or got) for owner, key, got in members if owner in named - {"context"}}
+        # What is `in` a namespace are names.
+        found |= {"*"} if named & values(_MEMBERSHIP.sub("", code)) else set()
+    return sorted(found)
 
 
 def _looked_up(text: str) -> set[str]:

@@ -88,6 +88,8 @@ class _Paths:
         project, inside = self._project, self._project.within(path)
         if self._plugins_gave and project.can_configure_plugins(path):
             return self._plugins_gave
+        if ruled := project.ruled_by(path):
+            return f"checked out otherwise by it, and nothing that is built differs: {', '.join(sorted(ruled)[:5])}"
         if not project.package_of(path):
             return "outside the dbt project"
         if inside == "selectors.yml":

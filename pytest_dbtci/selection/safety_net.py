@@ -242,12 +242,12 @@ class _Net:
 
     def _named_files(self) -> None:
         """Add what names a changed file as data to read, or as a Python module to import."""
-        for path in sorted(self.evidence.paths):
-            name, is_named = path.rsplit("/", 1)[-1], self.project.is_named_by
-            readers = [u for u, n in self.head.nodes.items() if n.mentions and is_named(path, n.mentions)]
+        for path, file in sorted((p, f) for p in self.evidence.paths for f in (p, *self.project.ruled_by(p))):
+            name, is_named = file.rsplit("/", 1)[-1], self.project.is_named_by
+            readers = [u for u, n in self.head.nodes.items() if n.mentions and is_named(file, n.mentions)]
             self._add(readers, f"reads {name}", (path,))
             for macro in self.head.macros.values():
-                if macro.mentions and is_named(path, macro.mentions):
+                if macro.mentions and is_named(file, macro.mentions):
                     self._add_reach(macro.unique_id, f"macro {macro.name} reads {name}", path)
 
     def _graph(self) -> None:

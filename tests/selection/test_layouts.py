@@ -17,6 +17,7 @@ from tests.support.layouts import (
     IGNORED,
     IN_KIT,
     KIT,
+    LARGE,
     LAYOUTS,
     LINKED_KIT,
     OUTSIDE,
@@ -156,6 +157,41 @@ def test_a_kept_base_is_not_believed_where_only_a_folder_outside_is_another(made
     second = found.plan(changed_clone(tmp_path, layout))
     assert first.told[0] == second.told[0] == "base: parsed"
     assert second.roots.keys() == {"other"}
+
+
+@pytest.mark.slow
+def test_what_a_changed_gitattributes_checks_out_otherwise_is_changed_by_it(made: Bench, tmp_path: Path) -> None:
+    files: Files = {
+        **{**BASE, "dbt/macros/twice.sql": TWICE.replace("(", "(\n"), "dbt/seeds/steps.csv": LARGE},
+        **{
+            "data/dogs.csv": "id\n1\n",
+            "dbt/README.md": "# Dogs\n",
+            "dbt/models/dogs.sql": "select id from read_csv('data/dogs.csv')\n",
+        },
+    }
+    found = layout_bench(made, tmp_path, Layout(name="", files=files))
+    place = found.clone({".gitattributes": "*.[cs]* text eol=crlf\n", "dbt/.gitattributes": "*.md text eol=crlf\n"})
+    assert found.plan(place).plan.status.startswith("nothing that dbt reads changed")
+
+    for name in git(place, "ls-files").splitlines():
+        (place / name).unlink()
+    git(place, "checkout", "--", ".")
+    planned = found.plan(place)
+    assert {name: str(reason) for name, reason in planned.roots.items()} == {
+        "load": "modified: macro twice (.gitattributes)",
+        "steps": "affected: content (.gitattributes)",
+        "dogs": "affected: reads dogs.csv (.gitattributes)",
+    }
+    assert planned.effect(".gitattributes") == "selected"
+    assert planned.effect("dbt/.gitattributes") == (
+        "none: checked out otherwise by it, and nothing that is built differs: dbt/README.md"
+    )
+
+    git(tmp_path / "origin", "checkout", "-q", "master")
+    commit(tmp_path / "origin", {".gitattributes": "* text eol=crlf\n"})
+    same = found.plan(found.clone({"dbt/models/other.sql": "select\n2 as n\n"}))
+    assert same.told[0] == "base: parsed", "one that was checked out otherwise is not believed"
+    assert same.roots.keys() == {"other"}
 
 
 Refusal = Callable[[Layout, Callable[[Path], object]], str]
