@@ -57,7 +57,8 @@ def describe(comparison: Comparison, plan: Plan, *, values: bool) -> list[str]:
     for change in sorted(found.schema, key=lambda c: _ORDER.index(c.kind)):
         lines += [schema_text(change), *(f"  {text}" for text in _readers(change, plan))]
         lines += [f"  reaches {e.label}{_owner(e)}" for e in _reached(comparison.unique_id, [change], plan)]
-    lines += [f"left out: {name} ({why})" for name, why in found.left_out]
+    for reason in dict.fromkeys(why for _, why in found.left_out):
+        lines.append(f"left out: {', '.join(name for name, why in found.left_out if why == reason)} ({reason})")
     if values:
         lines += [example for e in found.examples if (example := _example(e))]
     lines += [line for c in found.columns for line in _profile(c.column, c.before, c.after, values=values)]

@@ -83,19 +83,20 @@ def test_an_environment_variable_that_dbt_used_makes_it_parse_anew(tmp_path: Pat
         project = str(files["dbt/dbt_project.yml"])
         files["dbt/dbt_project.yml"] = project.replace("+materialized: view", f'+materialized: "{reads}"')
     with bench(tmp_path, files, "dbt") as unset:
+        unset.host.curious = False
         change = unset.clone({"dbt/models/staging/steps.sql": "select 1 as dog_id, 2 as steps"})
         assert unset.plan(change).told[0] == "base: parsed"
         assert unset.plan(change).told[0] == "base: cached"
         unset.environ["KENNEL_SIZE"] = "table"
         unset.host.close()
         unset.host = Listening(tmp_path, {**unset.environ, "PR_NUMBER": "1"}, tmp_path / "dbt.log")
-        unset.host.own, unset.host.asked = {}, []
+        unset.host.own, unset.host.asked, unset.host.curious = {}, [], False
         with unset.host:
             assert unset.plan(change).told[0] == "base: parsed"
             assert unset.plan(change).told[0] == "base: cached"
         del unset.environ["KENNEL_SIZE"]
         unset.host = Listening(tmp_path, {**unset.environ, "PR_NUMBER": "1"}, tmp_path / "dbt.log")
-        unset.host.own, unset.host.asked = {}, []
+        unset.host.own, unset.host.asked, unset.host.curious = {}, [], False
         with unset.host:
             assert unset.plan(change).told[0] == "base: cached"
 

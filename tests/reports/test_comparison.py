@@ -125,3 +125,13 @@ def test_what_was_found_in_a_sample_is_never_called_identical() -> None:
     assert f"| `dogs` | base twin, {where} | 998 | 0 | 0 | 0 |" in page
     assert "Identical" not in page
     assert ("dbt_compare_sample", "1 in 16") in list(properties(sampled))
+
+
+def test_columns_that_are_left_out_for_one_reason_stand_in_one_line() -> None:
+    left_out = (("at", "excluded"), ("shape", "values of type geometry can't be compared"), ("by", "excluded"))
+    differences = dataclasses.replace(CHANGED.differences or Differences(), left_out=left_out)
+    lines = describe(dataclasses.replace(CHANGED, differences=differences), PLAN, values=False)
+    assert [line for line in lines if line.startswith("left out")] == [
+        "left out: at, by (excluded)",
+        "left out: shape (values of type geometry can't be compared)",
+    ]
