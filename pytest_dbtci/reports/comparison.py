@@ -208,21 +208,28 @@ def _examples(names: Mapping[str, str], differing: Iterable[Comparison]) -> Iter
 
 
 def _example(example: Example) -> str:
-    key = ", ".join(f"{name}={value}" for name, value in example.key)
+    key = ", ".join(f"{name}={_value(value)}" for name, value in example.key)
     if example.kind == "changed":
-        return f"{key}  " + " · ".join(f"{name} {before} → {after}" for name, before, after in example.values)
-    values = ", ".join(f"{name}={before if after is None else after}" for name, before, after in example.values)
+        changes = (f"{name} {_value(before)} → {_value(after)}" for name, before, after in example.values)
+        return f"{key}  {' · '.join(changes)}"
+    values = ", ".join(f"{name}={_value(before if after is None else after)}" for name, before, after in example.values)
     return f"{key or values}  {example.kind}"
 
 
 def _profile(column: str, before: Profile | None, after: Profile | None, *, values: bool) -> Iterator[str]:
     if before is None or after is None or before == after:
         return
-    shown = ("nulls", "distinct", *(("least", "greatest", "mean") if values else ()))
+    shown = ["nulls", "distinct", *(("least", "greatest") if values else ())]
+    if values and before.mean and after.mean:
+        shown.append("mean")
     told = [(name, getattr(before, name), getattr(after, name)) for name in shown]
-    changes = [f"{name} {old} → {new}" for name, old, new in told if old != new]
+    changes = [f"{name} {_value(old)} → {_value(new)}" for name, old, new in told if old != new]
     if changes:
         yield f"{column}: {' · '.join(changes)}"
+
+
+def _value(value: object) -> str:
+    return "''" if value == "" else str(value)
 
 
 def _counts(found: Differences) -> str:
@@ -231,7 +238,14 @@ def _counts(found: Differences) -> str:
 
 
 def _percent(found: Differences) -> str:
-    return f" ({100 * found.changed / found.base_rows:.2g} %)" if found.changed and found.base_rows else ""
+    if not found.changed or not found.base_rows:
+        return ""
+    share = 100 * found.changed / found.base_rows
+    if share < 0.01:
+        return " (<0.01 %)"
+    if share < 99:
+        return f" ({share:.2g} %)"
+    return " (100 %)" if found.changed == found.base_rows else " (>99 %)"
 
 
 def _kinds(found: Differences) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from pytest_dbtci.differences import ColumnChange, Comparison, Differences, Example, Profile, SchemaChange
 from pytest_dbtci.plan import Destination, Exposure, Node, Plan, Reason
 from pytest_dbtci.reports.comparison import describe, headline, properties, table, terminal_lines
@@ -135,3 +137,24 @@ def test_columns_that_are_left_out_for_one_reason_stand_in_one_line() -> None:
         "left out: at, by (excluded)",
         "left out: shape (values of type geometry can't be compared)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "rows", "share"),
+    [(1, 20_000, "<0.01 %"), (1, 200, "0.5 %"), (1, 7, "14 %"), (1_999, 2_000, ">99 %"), (200, 200, "100 %")],
+)
+def test_a_share_is_never_called_all_or_nothing_where_it_is_not(changed: int, rows: int, share: str) -> None:
+    found = Differences(key=("id",), head_rows=rows, base_rows=rows, changed=changed)
+    assert headline(dataclasses.replace(CHANGED, differences=found)) == f"+0 −0 ~{changed:,} ({share})"
+
+
+def test_an_empty_text_is_seen_and_an_unknown_mean_is_no_change() -> None:
+    before, after = (
+        Profile(nulls=n, distinct=1, least=least, greatest="b", mean=mean)
+        for n, least, mean in ((1, "", ""), (0, "a", "2"))
+    )
+    change = ColumnChange(column="name", rows=1, before=before, after=after)
+    example = Example(kind="changed", key=(("id", ""),), values=(("name", "", "a"),))
+    found = Differences(key=("id",), head_rows=1, base_rows=1, changed=1, columns=(change,), examples=(example,))
+    lines = describe(dataclasses.replace(CHANGED, differences=found), PLAN, values=True)
+    assert lines[-2:] == ["id=''  name '' → a", "name: nulls 1 → 0 · least '' → a"]
