@@ -12,6 +12,7 @@ from pytest_dbtci.dbt_client.protocol.events import Compared, Event, NodeFinishe
 from pytest_dbtci.dbt_client.protocol.tree_requests import Keep
 from pytest_dbtci.dbt_client.protocol.values import TableCopy
 from pytest_dbtci.dbt_client.protocol.warehouse_requests import BuildTwins, Compare, CopyTables
+from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.differences import PREFIX, Comparison, Counterpart, Differences, Pair
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.execution.run_host import RunHost
@@ -115,7 +116,7 @@ class Comparing:
         for unique_id in paid:
             result = told.get(unique_id)
             if result is None or result.outcome not in ("passed", "warned"):
-                why = result.message if result and result.message else "dbt skipped it"
+                why = reason(result.message) if result and result.message else "dbt skipped it"
                 self.failed[unique_id] = f"the base's version could not be built: {why}"
             else:
                 self.ready.add(unique_id)
@@ -205,7 +206,8 @@ class Comparing:
     def _trouble(self, compared: Counterpart, why: str) -> None:
         """Report that it could not be compared: an error where a condition asks for the answer."""
         status = "no result" if compared.fail_if else "skipped"
-        self._add(compared, status, why, Comparison(unique_id=compared.unique_id, why=why))
+        words = reason(why)
+        self._add(compared, status, words, Comparison(unique_id=compared.unique_id, why=words))
 
     def _add(
         self, compared: Counterpart, status: str, message: str, comparison: Comparison, seconds: float = 0.0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pytest_dbtci.dbt_client.client import Cancelled
 from pytest_dbtci.dbt_client.protocol.events import Event, NodeFinished
 from pytest_dbtci.dbt_client.protocol.warehouse_requests import BuildTwins, SameRows
+from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.differences import PREFIX, Comparison, Counterpart, FailingRows, OnBase
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.execution.comparing import Comparing
@@ -105,7 +106,7 @@ class FailedTests:
         except Cancelled:
             raise
         except DbtCiError as error:
-            return dict.fromkeys(asked, _unknown(str(error)))
+            return dict.fromkeys(asked, _unknown(reason(str(error))))
         return {**found, **{u: _with_rows(verdict) for u, verdict in rows.items()}}
 
     def _failing_rows(self, unique_id: str) -> FailingRows:
@@ -168,7 +169,7 @@ def as_warning(result: Result, skipped: Sequence[str]) -> Result:
 def _verdict(ours: Result, theirs: Result | None) -> OnBase:
     """Return what follows from dbt's results; `same` where the rows are still to be looked at."""
     if theirs is None or (theirs.outcome not in ("passed", "warned") and theirs.status != "fail"):
-        why = theirs.message if theirs and theirs.message else "dbt gave no result"
+        why = reason(theirs.message) if theirs and theirs.message else "dbt gave no result"
         return _unknown(f"the base's version of it could not be run: {why}")
     if theirs.status != "fail":
         does = "passes" if theirs.outcome == "passed" else "only warns"

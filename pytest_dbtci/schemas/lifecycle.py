@@ -21,6 +21,7 @@ from pytest_dbtci.dbt_client.protocol.warehouse_requests import (
     ReserveSchema,
     Shell,
 )
+from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Teardown
@@ -105,7 +106,7 @@ class OwnSchemas:
         """Return a Teardown for schemas that may remain, with what becomes of them."""
         names = ", ".join(s for _, s in self.plan.destination.schemas)
         return Teardown(
-            trouble=f"the schemas of this run ({names}) could not all be dropped: {why}\n"
+            trouble=f"the schemas of this run ({names}) could not all be dropped: {reason(why)}\n"
             "They carry this run's mark: the next run of this pull request, or `pytest --dbt-ci "
             "--dbt-ci-sweep=drop`, drops them."
         )
@@ -128,7 +129,7 @@ class OwnSchemas:
             self.host.ask(DropSchemas(keep=True), last=True, within=DROP_SECONDS)
             shell = self.host.ask(Shell(), last=True, within=DROP_SECONDS)
         except DbtCiError as error:
-            return Teardown(kept=kept, trouble=str(error))
+            return Teardown(kept=kept, trouble=reason(str(error)))
         return Teardown(kept=kept, shell=shell)
 
     def _note(self, nodes: Mapping[str, BuiltNode]) -> None:
@@ -136,7 +137,7 @@ class OwnSchemas:
         try:
             self.host.ask(NoteBuilt(schema=first, nodes=nodes), last=True, within=DROP_SECONDS)
         except DbtCiError as error:
-            self.tell(f"what was built could not be noted, so the next run builds all of it: {error}")
+            self.tell(f"what was built could not be noted, so the next run builds all of it: {reason(str(error))}")
 
     def _drop(self) -> Teardown:
         """Drop them; try again where the warehouse is only away for a moment."""

@@ -167,6 +167,9 @@ def test_python_tests_get_the_numbers_under_xdist_too(shop: Shop) -> None:
         run = shop.validate(directory, "--dbt-ci-compare=auto", "tests/test_rows.py", "models/stays.sql", *args)
         assert compared(run)["stays"].outcome == outcome, run.output
         assert run.cases["tests.test_rows::test_rows"].outcome == "passed"
+    wrong = "--dbt-ci-compare-rules={where: 'no_such = 1'}"
+    run = shop.validate(directory, "--dbt-ci-compare=auto", "models/stays.sql", wrong)
+    assert compared(run)["stays"].message.startswith('Binder Error: Referenced column "no_such"'), run.output
     off = shop.validate(directory, "tests/test_rows.py", "models/stays.sql")
     assert off.cases["tests.test_rows::test_rows"].message == "needs --dbt-ci-compare, and something to compare"
     assert not compared(off)
