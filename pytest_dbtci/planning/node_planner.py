@@ -143,6 +143,7 @@ class NodePlanner:
             target=self.profile.target,
             profile_file=profile_file,
             foreign=bool(settings.state),
+            loaded=self.profile.loads,
             ignored=repository.ignored(_new_files(trees.project, before.manifest, head) if before else ()),
         )
         chooser = Chooser(

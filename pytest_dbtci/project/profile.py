@@ -13,6 +13,7 @@ import yaml
 
 from pytest_dbtci.adapters import SESSION_NAME
 from pytest_dbtci.errors import UsageError
+from pytest_dbtci.project.references import files
 
 _FILE = "profiles.yml"
 PROJECT_FILE = "dbt_project.yml"
@@ -34,6 +35,11 @@ class Profile:
     def adapter(self) -> str:
         """Return the adapter's type, such as `redshift`."""
         return str(self.outputs[self.target].get("type", ""))
+
+    @property
+    def loads(self) -> tuple[str, ...]:
+        """Return patterns for the files that the target names besides its own database: ones to attach, modules."""
+        return tuple(files(str({k: v for k, v in self.outputs[self.target].items() if k != "path"})))
 
     def write(self, folder: Path, target: str, schema: str | None, *, run: str = "") -> Path:
         """Write a profiles.yml with this one output, its schema replaced where one is given.

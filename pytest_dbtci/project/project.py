@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from pytest_dbtci.layout import Layout, Package
 from pytest_dbtci.project.layout_files import Known, read_layout, with_local_packages
 from pytest_dbtci.project.links import follow, walk
+from pytest_dbtci.project.modules import Modules
 from pytest_dbtci.project.profile import PROJECT_FILE
 from pytest_dbtci.project.references import files, is_named, variables
 
@@ -209,12 +210,23 @@ class Project:
         return self.place(self.name, "vars.yml")
 
     def is_named(self, path: str) -> bool:
-        """Whether a file that dbt reads may name this one as data or as a module."""
-        return self.is_named_by(path, self._named_files)
+        """Whether a file that dbt reads may name this one, or what imports it, as data or as a module."""
+        return any(self.is_named_by(one, self._named_files) for one in self.behind(path))
 
     def is_named_by(self, path: str, patterns: Iterable[str]) -> bool:
         """Whether one of the patterns can mean that path; behind a link every file of that name can be meant."""
         return any(is_named(path, [p]) or (is_named(path, [_last(p)]) and self._is_behind_link(p)) for p in patterns)
+
+    def behind(self, path: str) -> list[str]:
+        """Return the files that are other ones where this path changed: it, what it rules, and what imports these."""
+        found = [path, *self.ruled_by(path)]
+        if any(pattern.endswith(".py") for pattern in self._named_files):
+            found += [module for one in found for module in self._modules.leading_to(one)]
+        return list(dict.fromkeys(found))
+
+    @cached_property
+    def _modules(self) -> Modules:
+        return Modules(self.repository)
 
     def _is_behind_link(self, pattern: str) -> bool:
         place = PurePosixPath(pattern)

@@ -16,7 +16,12 @@ _FILE = re.compile(r"[^\s'\"`,;()=]*\.(?:" + "|".join(DATA_SUFFIXES) + r")\b", r
 _VAR = re.compile(r"""\bvar(?:\.has_var)?\s*\(\s*(?:\\?['"]([^'"\\]*)\\?['"]\s*[,)])?""")
 _READ = re.compile(r"""\b(?:(?:read_\w+|\w+_scan|glob)\s*\(\s*\[?|from)\s*(['"])([^'"]+)\1""", re.IGNORECASE)
 _LITERAL = re.compile(r"""(['"])([^'"\s]*(?:/[^'"\s]*|\.\w{1,8}))\1""")
-_IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+([\w., \t]+)", re.MULTILINE)
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from|import)[ \t]+((?:[\w., \t]|\\\n)+(?:\([^)]*\))?)"
+    r"""|\b(?:import_module|__import__)\s*\(\s*['"]([\w.]+)['"]""",
+    re.MULTILINE,
+)
+_MODULE = re.compile(r"""\bmodule['"]?\s*:\s*['"]?([\w.]+)""")
 _JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _DEFINITION = re.compile(r"\b(?:macro|test|data_test)\s+\w+\s*\(")
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
@@ -55,14 +60,17 @@ def variables(text: str) -> list[str]:
 
 
 def files(text: str, *, python: bool = False) -> list[str]:
-    """Return the data files that the text names, as patterns (Jinja and globs as `*`), without `.` and `..`."""
+    """Return the files that the text names, as patterns (Jinja and globs as `*`), without `.` and `..`.
+
+    These are data files, and Python modules that it imports or, in YAML, names as a `module`.
+    """
     found = {_pattern(m.group(0)) for m in _FILE.finditer(text)} if "." in text else set[str]()
     # What is read by a function of DuckDB's, or in Python, can have any ending.
     named = (_pattern(m.group(2)) for m in (_LITERAL if python else _READ).finditer(text))
     found |= {pattern for pattern in named if pattern.strip("*/")}
-    if python:
-        for match in _IMPORT.finditer(text):
-            found |= {f"{part}.py" for part in re.findall(r"\w+", match.group(1))}
+    modules = _IMPORT.findall(text) if python else _MODULE.findall(text)
+    for part in re.findall(r"\w+", " ".join(map(" ".join, modules) if python else modules)):
+        found |= {f"{part}.py", f"{part}/__init__.py"}
     return sorted(found)
 
 

@@ -24,7 +24,8 @@ class Evidence:
     `modified` is dbt's own answer. `texts` holds, for the settings files among the changed paths, their text
     at the base and now (None: not there). `profile_file` is where the used profile lies in the repository,
     None if elsewhere. `foreign` tells that `base` is another machine's manifest: what rendering gave there
-    proves nothing, and what no changed file explains is thrown out. `ignored` are files of new nodes that git ignores.
+    proves nothing, and what no changed file explains is thrown out. `ignored` are files of new nodes that git ignores,
+    `loaded` patterns for the files that the used target names.
     """
 
     project: Project
@@ -38,6 +39,7 @@ class Evidence:
     profile_file: str | None = None
     foreign: bool = False
     ignored: frozenset[str] = frozenset()
+    loaded: tuple[str, ...] = ()
 
     @cached_property
     def paths(self) -> frozenset[str]:

@@ -242,8 +242,10 @@ class _Net:
 
     def _named_files(self) -> None:
         """Add what names a changed file as data to read, or as a Python module to import."""
-        for path, file in sorted((p, f) for p in self.evidence.paths for f in (p, *self.project.ruled_by(p))):
+        for path, file in sorted((p, f) for p in self.evidence.paths for f in self.project.behind(p)):
             name, is_named = file.rsplit("/", 1)[-1], self.project.is_named_by
+            if is_named(file, self.evidence.loaded):
+                self._add_everything(f"{name}, which target {self.evidence.target} loads, changed", (path,))
             readers = [u for u, n in self.head.nodes.items() if n.mentions and is_named(file, n.mentions)]
             self._add(readers, f"reads {name}", (path,))
             for macro in self.head.macros.values():
@@ -289,8 +291,13 @@ class _Net:
 
 
 def _with_files(reason: Reason, everything: Reason | None) -> Reason:
-    """Return a reason with the files of what can affect everything, where it has none of its own."""
-    return replace(reason, files=everything.files) if everything and not reason.files else reason
+    """Return a reason with the files of what can affect everything, where it has none of its own; else say so."""
+    if reason.files:
+        return reason
+    if everything:
+        return replace(reason, files=everything.files)
+    # Both trees are parsed alike, but not at the same time.
+    return replace(reason, text=f"{reason.text}, and no changed file explains it")
 
 
 def _hooks(manifest: Manifest) -> frozenset[tuple[str, str, str | None]]:

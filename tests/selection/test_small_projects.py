@@ -86,5 +86,19 @@ def test_a_package_of_which_only_the_lock_changed_selects_what_uses_it(planning_
     assert bench.plan(place).names == {"b"}
 
 
+def test_what_differs_by_the_time_of_the_parse_is_said_to_be_in_no_changed_file(
+    planning_bench: Bench, tmp_path: Path
+) -> None:
+    timed = "{{ config(meta={'at': modules.datetime.datetime.now().isoformat()}) }}select 1 as id\n"
+    origin = repository(tmp_path / "origin", {**SKELETON, "models/timed.sql": timed})
+    bench = Bench(folder=tmp_path, origin=origin, inside=".", host=planning_bench.host, environ=planning_bench.environ)
+    # A file of the whole project, so that all of the head is parsed anew.
+    planned = bench.change({"dbt_project.yml": bench.text("dbt_project.yml") + "version: '1.0'\n"})
+    assert {name: str(reason) for name, reason in planned.roots.items()} == {
+        "timed": "modified: config, and no changed file explains it"
+    }
+    assert planned.effect("dbt_project.yml") == "none: version changed, and no node that is built differs"
+
+
 def _rate(number: int) -> str:
     return f"{{% macro rate() %}}{number}{{% endmacro %}}\n"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tests.support.change_project import LARGE_SEED
-from tests.support.small_projects.project import Change, Small
+from tests.support.small_projects.project import SKELETON, Change, Small
+
+_LOADED = "refs.db, which target ci loads, changed; dogs.py, which target ci loads, changed"
 
 EXTERNAL = Small(
     name="files that sources read",
@@ -29,8 +31,46 @@ sources:
         "models/noted.sql": "select content from read_text('data/note.md')\n",
         "models/weighed.py": "def model(dbt, session):\n    open('data/weights.yml')\n    return dbt.ref('a')\n",
         "models/s.sql": "select * from {{ source('posts', 'south') }}\n",
+        # dbt-duckdb loads a module and attaches a database.
+        "profiles.yml": str(SKELETON["profiles.yml"]).replace(
+            "schema: dev", "schema: dev, plugins: [{module: dogs}], attach: [{path: data/refs.db}]"
+        ),
+        "lib/dogs.py": "import shared\n",
+        "lib/shared.py": "name = 1\n",
+        "data/refs.db": "one",
+        "models/walked.py": "from steps import (\n    one,\n)\ndef model(dbt, session):\n    return dbt.ref('a')\n",
+        "steps/__init__.py": "",
+        "steps/one.py": "from .deep import two\n",
+        "steps/deep.py": "two = open('data/legs.yml')\n",
+        "data/legs.yml": "legs: 4\n",
+        "models/loaded.py": "def model(dbt, session):\n    return importlib.import_module('paws.left')\n",
+        "paws/__init__.py": "",
+        "tools/report.py": "import steps\n",
     },
     changes=(
+        Change(
+            name="Python modules that models import, directly or not",
+            files={
+                "data/legs.yml": "legs: 3\n",
+                "steps/deep.py": "two = open('data/legs.yml').read()\n",
+                "paws/__init__.py": "paws = 4\n",
+                "tools/report.py": "import paws\n",
+            },
+            roots={"walked": "affected: reads one.py", "loaded": "affected: reads __init__.py"},
+            effects={"tools/report.py": "none: dbt builds nothing from it"},
+        ),
+        Change(
+            name="what the target loads",
+            files={"lib/shared.py": "name = 2\n", "data/refs.db": "two"},
+            roots=dict.fromkeys(
+                (*"abcns", "parts", "noted", "weighed", "walked", "loaded"), f"can be affected: {_LOADED}"
+            ),
+            effects={
+                "lib/shared.py": "everything: dogs.py, which target ci loads, changed",
+                "data/refs.db": "everything: refs.db, which target ci loads, changed",
+            },
+            notes=(f"every node can be affected: {_LOADED} (data/refs.db, lib/shared.py)",),
+        ),
         Change(
             name="file of one source",
             files={"data/north.csv": "id\n7\n"},
