@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Generator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from pytest_dbtci.options import OPTIONS
-from pytest_dbtci.session.beginning import say_hello, usage_error
+from pytest_dbtci.session.beginning import say_hello, start_dbt, take_host, usage_error
 from pytest_dbtci.session.fixtures import SESSION, dbt_build, dbt_compare, dbt_plan, dbt_query, dbt_relation, dbt_schema
 from pytest_dbtci.settings import Settings, change, check_unused, read_settings
-
-if TYPE_CHECKING:
-    from pytest_dbtci.dbt_client.client import Host
 
 __all__ = ["dbt_build", "dbt_compare", "dbt_plan", "dbt_query", "dbt_relation", "dbt_schema"]
 
@@ -42,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     """Declare `--dbt-ci` and what `settings.OPTIONS` lists, as flags and as ini keys."""
     config = pluginmanager.get_plugin("pytestconfig")
     if config is not None and "--dbt-ci" in config.invocation_params.args:
-        say_hello(config.invocation_params.args)
+        say_hello(config, config.invocation_params.args)
     group = parser.getgroup("dbt-ci", "validate a dbt pull request in schemas of its own")
     group.addoption("--dbt-ci", action="store_true", default=False, help="build and test what the branch changed")
     for option in OPTIONS:
@@ -64,12 +62,20 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
-def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
-    """Refuse what pytest would misunderstand without a word that helps: misspelt options, paths after a space."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> Generator[None, Any, Any]:
+    """Refuse what pytest would misunderstand without a word that helps: misspelt options, paths after a space.
+
+    Then start dbt; the word that something begins is still to be said where the option stands in the ini file.
+    """
     if any(arg.startswith("--dbt-ci") for arg in args):
         from pytest_dbtci.session.command_line import check
 
+        if "--dbt-ci" in args and "--dbt-ci" not in early_config.invocation_params.args:
+            say_hello(early_config, args)
         check(args, Path(early_config.invocation_params.dir), early_config.inipath)
+        start_dbt(early_config, args)
+    return (yield)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -84,9 +90,9 @@ def pytest_configure(config: pytest.Config) -> None:
             _check_unused(config)
         return
     if worker is None:
-        _check_dbt()
         settings = _settings(config)
         if settings.sweep != "off":
+            _check_dbt()
             from pytest_dbtci.session.sweep_items import Sweeping
 
             config.pluginmanager.register(Sweeping(config, settings), SESSION + "-sweep")
@@ -108,8 +114,8 @@ def _register_session(config: pytest.Config, settings: Settings) -> None:
     interrupts = Interrupts()
     interrupts.install()
     with interrupts.patiently():
-        # It imports dbt while this process imports the rest.
-        host = _begin(settings)
+        # dbt is imported in it while this process imports the rest.
+        host = take_host(config, settings)
         from pytest_dbtci.session.ci_reports import Reporting
         from pytest_dbtci.session.controller import Controller
 
@@ -119,17 +125,6 @@ def _register_session(config: pytest.Config, settings: Settings) -> None:
         config.pluginmanager.register(reporting, SESSION + "-reporting")
     if interrupts.missed:
         raise KeyboardInterrupt
-
-
-def _begin(settings: Settings) -> Host:
-    from pytest_dbtci.dbt_client.client import begin
-
-    try:
-        return begin(settings.invocation_dir, settings.environ)
-    except OSError as error:
-        raise usage_error(
-            f"there is no folder for temporary files that can be written to ({error}): set TMPDIR to one"
-        ) from None
 
 
 def _check_unused(config: pytest.Config) -> None:

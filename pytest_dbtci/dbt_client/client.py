@@ -44,16 +44,6 @@ class Cancelled(DbtCiError):
     """The request ended because it was cancelled."""
 
 
-def begin(cwd: Path, environ: Mapping[str, str]) -> Host:
-    """Start a host, in a private folder of its own, before it is known where it will work: see `Host.settle`."""
-    private = PrivateFolder()
-    host = Host(cwd, environ, private.path / "dbt.log", private=private)
-    # What keeps it from starting keeps the first request from it, too, which then says so.
-    with contextlib.suppress(HostDied):
-        host.start()
-    return host
-
-
 class Host:
     """Run dbt in a process of its own.
 
@@ -101,6 +91,11 @@ class Host:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """Return the process's environment."""
+        return self._environ
 
     @property
     def redaction(self) -> Redaction:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.tree_requests import Keep
+from pytest_dbtci.dbt_client.requirement import check_installed
 from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.differences import PREFIX, Comparison
-from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.errors import DbtCiError, HeldUp, UsageError
 from pytest_dbtci.execution.builder import Builder
 from pytest_dbtci.execution.cut_off import cut_off
 from pytest_dbtci.execution.documentation import document
@@ -102,6 +103,7 @@ class Run:
 
     def prepare(self) -> Plan:
         """Make the plan; UsageError where the user's input is at fault. The warehouse stays untouched."""
+        check_installed()
         incremental.check(self.settings)
         workspace = Workspace(
             settings=self.settings,
@@ -228,7 +230,9 @@ class Run:
         return why_unknown(name, self.plan, self.planned.head)
 
     def query(self, sql: str) -> Answer:
-        """Return the rows of a query: see `Queries.ask`."""
+        """Return the rows of a query: see `Queries.ask`; HeldUp where the schemas could not be made ready."""
+        if self._trouble is not None:
+            raise HeldUp(missing_result("", trouble=str(self._trouble), cancelled=False).message)
         return self._queries.ask(sql)
 
     def wait(self, unique_id: str) -> Result:

@@ -24,7 +24,7 @@ from pytest_dbtci.results import Result, Teardown
 from pytest_dbtci.selection.hook_wishes import adjust
 from pytest_dbtci.selection.selector import Choice
 from pytest_dbtci.session.arguments import Arguments, take_arguments
-from pytest_dbtci.session.beginning import usage_error
+from pytest_dbtci.session.beginning import unsay_hello, usage_error
 from pytest_dbtci.session.command_line import only_looks
 from pytest_dbtci.session.finishing_order import FinishingOrder
 from pytest_dbtci.session.last_failed import Rerun
@@ -80,6 +80,7 @@ class Controller(Participant):
     def pytest_sessionstart(self, session: pytest.Session) -> Generator[None, None, None]:
         """Make the plan, so that the header can show it and workers get it."""
         self._session = session
+        unsay_hello(self._config)
         self.guard.install()
         if self._config.hook.pytest_dbtci_result.get_hookimpls():
             self._observer = Observer(self._show)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_dbtci.differences import PREFIX, Comparison
 from pytest_dbtci.errors import DbtCiError, HeldUp
-from pytest_dbtci.execution.outcomes import Answer, Outcomes, Relation
-from pytest_dbtci.plan import Plan
-from pytest_dbtci.results import Result
+
+if TYPE_CHECKING:
+    # Every pytest session imports this file, with `--dbt-ci` or without.
+    from pytest_dbtci.differences import Comparison
+    from pytest_dbtci.execution.outcomes import Answer, Outcomes, Relation
+    from pytest_dbtci.plan import Plan
+    from pytest_dbtci.results import Result
 
 SESSION = "dbtci-session"
 BUILDING = frozenset({"dbt_schema", "dbt_build", "dbt_relation", "dbt_query", "dbt_compare"})
@@ -140,6 +144,8 @@ def dbt_compare(request: pytest.FixtureRequest) -> Callable[[str], Comparison]:
 
     def compare(name: str) -> Comparison:
         __tracebackhide__ = True
+        from pytest_dbtci.differences import PREFIX
+
         check_announced(request)
         known = {c.unique_id for c in outcomes.plan.compared}
         nodes = [n for n in outcomes.plan.find(name) if n.unique_id in known]

@@ -21,7 +21,7 @@ _BELOW = "\x1bD\x1b[A\x1b7\x1b[B\r\x1b[K{text}\x1b8"
 
 
 class Progress:
-    """Show what dbt does; silent under `-q`.
+    """Show what dbt does; under `-q` in the live row alone, under `-qq` not at all.
 
     `seconds` lie between two plain lines. All hooks that make pytest write hold the lock, so that the thread that
     draws under pytest-xdist never writes in between.
@@ -62,11 +62,11 @@ class Progress:
         """Show what runs now."""
         text = self._text()
         with self._lock:
-            if not text or self._reporter is None:
+            if not text:
                 return
             if self.is_live:
                 self._draw(text)
-            elif time.monotonic() - self._said >= self._seconds:
+            elif self._reporter is not None and time.monotonic() - self._said >= self._seconds:
                 self._said = time.monotonic()
                 self._reporter.write_line(text)
 
@@ -135,14 +135,18 @@ class Progress:
 
     @property
     def _reporter(self) -> Any:
-        quiet = self._config.get_verbosity() < 0
-        return None if quiet else self._config.pluginmanager.get_plugin("terminalreporter")
+        """Return what writes whole lines, which `-q` asks to leave out."""
+        return None if self._config.get_verbosity() < 0 else self._terminal
+
+    @property
+    def _terminal(self) -> Any:
+        return self._config.pluginmanager.get_plugin("terminalreporter")
 
     @property
     def is_live(self) -> bool:
         """Whether output goes to a terminal that can be drawn on."""
         able = sys.platform != "win32" and os.environ.get("TERM", "dumb") != "dumb"
-        return able and self._reporter is not None and bool(getattr(self._reporter, "isatty", False))
+        return able and self._config.get_verbosity() >= -1 and bool(getattr(self._terminal, "isatty", False))
 
     def _text(self) -> str:
         begun, results = self._run.begun, self._run.results

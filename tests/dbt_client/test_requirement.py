@@ -34,7 +34,8 @@ def test_a_dbt_that_is_not_supported_is_named(tmp_path: Path, installed: dict[st
     assert says in run.output
     assert "Traceback" not in run.output
     assert not (site / "imported").exists()
-    assert not run.cases
+    (case,) = run.cases.values()
+    assert (case.outcome, says in case.message + case.text) == ("error", True)
 
 
 def test_the_sweep_says_so_too(tmp_path: Path) -> None:

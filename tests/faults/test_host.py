@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci.dbt_client import client as host_module
-from pytest_dbtci.dbt_client.client import Cancelled, Host, begin
+from pytest_dbtci.dbt_client.begin import begin
+from pytest_dbtci.dbt_client.client import Cancelled, Host
 from pytest_dbtci.dbt_client.process import HostDied
 from pytest_dbtci.dbt_client.protocol.events import NodeFinished, RowsFetched
 from pytest_dbtci.dbt_client.protocol.lines import Alive, Done, write_line

@@ -1,4 +1,4 @@
-"""Who waits sees what dbt does: live on a terminal, now and then in a log, not at all under `-q`."""
+"""Who waits sees what dbt does: live on a terminal, now and then in a log, under `-q` on a terminal alone."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pytest_dbtci.results import Result, Results
 from pytest_dbtci.session.progress import Progress
 from tests.support import terminal as screens
 from tests.support.terminal import Screen
+from tests.support.tiny_project import git, make_tiny
 from tests.support.validation import DEFER, command, environment
 
 STEPS = ("comparing with the base", "starting dbt", "parsing the base", "parsing the branch", "selecting")
@@ -49,6 +50,18 @@ def test_a_terminal_shows_what_runs_in_a_row_of_its_own(dogs: Path, given: tuple
     assert all(len(text) < 80 for text in shown)
     assert "\x1bD" not in screen.text
     assert "1 passed" in screen.text
+
+
+@pytest.mark.parametrize(("quiet", "shows"), [("-q", True), ("-qq", False)])
+def test_a_quiet_terminal_shows_the_steps_and_keeps_none(quiet: str, shows: bool, tmp_path: Path) -> None:
+    project = make_tiny(tmp_path / "repo")
+    git(project, "switch", "--quiet", "master")
+    screen = screens.on_a_terminal(project, [sys.executable, *command(quiet)[1:]], environment())
+    assert screen.code == 0
+    assert screen.written.startswith("dbt-ci: starting …\r\x1b[K") is shows
+    assert ("dbt-ci: comparing with the base …" in screen.live) is shows
+    assert screen.live[-1:] == ([""] if shows else [])
+    assert screen.text.count("dbt-ci: ") == shows
 
 
 @pytest.mark.slow

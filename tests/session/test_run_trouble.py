@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from tests.support.fault_stage import RUN
-from tests.support.tiny_project import make_tiny, write
+from tests.support.tiny_project import commit, git, make_tiny, write
 from tests.support.validation import Validation, validate
 
 LOCKED = "Could not set lock on file"
@@ -29,6 +29,24 @@ def locked(project: Path) -> Iterator[None]:
     """Hold the warehouse as a notebook does that somebody forgot."""
     with duckdb.connect(str(project / "tiny.duckdb")):
         yield
+
+
+ELSEWHERE = """\
+import pytest
+
+@pytest.mark.dbt_needs("three", deferred=True)
+def test_three(dbt_query):
+    dbt_query("select * from {{ ref('three') }}")
+"""
+
+
+def read_elsewhere(project: Path) -> None:
+    """Add a Python test that reads what master has and the branch leaves alone."""
+    git(project, "switch", "--quiet", "master")
+    write(project, {"models/three.sql": "select 3 as a\n", "test_elsewhere.py": ELSEWHERE})
+    commit(project, "three")
+    git(project, "switch", "--quiet", "feature")
+    git(project, "rebase", "--quiet", "master")
 
 
 def last_failed(project: Path) -> list[str]:
@@ -49,10 +67,12 @@ def assert_told_once(run: Validation) -> None:
 
 @pytest.mark.parametrize("how", [(), pytest.param(("-n2",), marks=pytest.mark.slow)], ids=["alone", "xdist"])
 def test_says_once_that_the_database_is_locked(how: tuple[str, ...], project: Path) -> None:
+    read_elsewhere(project)
     with locked(project):
-        run = validate(project, *how, "-v", "--dbt-ci-summary=s.md", "--dbt-ci-report=r.html")
+        args = ("-v", "--dbt-ci-defer-target=prod", "--dbt-ci-summary=s.md", "--dbt-ci-report=r.html")
+        run = validate(project, *how, *args)
     assert_told_once(run)
-    for name in NODES:
+    for name in (*NODES, "test_elsewhere::test_three"):
         assert run.cases[name].outcome == "skipped"
         assert run.cases[name].message == "not run: the schemas could not be made ready"
     assert "dbt-ci: 2 nodes were not run: the schemas could not be made ready\n" in run.output
@@ -62,7 +82,8 @@ def test_says_once_that_the_database_is_locked(how: tuple[str, ...], project: Pa
     assert summary.index(LOCKED) < summary.index("Not run: `one`, `two`") < summary.index("###")
     assert "failed besides" not in summary
     assert (project / "r.html").read_text().count(LOCKED) == 1
-    assert sorted(last_failed(project)) == ["models/one.sql::one", "models/two.sql::two"]
+    not_run = ["models/one.sql::one", "models/two.sql::two", "test_elsewhere.py::test_three"]
+    assert sorted(last_failed(project)) == not_run
 
 
 def test_runs_again_what_was_not_run_although_the_session_stopped_before(project: Path) -> None:
