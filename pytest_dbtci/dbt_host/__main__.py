@@ -51,13 +51,15 @@ ABANDON_SECONDS = 300.0
 class Server:
     """Serve requests until `quit` or until the controller is gone.
 
-    `private` is the run's folder, which the controller removes; this host does when the controller can't.
+    `private` is the run's folder, which the controller removes; this host does when the controller can't. `broken`
+    tells why there is no dbt to serve with.
     """
 
-    def __init__(self, requests: TextIO, answers: TextIO, private: str = "") -> None:
+    def __init__(self, requests: TextIO, answers: TextIO, private: str = "", *, broken: str = "") -> None:
         self._requests = requests
         self._answers = answers
         self._private = private
+        self._broken = broken
         self._todo: queue.Queue[Line | None] = queue.Queue()
         self._writing = threading.Lock()
         self._choosing = threading.Lock()
@@ -91,6 +93,8 @@ class Server:
                     if line.number in self._cancelled:
                         raise KeyboardInterrupt
                     self._current = self._working = line.number
+                if self._broken:
+                    return Failed(text=self._broken, kind="trouble")
                 return Done(answer=self._operations.answer(line.read(TO_HOST)))
             finally:
                 self._current = self._working = None
@@ -185,18 +189,27 @@ def _tell_of_error() -> None:
         sys.stderr.flush()
 
 
-def _import_dbt() -> None:
+def _import_dbt() -> str:
     """Import dbt while the controller is busy with git, and let the garbage collector rest.
+
+    Returns what to do where dbt can't be imported, else nothing.
 
     Walking a large manifest again and again, with nothing in it to collect, is half of dbt's time on it
     (2,000 models, dbt 1.11). The thresholds keep a cold parse within the memory that the defaults need.
     """
     gc.disable()
-    import dbt.cli.main  # noqa: F401
-
+    try:
+        import dbt.cli.main  # noqa: F401
+    except Exception as error:
+        _tell_of_error()
+        return (
+            f"dbt can't be imported: {type(error).__name__}: {error}\n"
+            f"See `{sys.executable} -c 'import dbt.cli.main'`, and install dbt-core and the adapter there once more."
+        )
     gc.enable()
     gc.freeze()
     gc.set_threshold(50_000, 5, 1_000)
+    return ""
 
 
 def main() -> None:
@@ -206,8 +219,8 @@ def main() -> None:
     requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
     with Path(os.devnull).open(encoding="utf-8") as nothing:
         os.dup2(nothing.fileno(), 0)
-    _import_dbt()
-    Server(requests, answers, *sys.argv[1:2]).serve()
+    broken = _import_dbt()
+    Server(requests, answers, *sys.argv[1:2], broken=broken).serve()
     with contextlib.suppress(OSError):
         sys.stderr.flush()
     # Adapters leave threads and connections of their own behind that must not hold the process back.

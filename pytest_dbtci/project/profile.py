@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,17 @@ def project_file(project_dir: Path) -> Mapping[str, Any]:
     if not data.get("name"):
         raise UsageError(f"{path} has no `name`. Is it a dbt project?")
     return data
+
+
+def project_name(project_dir: Path) -> str:
+    """Return the project's name, from a dbt_project.yml that is no valid YAML, too; empty where there is none."""
+    try:
+        return str(project_file(project_dir)["name"])
+    except UsageError:
+        path = project_dir / PROJECT_FILE
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        named = re.search(r"^name\s*:\s*['\"]?(\w+)", text, flags=re.MULTILINE)
+        return named[1] if named else ""
 
 
 def _find(places: list[Path]) -> Path:

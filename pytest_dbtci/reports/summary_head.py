@@ -26,12 +26,14 @@ def counts(results: Mapping[str, Result]) -> str:
 
 def title(plan: Plan, results: Mapping[str, Result], *, red: bool, trouble: str = "") -> str:
     """Return a line on how the run ended; see `summary.markdown` for the arguments."""
-    bad = red or bool(trouble) or any(r.is_bad for r in results.values())
+    is_known = bool(trouble) or any(r.is_bad for r in results.values())
+    bad = red or is_known
     if not plan.nodes:
         return f"{SYMBOLS['failed' if bad else 'skipped']} dbt: nothing was built"
     missing = lost(plan, results)
     unknown = f"{len(missing)} {'not run' if trouble else 'without a result'}" if missing else ""
-    said = ", ".join(filter(None, (counts(results), unknown)))
+    elsewhere = "failed elsewhere" if red and not (is_known or missing) else ""
+    said = ", ".join(filter(None, (elsewhere, counts(results), unknown)))
     return f"{SYMBOLS['failed' if bad or missing else 'passed']} dbt: {said}"
 
 
@@ -78,8 +80,8 @@ def _facts(plan: Plan, build: Build, seconds: float | None, report: str) -> Iter
     if commits.base:
         how = ", ".join(filter(None, (commits.base_ref, commits.how)))
         yield f"base {_sha(commits.base)}" + (f" ({prose(how)})" if how else "")
-    if commits.head:
-        yield f"head {_sha(commits.head)}"
+    if head := commits.head or build.head_sha:
+        yield f"head {_sha(head)}"
     if where.target:
         yield f"target {code(where.target)}" + (f" ({prose(where.adapter)})" if where.adapter else "")
     if where.defer_target:

@@ -19,7 +19,7 @@ from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.options import OPTIONS
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.project.find import find_project
-from pytest_dbtci.project.profile import project_file
+from pytest_dbtci.project.profile import project_name
 from pytest_dbtci.reports import summary
 from pytest_dbtci.reports.annotations import annotate
 from pytest_dbtci.reports.comparison import table
@@ -32,6 +32,13 @@ _REPEATED = (
     *("compare-rules", "compare-rows", "compare-timeout", "batch-tests", "build-less", "known"),
 )
 """The options that change what a run finds, besides base and targets, which the summary knows itself."""
+
+_GREEN = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+_SUMMARIZED = (*_GREEN, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR)
+"""The exit codes at which pytest's terminal shows a summary."""
+
+_TOLD = frozenset({TROUBLE, "dbt_project.yml::dbt_ci_plan", "dbt_project.yml::dbt_ci_schemas"})
+"""The reports of what `trouble` gives, too."""
 
 
 def repeated(settings: Settings) -> list[str]:
@@ -62,17 +69,23 @@ class Reporting:
         self._trouble = trouble
         self._began = time.monotonic()
         self._python_failures = 0
+        self._exit_code = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count what failed besides dbt's nodes."""
-        if report.failed and report.nodeid != TROUBLE and "dbt_unique_id" not in dict(report.user_properties):
+        if report.failed and report.nodeid not in _TOLD and "dbt_unique_id" not in dict(report.user_properties):
             self._python_failures += 1
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Count what could not be collected."""
+        self._python_failures += report.failed
+
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
-        """Write the reports where no terminal asks for them."""
-        if not self._config.pluginmanager.has_plugin("terminalreporter"):
-            with contextlib.suppress(DbtCiError, OSError):
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write the reports where no terminal asks for them: without one, and where pytest breaks off."""
+        self._exit_code = int(session.exitstatus)
+        if not self._config.pluginmanager.has_plugin("terminalreporter") or exitstatus not in _SUMMARIZED:
+            with contextlib.suppress(DbtCiError):
                 list(self._pages(ci.detect(self._settings.environ)))
 
     @pytest.hookimpl(trylast=True)
@@ -104,6 +117,14 @@ class Reporting:
             yield from annotate(self._run.plan, known, build, root)
 
     def _pages(self, build: Build) -> Iterator[str]:
+        """Write each page and say where it is; one that can't be written keeps none of the others back."""
+        for write in (self._summary, self._report, self._comment):
+            try:
+                yield from write(build)
+            except (DbtCiError, OSError) as error:
+                yield f"dbt-ci: {error}"
+
+    def _summary(self, build: Build) -> Iterator[str]:
         given, provider = self._settings.summary, provider_of(build.provider)
         path = self._settings.invocation_dir / given if given else provider.summary_file(self._settings.environ)
         if path is not None:
@@ -111,17 +132,20 @@ class Reporting:
             for command in () if given else commands:
                 self._guard.send(command)
             yield f"dbt-ci: summary in {path}"
-        if self._settings.report:
-            yield from self._report(build)
-        if self._settings.comment and build.pr:
-            # It brings HTTP and TLS along.
-            from pytest_dbtci.reports import comment
 
-            text = self._page(build, provider.comment_limit)
-            url = comment.post(build, self._settings.environ, text, self._project())
-            yield f"dbt-ci: comment at {url}"
+    def _comment(self, build: Build) -> Iterator[str]:
+        if not (self._settings.comment and build.pr):
+            return
+        # It brings HTTP and TLS along.
+        from pytest_dbtci.reports import comment
+
+        text = self._page(build, provider_of(build.provider).comment_limit)
+        url = comment.post(build, self._settings.environ, text, self._project())
+        yield f"dbt-ci: comment at {url}"
 
     def _report(self, build: Build) -> Iterator[str]:
+        if not self._settings.report:
+            return
         # It brings two libraries for the browser along.
         from pytest_dbtci.reports import page
 
@@ -133,7 +157,7 @@ class Reporting:
             build,
             repository=self._repository(),
             seconds=time.monotonic() - self._began,
-            red=bool(self._python_failures),
+            red=self._is_red,
             redact=self._run.redact,
             trouble=self._trouble(),
             comparisons=self._run.comparisons,
@@ -149,7 +173,7 @@ class Reporting:
             self._run.known(),
             build,
             seconds,
-            red=bool(self._python_failures),
+            red=self._is_red,
             arguments=repeated(self._settings),
             limit=limit,
             trouble=self._trouble(),
@@ -167,8 +191,12 @@ class Reporting:
         settings = self._settings
         if self._run.plan.project:
             return self._run.plan.project
-        directory = find_project(settings.project_dir, settings.rootdir, settings.invocation_dir)
-        return str(project_file(directory).get("name") or "")
+        return project_name(find_project(settings.project_dir, settings.rootdir, settings.invocation_dir))
+
+    @property
+    def _is_red(self) -> bool:
+        """Whether the run is red, whatever the nodes say: other tests failed, or pytest or a plugin ended it so."""
+        return bool(self._python_failures) or self._exit_code not in _GREEN
 
     def _begun(self) -> Plan:
         """Return the plan without what was deselected, with notes on other failures and from plugins."""
@@ -181,5 +209,8 @@ class Reporting:
             plan = replace(plan, nodes=kept)
         if self._python_failures:
             note = f"{self._python_failures} failed besides dbt's nodes: the run is red, see its log"
+            plan = replace(plan, notes=(note, *plan.notes))
+        elif self._is_red and not self._trouble() and not any(r.is_bad for r in self._run.known().values()):
+            note = f"pytest ended with exit code {self._exit_code}: the run is red, see its log"
             plan = replace(plan, notes=(note, *plan.notes))
         return plan

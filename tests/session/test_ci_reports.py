@@ -9,7 +9,8 @@ import pytest
 from pytest_dbtci.options import OPTIONS
 from pytest_dbtci.session.ci_reports import repeated
 from pytest_dbtci.settings import Settings, read_settings
-from tests.support.tiny_project import make_tiny
+from tests.support.forge import open_forge
+from tests.support.tiny_project import PROJECT, commit, make_tiny, write
 from tests.support.validation import validate
 
 NOT_REPEATED = {
@@ -42,6 +43,91 @@ def test_writes_summary_and_page(args: tuple[str, ...], code: int, says: str, tm
     assert run.code == code, run.output
     assert says in (project / "s.md").read_text()
     assert says in (project / "r.html").read_text().replace("\\u0027", "'")
+
+
+def spoiled(project: Path, **changed: str) -> None:
+    write(project, {"dbt_project.yml": PROJECT + changed.get("settings", "")})
+    write(project, {"models/one.sql": changed.get("model", "select 2 as a\n")})
+    commit(project, "spoil")
+
+
+@pytest.mark.parametrize(
+    ("provider", "args", "changed", "installed", "says"),
+    [
+        ("github", ("--dbt-ci-base=nope",), {}, "", ("The base 'nope' is no branch", "Change --dbt-ci-base")),
+        ("azure", (), {"settings": "vars: [a\n"}, "", ("dbt_project.yml", "valid YAML: expected ',' or ']'")),
+        ("gitlab", (), {}, "dbt-core 2.0.0", ("dbt v2 is installed here", "pip install")),
+        ("github", ("--dbt-ci-target=nope",), {}, "", ("'nope'", "it has: ci, prod")),
+        pytest.param(
+            *("azure", (), {"model": "select * from {{ ref('nobody') }}\n"}, ""),
+            ("can't parse the project", "models/one.sql", "nobody"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "gitlab",
+            (),
+            {},
+            "broken",
+            ("the plan could not be made: dbt can't be imported: ImportError: this dbt is broken", "install dbt-core"),
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["no base", "broken project file", "dbt v2", "wrong target", "parse error", "dbt not importable"],
+)
+def test_a_run_without_a_plan_takes_the_place_of_an_earlier_green_comment(
+    provider: str, args: tuple[str, ...], changed: dict[str, str], installed: str, says: tuple[str, ...], tmp_path: Path
+) -> None:
+    project, site = make_tiny(tmp_path / "repo"), tmp_path / "site"
+    spoiled(project, **changed)
+    write(site, {"dbt/__init__.py": "raise ImportError('this dbt is broken')\n"} if installed else {})
+    if " " in installed:
+        name, version = installed.split()
+        info = f"{name.replace('-', '_')}-{version}.dist-info/METADATA"
+        write(site, {info: f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"})
+    with open_forge(provider) as forge:
+        marker = "<!-- dbt-ci project=tiny pr=7 -->"
+        forge.texts[1] = f"{marker}\n## ✅ dbt: 9 passed\n"
+        run = validate(project, "--dbt-ci-comment", *args, PYTHONPATH=str(site), **forge.environ)
+    assert run.code in (1, 4), run.output
+    (text,) = forge.texts.values()
+    assert text.startswith(f"{marker}\n## ❌ dbt: nothing was built"), run.output
+    assert "✅" not in text
+    assert "besides dbt's nodes" not in text, "there is one cause, and it is told"
+    for words in says:
+        assert words in text
+    assert "Traceback" not in text
+    assert [c.outcome for c in run.cases.values()] == ["error"]
+
+
+RED = """\
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session):
+    session.exitstatus = 7
+"""
+BROKEN = """\
+def pytest_runtest_logfinish():
+    raise RuntimeError("a plugin broke")
+"""
+
+
+@pytest.mark.parametrize(
+    ("conftest", "code", "says"),
+    [(RED, 7, "exit code 7"), (BROKEN, 3, "exit code 3")],
+    ids=["another plugin's verdict", "internal error"],
+)
+def test_no_comment_is_green_on_a_red_run(conftest: str, code: int, says: str, tmp_path: Path) -> None:
+    project = make_tiny(tmp_path / "repo")
+    write(project, {"conftest.py": conftest, "models/one.sql": "select 1 as a\n"})
+    with open_forge("github") as forge:
+        forge.texts[1] = "<!-- dbt-ci project=tiny pr=7 -->\n## ✅ dbt: 9 passed\n"
+        args = ("--dbt-ci-comment", "--dbt-ci-summary=/dev/null/s.md")
+        run = validate(project, *args, **forge.environ)
+    assert run.code == code, run.output
+    (text,) = forge.texts.values()
+    assert "## ❌ dbt: " in text, run.output
+    assert says in text
 
 
 def test_the_command_for_another_machine_has_every_option_that_changes_what_is_found() -> None:
