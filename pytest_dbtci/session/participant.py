@@ -33,6 +33,7 @@ from pytest_dbtci.session.items import (
     StatusItem,
 )
 from pytest_dbtci.session.required_nodes import awaited, check_needs, nodes_asked, nodes_needed, uses_queries
+from pytest_dbtci.session.their_lines import skipped_at_its_own_line, with_only_theirs
 
 HELD_UP = "dbt_held_up"
 """The property of a report whose item was skipped because something else failed."""
@@ -262,7 +263,10 @@ class Participant:
 
         What a warehouse or a test printed must not reach the CI provider as one of its commands.
         """
+        if call.excinfo is not None:
+            call.excinfo = with_only_theirs(call.excinfo)
         report = yield
+        report.longrepr = skipped_at_its_own_line(item, report.longrepr)
         if call.excinfo is not None and isinstance(call.excinfo.value.__cause__, HeldUp):
             # Only this report has it: an item's own properties would stand in the JUnit file.
             report.user_properties.append((HELD_UP, True))

@@ -125,6 +125,7 @@ def test_skips_what_was_not_selected_or_not_built(run: Validation) -> None:
     found, text = outcome(run, "test_on_a_broken_model")
     assert found == "skipped"
     assert text.startswith("broken was not built")
+    assert "pytest_dbtci" not in text, "the test's own line is named"
 
 
 def test_fails_where_no_node_has_the_name(run: Validation) -> None:

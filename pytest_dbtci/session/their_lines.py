@@ -1,0 +1,49 @@
+"""Where a team's own test stops: at its own line, whatever of pytest or of this package lies below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pluggy
+import pytest
+
+import pytest_dbtci
+
+_OURS = Path(pytest_dbtci.__file__).parent
+_MACHINERY = (_OURS, Path(pytest.__file__).parents[1] / "_pytest", Path(pluggy.__file__).parent)
+
+
+def with_only_theirs(excinfo: pytest.ExceptionInfo[BaseException]) -> pytest.ExceptionInfo[BaseException]:
+    """Return what this package's fixtures raised with the test's own lines alone, if it has any there."""
+    entries, kept = list(_entries(excinfo.value.__traceback__)), None
+    if not entries or not _lies_in(_file(entries[-1]), _OURS):
+        return excinfo
+    for entry in reversed(entries):
+        if not _lies_in(_file(entry), *_MACHINERY):
+            kept = TracebackType(kept, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return excinfo if kept is None else pytest.ExceptionInfo.from_exception(excinfo.value.with_traceback(kept))
+
+
+def _entries(entry: TracebackType | None) -> Iterator[TracebackType]:
+    while entry is not None:
+        yield entry
+        entry = entry.tb_next
+
+
+def _file(entry: TracebackType) -> str:
+    return entry.tb_frame.f_code.co_filename
+
+
+def skipped_at_its_own_line(item: pytest.Item, longrepr: Any) -> Any:
+    """Return what a skip shows, which is the test's line where this package's code skipped it."""
+    if isinstance(longrepr, tuple) and _lies_in(longrepr[0], _OURS):
+        path, line, _ = item.reportinfo()
+        return str(path), (line or 0) + 1, longrepr[2]
+    return longrepr
+
+
+def _lies_in(path: Any, *folders: Path) -> bool:
+    return any(Path(path).is_relative_to(folder) for folder in folders)
