@@ -117,6 +117,7 @@ OPTIONS: tuple[Option, ...] = (
         kind="choice",
         choices=("none", "auto", "base", "prod"),
         metavar="WITH",
+        bare="auto",
         help="compare the contents of what is built with production's relation (`prod`), with the base's version built "
         "beside it (`base`), or with production's where its inputs are the same (`auto`)",
         default="none",

@@ -67,4 +67,4 @@ class Reuse:
 
 def _reused(node: BuiltNode) -> str:
     when = node.started[:16].replace("T", " ")
-    return f"reused: run {node.run} of {when} UTC built it from the same"
+    return f"reused: run {node.run} of {when} UTC built it from the same code"

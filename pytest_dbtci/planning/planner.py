@@ -163,7 +163,14 @@ def _unaffected(plan: Plan, comparison: Comparison) -> Plan:
         PathChange(path=c.path, status=c.status, effect="none", note="dbt reads no such file")
         for c in comparison.changes
     )
-    status = f"nothing that dbt reads changed against {comparison.base_ref} ({comparison.base[:10]})"
+    against = f"{comparison.base_ref} ({comparison.base[:10]})"
+    status = f"nothing that dbt reads changed against {against}"
+    if comparison.base == comparison.head and plan.provider == "local":
+        uncommitted = "none of the uncommitted changes is one that dbt reads" if changes else "nothing is uncommitted"
+        status = (
+            f"nothing that dbt reads changed: HEAD is {against} itself, and {uncommitted}. Edit a file here or on a "
+            "branch; --dbt-ci-base=COMMIT compares with an earlier commit, --dbt-ci-select=NAME builds without a change"
+        )
     return replace(plan, changes=changes, status=status)
 
 

@@ -144,6 +144,8 @@ def _changes(plan: Plan, files: HeadFiles) -> Iterator[str]:
     for change in plan.changes[:MANY]:
         selects = names(by_file.get(change.path, []))
         effect = effects.get(change.effect, change.effect)
+        if change.effect == "none" and change.note:
+            effect = ""  # the note says why, which is as much
         says = filter(None, (effect, prose(change.note), f"selects {selects}" if selects else ""))
         address = None if change.status == "deleted" else files.of_repository(change.path)
         rows.append((linked(change.path, address), prose(change.status), "; ".join(says)))
@@ -153,7 +155,8 @@ def _changes(plan: Plan, files: HeadFiles) -> Iterator[str]:
 
 def _left_out(plan: Plan) -> Iterator[str]:
     if plan.left_out:
-        yield f"### Not built, as only formatting changed\n\n{names([*plan.left_out])}"
+        models_first = sorted(plan.left_out, key=lambda n: n.resource_type in ("test", "unit_test"))
+        yield f"### Not built, as only formatting changed\n\n{names(models_first)}"
 
 
 def _picture(lineage: Lineage, build: Build) -> Iterator[str]:

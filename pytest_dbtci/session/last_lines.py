@@ -19,7 +19,7 @@ def last_lines(
     if standing := on_base(run.known()):
         yield f"dbt-ci: {standing}"
     if reused := sum(r.status == REUSED and r.unique_id in run.asked for r in run.results):
-        yield f"dbt-ci: {reused} of {len(run.asked)} reused: earlier runs built them from the same"
+        yield f"dbt-ci: {reused} of {len(run.asked)} reused: earlier runs built them from the same code"
     yield from not_run_lines(run.not_run, run.trouble, misuse=run.misuse is not None)
     yield from summary_lines(plan, teardown)
     if plan.nodes and is_built and not run.asked and not run.comparisons:

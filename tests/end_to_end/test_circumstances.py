@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.support.tiny_project import commit, git, make_tiny, write
+from tests.support.tiny_project import PROFILES, commit, git, make_tiny, write
 from tests.support.validation import Validation, environment, validate
 
 
@@ -195,6 +195,35 @@ def test_answers_without_dbt_when_there_is_nothing_to_build(tmp_path: Path, envi
     assert says in case.message
     signal = "##vso[task.complete result=SucceededWithIssues;]"
     assert (signal in run.output) is ("feature/master" in environ.get("BUILD_SOURCEBRANCH", ""))
+
+
+def test_on_the_default_branch_itself_it_says_what_was_compared_and_how_to_go_on(tmp_path: Path) -> None:
+    project = make_tiny(tmp_path / "repo")
+    git(project, "switch", "--quiet", "master")
+    poison = {"PYTHONPATH": str(tmp_path / "poison")}
+    write(tmp_path / "poison", {"dbt/__init__.py": "raise RuntimeError('dbt was imported')\n"})
+    tip = git(project, "rev-parse", "HEAD")[:10]
+    for text, says in (None, "nothing is uncommitted"), ("words\n", "none of the uncommitted changes"):
+        if text:
+            write(project, {"README.md": text})
+        (case,) = validate(project, **poison).cases.values()
+        assert case.outcome == "skipped"
+        assert f"HEAD is master ({tip}) itself, and {says}" in case.message
+        assert "--dbt-ci-base=COMMIT" in case.message
+
+
+@pytest.mark.slow
+def test_on_the_default_branch_what_is_not_committed_counts_with_what_conftest_sets(tmp_path: Path) -> None:
+    project = make_tiny(tmp_path / "repo")
+    profiles = PROFILES.replace("path: tiny.duckdb", "path: \"{{ env_var('WAREHOUSE') }}\"")
+    write(project, {"profiles.yml": profiles, "conftest.py": "import os\nos.environ['WAREHOUSE'] = 'set.duckdb'\n"})
+    commit(project, "let conftest name the warehouse")
+    git(project, "switch", "--quiet", "--force-create", "master")
+    write(project, {"models/one.sql": "select 3 as a\n"})
+    run = validate(project, "--dbt-ci-target=ci")
+    assert run.code == 0, run.output
+    assert " changed → 1 modified, 1 downstream" in run.output
+    assert (project / "set.duckdb").exists()
 
 
 def test_does_nothing_and_imports_neither_dbt_nor_git_without_the_option(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def counts(run: Validation) -> dict[str, tuple[str, ...]]:
 @pytest.mark.slow
 def test_a_refactoring_shows_no_difference_that_production_would_show(shop: Shop) -> None:
     directory = shop.branch("refactor", {"models/stays.sql": REFACTORED})
-    auto = shop.validate(directory, "--dbt-ci-compare=auto", "-v")
+    auto = shop.validate(directory, "--dbt-ci-compare", "-v")
     assert auto.code == 0, auto.output
     assert counts(auto) == {"stays": ("twin", "0", "0", "0"), "dogs": ("twin", "0", "0", "0")}
     assert compared(auto)["stays"].properties["dbt_compare_columns"] == "price: reordered"

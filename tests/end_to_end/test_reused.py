@@ -69,10 +69,10 @@ def test_each_push_builds_what_it_changed(tmp_path: Path) -> None:
     assert push(project) == (0, EVERY)
     again = validate(project, *OPTIONS, "-n2")
     assert (again.code, built(again)) == (0, set()), again.output
-    assert " of 10 reused: earlier runs built them from the same" in again.output
+    assert " of 10 reused: earlier runs built them from the same code" in again.output
     case = next(c for n, c in again.cases.items() if n.endswith("::leaf"))
     assert case.outcome == "passed"
-    assert case.properties["dbt_reused"].endswith(" UTC built it from the same")
+    assert case.properties["dbt_reused"].endswith(" UTC built it from the same code")
     (before,) = ask(project, "select o.r, l.r from dbt_build_7.other o, dbt_build_7.leaf l")
     assert push(project, leaf=LEAF.format(1)) == (0, LEAVES)
     assert ask(project, "select o.r, l.r from dbt_build_7.other o, dbt_build_7.leaf l") == [before]

@@ -85,6 +85,19 @@ def test_says_green_when_it_is_green(plan: Plan) -> None:
     assert "❌" not in text
 
 
+def test_says_first_that_something_else_failed(plan: Plan) -> None:
+    results = {n.unique_id: Result(unique_id=n.unique_id, status="success") for n in plan.items}
+    assert markdown(plan, results, GITHUB, red=True).startswith("## ❌ dbt: failed elsewhere, 10 passed\n")
+    assert markdown(plan, {}, GITHUB, red=True, trouble="locked").startswith("## ❌ dbt: 10 not run\n")
+
+
+def test_of_a_path_that_affects_nothing_it_says_why_once(plan: Plan) -> None:
+    note = "the selection leaves out walks"
+    change = PathChange(path="models/walks.sql", status="modified", effect="none", note=note)
+    text = markdown(replace(plan, changes=(change,)), {}, GITHUB)
+    assert f"| `models/walks.sql` | modified | {note} |" in text
+
+
 def test_is_not_green_while_a_node_has_no_result(plan: Plan) -> None:
     results = {n.unique_id: Result(unique_id=n.unique_id, status="success") for n in plan.items[1:]}
     text = markdown(plan, results, GITHUB)
