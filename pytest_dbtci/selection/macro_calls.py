@@ -56,7 +56,7 @@ class Calls:
 
     def called_by(self, caller: Caller) -> set[str]:
         """Return the macros that a macro or a node calls."""
-        found = {*caller.macros, *self.named(caller.calls)}
+        found = {*self._recorded(caller), *self.named(caller.calls)}
         for name, namespace in caller.dispatches:
             found.update(self.dispatched(name, namespace))
         for pattern in caller.computed:
@@ -65,6 +65,13 @@ class Calls:
         if isinstance(caller, ManifestNode):
             found.update(self._by_materialization(caller))
         return found
+
+    def _recorded(self, caller: Caller) -> Iterable[str]:
+        """Return what dbt recorded; of its own macros it records what has the name called in any package."""
+        if not isinstance(caller, ManifestMacro) or not self.is_internal(caller.unique_id):
+            return caller.macros
+        seen = (*self.lookup.internal, self.manifest.project)
+        return [macro for macro in caller.macros if macro.split(".")[1] in seen]
 
     def named(self, names: Iterable[str]) -> Iterator[str]:
         """Yield the macros that `name` and `package.name` stand for."""

@@ -23,6 +23,8 @@ _IDLE_FLAGS = frozenset(
         *("cache_selected_only", "debug", "fail_fast", "log_format", "log_format_file", "log_level", "log_level_file"),
         *("partial_parse", "populate_cache", "printer_width", "quiet", "send_anonymous_usage_stats", "static_parser"),
         *("use_colors", "use_colors_file", "use_experimental_parser", "version_check", "write_json"),
+        *("require_nested_cumulative_type_params", "require_resource_names_without_spaces", "validate_macro_args"),
+        *("require_unique_project_resource_names", "require_yaml_configuration_for_mf_time_spines"),
     )
 )
 """Flags by which dbt builds nothing else, and judges nothing otherwise."""

@@ -222,12 +222,13 @@ BUILTIN_NAMES = Small(
             files={
                 "lib/macros/names.sql": "{% macro type_string() %}varchar{% endmacro %}\n",
                 "lib/macros/more.sql": "{% macro current_timestamp() %}now(){% endmacro %}\n"
-                "{% macro default__last_day(date, datepart) %}x{% endmacro %}\n",
+                "{% macro default__last_day(date, datepart) %}x{% endmacro %}\n"
+                "{% macro format_column(column) %}x{% endmacro %}\n",
             },
             roots={"inside": "modified: macro type_string"},
             effects={
                 "lib/macros/more.sql": "none: nothing calls macro current_timestamp; "
-                "nothing calls macro default__last_day"
+                "nothing calls macro default__last_day; nothing calls macro format_column"
             },
         ),
         Change(

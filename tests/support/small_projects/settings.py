@@ -92,7 +92,9 @@ SETTINGS = Small(
         Change(
             name="written otherwise",
             files={
-                "dbt_project.yml": _SETTINGS.replace("['select 1']", "select 1").replace("{", "{use_colors: false, ", 1)
+                "dbt_project.yml": _SETTINGS.replace("['select 1']", "select 1").replace(
+                    "{", "{use_colors: false, validate_macro_args: false, ", 1
+                )
                 + "config-version: 2\n"
             },
             effects={
