@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one ends the session, the others wait for its end."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first one ends the session, the others wait for its end."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ class Interrupts:
         self.missed = False
 
     def install(self) -> None:
-        """Handle the signals; only a main thread can."""
+        """Handle the signals, but for one that is ignored, as `nohup` wants; only a main thread can."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, self._hear)
+            for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._old[number] = signal.signal(number, self._hear)
 
     def restore(self) -> None:
         """Restore the signals; safe to call more than once."""

@@ -94,28 +94,52 @@ def test_writes_to_no_place_that_dbts_own_variables_name(project: Path) -> None:
     assert (project / "target/dbt_ci/manifest.json").is_file()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("size", "given"), [("100k", ()), ("1m", ("-n", "2"))], ids=["first parse", "base's parse"])
-def test_a_full_temporary_folder_is_one_clear_error(project: Path, size: str, given: tuple[str, ...]) -> None:
-    temporary, apart = project.parent / "temporary", ("unshare", "--mount", "--map-root-user")
-    temporary.mkdir()
-    mount = f'mount -t tmpfs -o size={size} tmpfs {temporary} && exec "$@"'
+def run_on_small_disk(
+    project: Path, folder: Path, size: str, *args: str, **environ: str
+) -> tuple[int, str, dict[str, str]]:
+    """Run with a disk of that size mounted at the folder; return code, output and outcomes."""
+    folder.mkdir()
+    apart = ("unshare", "--mount", "--map-root-user")
+    mount = f'mount -t tmpfs -o size={size} tmpfs {folder} && exec "$@"'
     if shutil.which("unshare") is None or subprocess.run([*apart, "sh", "-c", mount, "sh", "true"]).returncode:
         pytest.skip("nothing can be mounted here")
     junit = project.parent / "full.xml"
-    arguments = command("--dbt-ci-pr=7", f"--junitxml={junit}", *given)
     done = subprocess.run(
-        [*apart, "sh", "-c", mount, "sh", *arguments],
+        [*apart, "sh", "-c", mount, "sh", *command("--dbt-ci-pr=7", f"--junitxml={junit}", *args)],
         cwd=project,
-        env=environment(TMPDIR=str(temporary)),
+        env=environment(**environ),
         capture_output=True,
         text=True,
     )
-    output = done.stdout + done.stderr
-    assert done.returncode == 1, output
+    outcomes: dict[str, str] = {name.split("::")[-1]: case.outcome for name, case in read_junit(junit).items()}
+    return done.returncode, done.stdout + done.stderr, outcomes
+
+
+@pytest.mark.slow
+def test_a_warehouse_whose_disk_is_full_is_one_error_of_the_node_that_filled_it(project: Path) -> None:
+    disk, profile = project.parent / "disk", project / "profiles.yml"
+    big = "{{ config(materialized='table') }} select md5(i::varchar) as a from range(1000000) as t(i)\n"
+    moved = profile.read_text().replace(str(project.parent), str(disk))
+    files = {"models/big.sql": big, "models/after.sql": "select count(*) as n from {{ ref('big') }}\n"}
+    write(project, {"profiles.yml": moved, **files})
+    commit(project, "big")
+    code, output, outcomes = run_on_small_disk(project, disk, "3m", "-n", "2")
+    assert code == 1, output
+    assert outcomes == {"one": "passed", "two": "passed", "big": "error", "after": "skipped"}
+    assert "disk full: the warehouse's trouble, which says nothing about the node (model big)" in output
+    assert "dbt-ci: dropped dbt_build_7" in output
+    assert not [word for word in ("INTERNALERROR", "Traceback") if word in output]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "given"), [("100k", ()), ("1m", ("-n", "2"))], ids=["first parse", "base's parse"])
+def test_a_full_temporary_folder_is_one_clear_error(project: Path, size: str, given: tuple[str, ...]) -> None:
+    temporary = project.parent / "temporary"
+    code, output, outcomes = run_on_small_disk(project, temporary, size, *given, TMPDIR=str(temporary))
+    assert code == 1, output
     what = "the (plan could not be made|workers could not be started)"
     assert re.search(rf"{what}: (OSError: )?\[Errno 28\] No space left on device", output), output
     assert "a run writes to the temporary folder (TMPDIR names another)" in output
     assert not [word for word in ("INTERNALERROR", "Traceback", "Fix it on the target branch") if word in output]
-    assert [case.outcome for case in read_junit(junit).values()] == ["error"]
+    assert list(outcomes.values()) == ["error"]
     assert not (project.parent / "warehouse.duckdb").exists(), "nothing was written"

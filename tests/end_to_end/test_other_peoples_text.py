@@ -26,17 +26,40 @@ def test_it(a):
 """
 
 
-@pytest.mark.parametrize("environ", [AZURE, GITHUB], ids=["azure", "github"])
-def test_names_of_files_and_tests_command_nothing(tmp_path: Path, environ: dict[str, str]) -> None:
+DATA_TESTS = """
+models:
+  - name: one
+    columns:
+      - name: a
+        data_tests:
+          - not_null: {name: '##vso[task.x]', config: {where: '1 = 1 /* ##vso[a] */', meta: {'##vso[k]': '::error::v'}}}
+          - accepted_values: {name: '::error::z', arguments: {values: [99]}, config: {where: 'a > 0 /* ##[group] */'}}
+          - accepted_values: {name: '::warning::w##[x]', arguments: {values: [9]}, config: {severity: warn}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("environ", "options"), [(AZURE, ("-v", "-rA", "-n2")), (GITHUB, ("-vv",))], ids=["azure", "github"]
+)
+def test_names_of_files_and_tests_command_nothing(
+    tmp_path: Path, environ: dict[str, str], options: tuple[str, ...]
+) -> None:
     project = make_tiny(tmp_path / "repo")
     write(project, {f"docs/{HOSTILE}.md": "x", f"models/{HOSTILE.replace('/', '_')}.sql": "select 1 as a"})
-    write(project, {"tests/test_python.py": PYTHON})
+    write(project, {"tests/test_python.py": PYTHON, "models/one.yml": DATA_TESTS})
     commit(project, "hostile")
-    run = validate(project, "-vv", **environ)
+    run = validate(project, *options, **environ)
     assert "add-mask" in run.output
+    assert "error::z" in run.output
     assert not commands(run.output)
     assert "\\x1b]0;title" in run.output, "nor do they command a terminal"
     assert "\x1b]" not in run.output
+    # A file is no log: there a name stays what pytest and dbt are asked for.
+    assert run.cases["models.one.sql::##vso[task.x]"].outcome == "passed"
+    again = validate(project, "models/one.sql::##vso[task.x]", "--co", **environ)
+    assert "task.x" in again.output
+    assert "1 test collected" in again.output
+    assert not commands(again.output)
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,16 @@ def test_writes_nothing_when_the_plan_is_interrupted(stage: Stage, number: int) 
     stage.assert_nothing_left()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("number", "times"),
+    [
+        (signal.SIGINT, 1),
+        (signal.SIGTERM, 1),
+        pytest.param(signal.SIGINT, 2, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 2, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 1, marks=pytest.mark.slow),
+    ],
+)
 def test_drops_the_schemas_when_the_build_is_interrupted(stage: Stage, number: int, times: int) -> None:
     hold = stage.warehouse.faults.hold(SECOND)
     running = stage.start()

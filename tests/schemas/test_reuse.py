@@ -7,6 +7,8 @@ from pathlib import Path
 
 import duckdb
 
+from pytest_dbtci.plan import Destination, Node, Plan, Reason
+from pytest_dbtci.schemas.reuse import Kept, reusable
 from tests.support.tiny_project import commit, make_tiny, write
 from tests.support.validation import validate
 
@@ -19,6 +21,29 @@ FILES: dict[str, str | None] = {
     "models/same.sql": "select 3 as a\n",
     "models/bad.sql": "select no_such_column from {{ ref('two') }}, {{ ref('sized') }}, {{ ref('same') }}\n",
 }
+
+
+def test_what_reads_a_node_that_is_built_anew_is_built_too() -> None:
+    names = {"one": (), "two": ("one",), "other": (), "bad": ("two", "other")}
+    nodes = tuple(
+        Node(
+            unique_id=name,
+            resource_type="model",
+            name=name,
+            item=name,
+            file=f"{name}.sql",
+            defined_in=f"{name}.sql",
+            reason=Reason(kind="modified", text="modified"),
+            parents=parents,
+            materialized="table",
+            relation=name,
+        )
+        for name, parents in names.items()
+    )
+    plan = Plan(mode="pull_request", destination=Destination(schema="dbt_build_7", target="ci"), nodes=nodes)
+    known = dict.fromkeys(names, "same")
+    kept = Kept(run="r1", schema="dbt_build_7", target="ci", nodes=known)
+    assert reusable(kept, plan, known, frozenset({"one", "bad"}), frozenset(names)) == {"other"}
 
 
 def test_builds_a_kept_parent_anew_where_only_its_macro_or_its_own_parent_is_another(tmp_path: Path) -> None:
