@@ -237,7 +237,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="sweep-pr",
         metavar="IDS",
-        help="the sweep drops schemas of these pull requests, such as 12,15",
+        help="the sweep drops schemas of these pull requests, such as 12,15, or of those that are closed",
         default_help="any",
         in_ini=False,
     ),

@@ -1,4 +1,4 @@
-"""A provider's HTTP API, as far as it takes to keep comments on a pull request."""
+"""A provider's HTTP API, as far as it takes to keep comments on a pull request, and to know which are closed."""
 
 from __future__ import annotations
 
@@ -40,24 +40,15 @@ class Comment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommentApi:
-    """One provider's way to comment on one pull request.
-
-    `grant` says how to let the token comment. `comments` lists what is there, `me` gives the author that the token
-    stands for, empty where that can't be known; `create`, `update` and `remove` say method, URL and body; `link` makes
-    of an answer what a person can open.
-    """
+class Api:
+    """Ask one provider, as `headers` allow; `grant` says how to let the token do more."""
 
     name: str
     grant: str
     headers: Mapping[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
-    comments: Callable[[CommentApi], Iterator[Comment]]
-    me: Callable[[CommentApi], str]
-    create: Callable[[str], tuple[str, str, object]]
-    update: Callable[[str, str], tuple[str, str, object]]
-    remove: Callable[[str], tuple[str, str]]
-    link: Callable[[Mapping[str, Any], str], str]
+    failed = "What was asked is not known"
+    otherwise = "Try again."
 
     def call(self, method: str, url: str, body: object = None) -> Any:
         """Send one request and give the JSON of the answer; raise DbtCiError for anything else."""
@@ -83,10 +74,50 @@ class CommentApi:
             raise self._trouble(request, "the answer is not JSON") from None
 
     def _trouble(self, request: urllib.request.Request, why: str, denied: bool = False) -> DbtCiError:
-        text = f"The comment could not be posted: {self.name}, {request.get_method()} {request.full_url}, {why}."
+        text = f"{self.failed}: {self.name}, {request.get_method()} {request.full_url}, {why}."
         for secret in self.secrets:
             text = text.replace(secret, "***")
-        return DbtCiError(f"{text} {self.grant if denied else 'Try again; the summary has the same text.'}")
+        return DbtCiError(f"{text} {self.grant if denied else self.otherwise}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullsApi(Api):
+    """One provider's way to tell whether a pull request is closed.
+
+    `url` is asked for one by its number, `key` names its state in the answer, which is one of `open` or `closed`.
+    """
+
+    url: Callable[[str], str]
+    key: str
+    open: tuple[str, ...]
+    closed: tuple[str, ...]
+    failed = "It is not known whether the pull request is closed"
+
+    def is_closed(self, number: str) -> bool:
+        """Ask; DbtCiError where the provider does not say one or the other of this very number."""
+        answer = self.call("GET", self.url(number))
+        state = answer.get(self.key) if isinstance(answer, dict) else None
+        if state not in (*self.open, *self.closed):
+            raise DbtCiError(f"{self.failed}: {self.name} says that {number} is {state}.")
+        return state in self.closed
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommentApi(Api):
+    """One provider's way to comment on one pull request.
+
+    `comments` lists what is there, `me` gives the author that the token stands for, empty where that can't be known;
+    `create`, `update` and `remove` say method, URL and body; `link` makes of an answer what a person can open.
+    """
+
+    failed = "The comment could not be posted"
+    otherwise = "Try again; the summary has the same text."
+    comments: Callable[[CommentApi], Iterator[Comment]]
+    me: Callable[[CommentApi], str]
+    create: Callable[[str], tuple[str, str, object]]
+    update: Callable[[str, str], tuple[str, str, object]]
+    remove: Callable[[str], tuple[str, str]]
+    link: Callable[[Mapping[str, Any], str], str]
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):
@@ -100,16 +131,16 @@ _OPENER = urllib.request.build_opener(_StayHere)
 
 
 class Needed:
-    """Read variables of the environment that there is no comment without."""
+    """Read variables of the environment that there is no comment, or whatever else is asked, without."""
 
-    def __init__(self, grant: str, environ: Mapping[str, str]) -> None:
-        self._grant, self._environ = grant, environ
+    def __init__(self, grant: str, environ: Mapping[str, str], failed: str = CommentApi.failed) -> None:
+        self._grant, self._environ, self._failed = grant, environ, failed
 
     def __call__(self, variable: str) -> str:
         value = self._environ.get(variable, "").strip()
         # Azure leaves a macro as it is where the variable has no value.
         if not value or value.startswith("$("):
-            raise DbtCiError(f"The comment could not be posted: {variable} is not set. {self._grant}")
+            raise DbtCiError(f"{self._failed}: {variable} is not set. {self._grant}")
         return value
 
 

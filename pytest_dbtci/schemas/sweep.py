@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+from pytest_dbtci.ci.detect import detect
+from pytest_dbtci.ci.providers import provider_of
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.private import PrivateFolder
 from pytest_dbtci.dbt_client.protocol.values import FoundSchema, Invocation
@@ -21,6 +23,12 @@ from pytest_dbtci.project.siblings import project_identity, siblings
 from pytest_dbtci.schemas.names import PLACEHOLDER, fill, is_inside, schema_name, templates
 from pytest_dbtci.settings import Settings, age_of
 
+CLOSED = "closed"
+"""What is given in place of the numbers of pull requests."""
+
+_TROUBLES = 3
+"""After so many answers of no use the provider is asked no more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Leftover:
@@ -28,8 +36,9 @@ class Leftover:
 
     `pr`, `run` and `age` come from its mark; an empty `pr` says that it carries none, and so is not ours. `age` is
     None where the mark's time can't be read. `owner` is the repository and project it belongs to where these are not
-    the sweep's own. `relations` leaves the mark out; `size` is in bytes, None where the
-    warehouse does not tell. `trouble` says why nothing is known.
+    the sweep's own, `is_of_us` tells that the mark names just these. `state` is whether the pull request is `open` or
+    `closed`, where its provider was asked and said so. `relations` leaves the mark out; `size` is in bytes, None where
+    the warehouse does not tell. `trouble` says why nothing is known.
     """
 
     database: str
@@ -37,6 +46,8 @@ class Leftover:
     pr: str = ""
     run: str = ""
     owner: str = ""
+    is_of_us: bool = False
+    state: str = ""
     age: timedelta | None = None
     relations: int = 0
     size: int | None = None
@@ -45,7 +56,7 @@ class Leftover:
     def __str__(self) -> str:
         if not self.pr:
             return "carries no mark, so it is not ours"
-        of = f" of {self.owner}" if self.owner else ""
+        of = (f" of {self.owner}" if self.owner else "") + (f" ({self.state})" if self.state else "")
         old = "of unknown age" if self.age is None else f"{_amount(self.age)} old"
         size = "" if self.size is None else f", {_bytes(self.size)}"
         return f"of pull request {self.pr}{of}, {old}, {self.relations} relation{'s' * (self.relations != 1)}{size}"
@@ -53,10 +64,14 @@ class Leftover:
 
 @dataclass(frozen=True, kw_only=True)
 class Criteria:
-    """What may go: schemas at least `age` old, or those of `prs`; with both, those that meet both."""
+    """What may go: schemas at least `age` old, or those of `prs`; with both, those that meet both.
+
+    With `closed` those of closed pull requests may go, too, whatever their age.
+    """
 
     age: timedelta | None = None
     prs: tuple[str, ...] = ()
+    closed: bool = False
 
     def reason_to_keep(self, leftover: Leftover) -> str:
         """Return why the schema stays; empty if it may be dropped."""
@@ -64,8 +79,11 @@ class Criteria:
             return "it carries no mark, so it is not ours"
         if leftover.owner:
             return "only a run or a sweep of that repository and project drops it"
+        if self.closed and leftover.state == "closed":
+            return ""
         if self.age is None and not self.prs:
-            return "it was only listed"
+            unknown = f"it is {'open' if leftover.state else 'not known to be closed'}"
+            return f"pull request {leftover.pr}: {unknown}" if self.closed else "it was only listed"
         if self.prs and leftover.pr not in self.prs:
             return f"pull request {leftover.pr} was not asked for"
         if self.age is not None and leftover.age is None:
@@ -80,13 +98,37 @@ def read_criteria(settings: Settings) -> Criteria:
     age = None
     if settings.sweep_age:
         age = age_of(settings.sweep_age, "--dbt-ci-sweep-age")
-    prs = tuple(p for p in re.split(r"[,\s]+", settings.sweep_pr) if p)
-    if settings.sweep == "drop" and age is None and not prs:
+    given = [p for p in re.split(r"[,\s]+", settings.sweep_pr) if p]
+    prs, closed = tuple(p for p in given if p != CLOSED), CLOSED in given
+    if settings.sweep == "drop" and age is None and not given:
         raise UsageError(
             "--dbt-ci-sweep=drop: say what may go, with --dbt-ci-sweep-age (such as 7d) or --dbt-ci-sweep-pr (such as "
-            "12,15). `--dbt-ci-sweep` alone lists what there is."
+            "12,15, or closed). `--dbt-ci-sweep` alone lists what there is."
         )
-    return Criteria(age=age, prs=prs)
+    return Criteria(age=age, prs=prs, closed=closed)
+
+
+def with_states(leftovers: Iterable[Leftover], environ: Mapping[str, str]) -> tuple[tuple[Leftover, ...], str]:
+    """Return the schemas with the states of their pull requests as the provider tells them, and why it may not have.
+
+    It is asked of what this repository's runs left, and of numbers: other names are no pull request's.
+    """
+    leftovers = tuple(leftovers)
+    states, trouble = dict[str, str](), list[str]()
+    try:
+        pulls = provider_of(detect(environ).provider).pulls(environ)
+        for number in sorted({found.pr for found in leftovers if found.is_of_us and found.pr.isdecimal()}):
+            try:
+                states[number] = "closed" if pulls.is_closed(number) else "open"
+            except DbtCiError as error:
+                trouble.append(f"{number}: {error}")
+                if len(trouble) == _TROUBLES:
+                    break
+    except DbtCiError as error:
+        trouble.append(str(error))
+    return tuple(replace(found, state=states.get(found.pr, "")) if found.is_of_us else found for found in leftovers), (
+        " · ".join(trouble)
+    )
 
 
 class Sweep:
@@ -156,6 +198,7 @@ class Sweep:
             pr=mark.pr,
             run=mark.run,
             owner="" if is_ours else f"project {mark.project} in {mark.repository}",
+            is_of_us=is_ours and bool(mark.repository),
             age=None if found.age is None else timedelta(seconds=found.age),
             relations=found.relations,
             size=found.size,

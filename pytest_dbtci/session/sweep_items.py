@@ -13,7 +13,7 @@ from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
 from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.project.find import find_project
-from pytest_dbtci.schemas.sweep import Leftover, Sweep, read_criteria
+from pytest_dbtci.schemas.sweep import Leftover, Sweep, read_criteria, with_states
 from pytest_dbtci.session.beginning import usage_error
 from pytest_dbtci.session.items import StatusItem
 from pytest_dbtci.session.terminal_guard import TerminalGuard
@@ -32,7 +32,7 @@ class Sweeping:
             raise usage_error(str(error)) from None
         self.drops = settings.sweep == "drop"
         self.leftovers: tuple[Leftover, ...] = ()
-        self.trouble = ""
+        self.trouble = self.unknown = ""
         self.done: dict[str, str] = {}
         self._path = project_dir / "dbt_project.yml"
         self._environ = settings.environ
@@ -55,6 +55,9 @@ class Sweeping:
         self._guard.install()
         try:
             self.leftovers = self.sweep.leftovers()
+            if self.criteria.closed:
+                self.leftovers, why = with_states(self.leftovers, self._environ)
+                self.unknown = self._harmless(" ".join(why.split()))
         except DbtCiError as error:
             self.trouble = f"the schemas could not be listed: {reason(str(error))}{error.next_step}"
 
@@ -83,6 +86,9 @@ class Sweeping:
         """List every schema, and what became of it."""
         for found in self.leftovers:
             terminalreporter.write_line(f"dbt-ci: {found.schema} {found}: {self.done.get(found.schema, 'not reached')}")
+        if self.unknown:
+            by_age = "only the age decides" if self.criteria.age is not None else "nothing of it goes"
+            terminalreporter.write_line(f"dbt-ci: where the provider says no state, {by_age}: {self.unknown}")
         if not (self.leftovers or self.trouble):
             terminalreporter.write_line(f"dbt-ci: {self.sweep.nothing}")
         if not self.drops and self.going:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
@@ -15,11 +17,15 @@ from pytest_dbtci.dbt_client.protocol.warehouse_requests import DropLeftover, Li
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.schemas.sweep import Criteria, Leftover, read_criteria
 from pytest_dbtci.settings import Settings
+from tests.support.scripted_forge import Forge, forge
+from tests.support.tiny_project import make_tiny
 from tests.support.validation import Validation, validate
 from tests.support.warehouse_project import attach, open_schemas, running_host
 from tests.support.warehouses import KINDS, SERVER_KINDS, Warehouse
 from tests.support.warehouses.dbt_project import write_profiles
 from tests.support.warehouses.faults import REDSHIFT_TOO_MANY_CONNECTIONS
+
+__all__ = ["forge"]
 
 pytestmark = pytest.mark.slow
 
@@ -242,3 +248,46 @@ def test_reads_ages_and_pull_requests() -> None:
 def test_refuses_a_sweep_without_a_limit_or_with_a_strange_one(given: dict[str, str], reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         read_criteria(settings(**given))
+
+
+def test_the_sweep_drops_what_the_provider_says_is_closed(tmp_path: Path, forge: Forge) -> None:
+    project = make_tiny(tmp_path / "repo")
+    assert validate(project, "--dbt-ci-pr=7", "--dbt-ci-keep-schema=always", "--dbt-ci-target=ci").code == 0
+    with duckdb.connect(str(project / "tiny.duckdb")) as connection:
+        for pr in ("8", "9", "10", "anna"):
+            mark = f"dbt_build_{pr}.dbt_ci_mark"
+            connection.execute(f"create schema dbt_build_{pr}")
+            connection.execute(f"create table {mark} as from dbt_build_7.dbt_ci_mark")
+            connection.execute(f"update {mark} set pr = '{pr}'")
+        connection.execute("update dbt_build_10.dbt_ci_mark set repository = 'elsewhere'")
+    environ = {
+        **{"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "o/tiny", "GITHUB_API_URL": forge.url},
+        **{"GITHUB_TOKEN": "t0ken-of-the-job", "GITHUB_REF": "refs/heads/master", "no_proxy": "127.0.0.1"},
+    }
+    closed = ("--dbt-ci-target=ci", "--dbt-ci-sweep=drop", "--dbt-ci-sweep-pr=closed")
+
+    forge.answers = [(200, {"state": "open"}), (404, {"message": "Not Found"}), (500, {"message": "busy"})]
+    unknown = validate(project, *closed, **environ)
+    assert unknown.code == 0, unknown.output
+    assert "dropped" not in unknown.output
+    assert "where the provider says no state, nothing of it goes: 8: It is not known" in unknown.output
+
+    forge.answers = [(200, {"state": "closed"}), (200, {"state": "open"}), (404, {"message": "Not Found"})]
+    found = validate(project, *closed, "--dbt-ci-sweep-age=7d", **environ)
+
+    assert found.code == 0, found.output
+    said = re.findall(r"dbt-ci: (dbt_build_\w+) of pull request \w+(.*?), .*: (dropped|kept, .*)", found.output)
+    assert {name: (state.partition(" of project")[2] or state, became) for name, state, became in said} == {
+        "dbt_build_7": (" (closed)", "dropped"),
+        "dbt_build_8": (" (open)", "kept, it is younger than 7 days"),
+        "dbt_build_9": ("", "kept, it is younger than 7 days"),
+        "dbt_build_anna": ("", "kept, it is younger than 7 days"),
+        "dbt_build_10": (" tiny in elsewhere", "kept, only a run or a sweep of that repository and project drops it"),
+    }
+    assert "where the provider says no state, only the age decides: 9: It is not known" in found.output
+    assert [r[:2] for r in forge.asked()] == [("GET", f"/repos/o/tiny/pulls/{n}") for n in (7, 8, 9, 7, 8, 9)]
+    aged = validate(project, *closed, "--dbt-ci-sweep-age=0m", **environ)
+    assert outcomes(aged) == {
+        **dict.fromkeys(("dbt_build_8", "dbt_build_9", "dbt_build_anna"), "passed"),
+        "dbt_build_10": "skipped",
+    }

@@ -11,15 +11,17 @@ from urllib.parse import quote
 from pytest_dbtci.ci.build import Build, Environment, address, branch_of, file_links, pr_of, short
 from pytest_dbtci.ci.providers.github import GitHub
 from pytest_dbtci.ci.providers.provider import HASH, HASHES, Annotation, Provider
+from pytest_dbtci.errors import DbtCiError
 
 if TYPE_CHECKING:
-    from pytest_dbtci.ci.http_api import CommentApi
+    from pytest_dbtci.ci.http_api import CommentApi, PullsApi
 
 
 _GRANT = (
     "Map the token into the step (`env: {SYSTEM_ACCESSTOKEN: $(System.AccessToken)}`) and "
     "give the build service `Contribute to pull requests` under Project settings > Repositories > Security."
 )
+_READ = "Map the token into the step: `env: {SYSTEM_ACCESSTOKEN: $(System.AccessToken)}`."
 
 
 def escape(text: str) -> str:
@@ -104,9 +106,8 @@ class Azure(Provider):
             return GitHub().comments(build, {"GITHUB_REPOSITORY": environ.get("BUILD_REPOSITORY_NAME", ""), **environ})
         need = Needed(_GRANT, environ)
         token = need("SYSTEM_ACCESSTOKEN")
-        collection, project = need("SYSTEM_COLLECTIONURI").rstrip("/"), quote(need("SYSTEM_TEAMPROJECT"))
-        repository = quote(need("BUILD_REPOSITORY_ID"))
-        site = f"{collection}/{project}"
+        collection, repository = need("SYSTEM_COLLECTIONURI").rstrip("/"), quote(need("BUILD_REPOSITORY_ID"))
+        site = f"{collection}/{quote(need('SYSTEM_TEAMPROJECT'))}"
         threads = f"{site}/_apis/git/repositories/{repository}/pullRequests/{build.pr}/threads"
         version = "?api-version=7.1"
 
@@ -140,4 +141,27 @@ class Azure(Provider):
             update=lambda where, text: ("PATCH", f"{threads}/{where}{version}", {"content": text}),
             remove=lambda where: ("DELETE", f"{threads}/{where}{version}"),
             link=link,
+        )
+
+    def pulls(self, environ: Mapping[str, str]) -> PullsApi:
+        from pytest_dbtci.ci.http_api import Needed, PullsApi
+
+        kind = environ.get("BUILD_REPOSITORY_PROVIDER", "").lower()
+        if kind == "github":
+            return GitHub().pulls({"GITHUB_REPOSITORY": environ.get("BUILD_REPOSITORY_NAME", ""), **environ})
+        if kind not in ("", "tfsgit"):
+            raise DbtCiError(f"{PullsApi.failed}: Azure Pipelines does not know those of a repository of {kind}.")
+        need = Needed(_READ, environ, PullsApi.failed)
+        token = need("SYSTEM_ACCESSTOKEN")
+        site = f"{need('SYSTEM_COLLECTIONURI').rstrip('/')}/{quote(need('SYSTEM_TEAMPROJECT'))}"
+        repository = f"{site}/_apis/git/repositories/{quote(need('BUILD_REPOSITORY_ID'))}"
+        return PullsApi(
+            name="Azure Repos",
+            grant=_READ,
+            headers={"Authorization": f"Bearer {token}"},
+            secrets=(token,),
+            url=lambda number: f"{repository}/pullRequests/{number}?api-version=7.1",
+            key="status",
+            open=("active",),
+            closed=("abandoned", "completed"),
         )

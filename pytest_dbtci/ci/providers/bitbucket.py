@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
 from pytest_dbtci.ci.build import Build, Environment, address, file_links, full_ref
 from pytest_dbtci.ci.providers.provider import Provider
+
+if TYPE_CHECKING:
+    from pytest_dbtci.ci.http_api import PullsApi
+
+_READ = "Set BITBUCKET_TOKEN, a secured variable, to a repository access token with the scope `pullrequest`."
 
 
 class Bitbucket(Provider):
@@ -30,4 +39,23 @@ class Bitbucket(Provider):
             or address(site, "/pipelines/results/", env("BITBUCKET_BUILD_NUMBER")),
             run=address(site, "/pipelines/results/", env("BITBUCKET_BUILD_NUMBER")),
             files=file_links(site, "bitbucket"),
+        )
+
+    def pulls(self, environ: Mapping[str, str]) -> PullsApi:
+        # HTTP and TLS take a while to import.
+        from pytest_dbtci.ci.http_api import Needed, PullsApi
+
+        need = Needed(_READ, environ, PullsApi.failed)
+        token = need("BITBUCKET_TOKEN")
+        server = environ.get("BITBUCKET_API_URL") or "https://api.bitbucket.org/2.0"
+        pulls = f"{server}/repositories/{quote(need('BITBUCKET_REPO_FULL_NAME'))}/pullrequests"
+        return PullsApi(
+            name="Bitbucket",
+            grant=_READ,
+            headers={"Authorization": f"Bearer {token}"},
+            secrets=(token,),
+            url=lambda number: f"{pulls}/{number}",
+            key="state",
+            open=("OPEN",),
+            closed=("MERGED", "DECLINED", "SUPERSEDED"),
         )

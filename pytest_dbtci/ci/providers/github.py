@@ -14,13 +14,14 @@ from pytest_dbtci.ci.providers.provider import HASH, HASHES, HIDDEN, Annotation,
 from pytest_dbtci.errors import UsageError
 
 if TYPE_CHECKING:
-    from pytest_dbtci.ci.http_api import CommentApi
+    from pytest_dbtci.ci.http_api import CommentApi, PullsApi
 
 
 _GRANT = (
     "Give the job `permissions: {pull-requests: write}` and the step "
     "`env: {GITHUB_TOKEN: ${{ github.token }}}`. A pull request from a fork gets a token that can only read."
 )
+_READ = _GRANT.partition(" A pull")[0].replace("write", "read")
 
 
 _COLONS = re.compile(rf"(?:^|(?<=[\r\n]))([^!-~\r\n]*:)(?={HIDDEN}:)")
@@ -112,17 +113,13 @@ class GitHub(Provider):
 
         need = Needed(_GRANT, environ)
         token = need("GITHUB_TOKEN")
-        server = environ.get("GITHUB_API_URL") or "https://api.github.com"
+        server = _server(environ)
         graphql = environ.get("GITHUB_GRAPHQL_URL") or re.sub(r"/v3$", "", server) + "/graphql"
         issues = f"{server}/repos/{quote(need('GITHUB_REPOSITORY'))}/issues"
         return CommentApi(
             name="GitHub",
             grant=_GRANT,
-            headers={
-                "Authorization": f"Bearer {token}",
-                "Accept": "application/vnd.github+json",
-                "X-GitHub-Api-Version": "2022-11-28",
-            },
+            headers=_headers(token),
             secrets=(token,),
             comments=lambda api: pages(api, f"{issues}/{build.pr}/comments", {}, "user", "login"),
             # The token of a workflow has no user by the first way, and a bot by the second.
@@ -135,6 +132,35 @@ class GitHub(Provider):
             remove=lambda where: ("DELETE", f"{issues}/comments/{where}"),
             link=lambda answer, mine: str(answer.get("html_url") or f"{build.url}#issuecomment-{mine}"),
         )
+
+    def pulls(self, environ: Mapping[str, str]) -> PullsApi:
+        from pytest_dbtci.ci.http_api import Needed, PullsApi
+
+        need = Needed(_READ, environ, PullsApi.failed)
+        token = need("GITHUB_TOKEN")
+        pulls = f"{_server(environ)}/repos/{quote(need('GITHUB_REPOSITORY'))}/pulls"
+        return PullsApi(
+            name="GitHub",
+            grant=_READ,
+            headers=_headers(token),
+            secrets=(token,),
+            url=lambda number: f"{pulls}/{number}",
+            key="state",
+            open=("open",),
+            closed=("closed",),
+        )
+
+
+def _server(environ: Mapping[str, str]) -> str:
+    return environ.get("GITHUB_API_URL") or "https://api.github.com"
+
+
+def _headers(token: str) -> dict[str, str]:
+    return {
+        "Authorization": f"Bearer {token}",
+        "Accept": "application/vnd.github+json",
+        "X-GitHub-Api-Version": "2022-11-28",
+    }
 
 
 def _event(env: Environment) -> object:

@@ -10,12 +10,16 @@ from pytest_dbtci.ci.build import Build, Environment, address, file_links, full_
 from pytest_dbtci.ci.providers.provider import Provider
 
 if TYPE_CHECKING:
-    from pytest_dbtci.ci.http_api import CommentApi
+    from pytest_dbtci.ci.http_api import CommentApi, PullsApi
 
 
 _GRANT = (
     "Set GITLAB_TOKEN, a masked variable, to a project access token with the scope `api` and the "
     "role Reporter or higher; CI_JOB_TOKEN may not write notes."
+)
+_READ = (
+    "Set GITLAB_TOKEN, a masked variable, to a project access token with the scope `read_api` and the role Reporter or "
+    "higher."
 )
 
 
@@ -82,4 +86,21 @@ class GitLab(Provider):
             update=lambda where, text: ("PUT", f"{notes}/{where}", {"body": text}),
             remove=lambda where: ("DELETE", f"{notes}/{where}"),
             link=lambda answer, _: f"{build.url}#note_{answer['id']}",
+        )
+
+    def pulls(self, environ: Mapping[str, str]) -> PullsApi:
+        from pytest_dbtci.ci.http_api import Needed, PullsApi
+
+        need = Needed(_READ, environ, PullsApi.failed)
+        token = need("GITLAB_TOKEN")
+        project = f"{need('CI_API_V4_URL')}/projects/{quote(need('CI_PROJECT_ID'), safe='')}"
+        return PullsApi(
+            name="GitLab",
+            grant=_READ,
+            headers={"PRIVATE-TOKEN": token},
+            secrets=(token,),
+            url=lambda number: f"{project}/merge_requests/{number}",
+            key="state",
+            open=("opened", "locked"),
+            closed=("closed", "merged"),
         )

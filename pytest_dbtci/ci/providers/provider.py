@@ -12,7 +12,7 @@ from pytest_dbtci.ci.build import Build, Environment
 from pytest_dbtci.errors import DbtCiError
 
 if TYPE_CHECKING:
-    from pytest_dbtci.ci.http_api import CommentApi
+    from pytest_dbtci.ci.http_api import CommentApi, PullsApi
 
 # Characters that may lie between those of a command without breaking it: .NET compares by culture, which
 # passes over control and zero-width characters. Anything but printable ASCII and whitespace is taken for one;
@@ -94,6 +94,13 @@ class Provider:
         raise DbtCiError(
             f"Comments on pull requests are not possible on {build.provider}, only on Azure Repos, GitHub "
             "and GitLab. Leave --dbt-ci-comment out; the summary has the same text."
+        )
+
+    def pulls(self, environ: Mapping[str, str]) -> PullsApi:
+        """Return the way to ask whether a pull request is closed; DbtCiError where there is none, or no token."""
+        raise DbtCiError(
+            f"It can't be known on {self.name} which pull requests are closed, only on Azure Repos, Bitbucket, "
+            "GitHub and GitLab."
         )
 
     def run_order(self, environ: Mapping[str, str]) -> int:
