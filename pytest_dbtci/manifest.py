@@ -33,7 +33,9 @@ class ManifestNode:
     for each that shows after rendering only. `variables` are the dbt variables that its text reads (`*`: one
     with a computed name), `mentions` the files it names; `graph` tells that it reads other nodes' properties,
     `properties` that it reads its own, of which `told` is a digest as far as neither `parts` nor `effects` hold them,
-    `writes` whether building it leaves a relation behind. `macros` are those that dbt records, `calls` what its
+    `environment` are the variables of the environment that its text reads (`*`: one with a computed name), `lingers`
+    tells that building it depends on what stands in its schema before, or adds to that, `writes` whether it leaves a
+    relation behind. `macros` are those that dbt records, `calls` what its
     Jinja calls by name (`macro` or `package.macro`), `hook_calls` those that only its hooks do, `dispatches` the
     name and the namespace of each dispatch, `computed` patterns of the names that it looks macros up by.
     `full_refresh` is what its config says of that, None for nothing. Exposures have a `label`, an `owner` and a
@@ -67,6 +69,8 @@ class ManifestNode:
     computed: tuple[str, ...] = ()
     graph: bool = False
     properties: bool = False
+    environment: tuple[str, ...] = ()
+    lingers: bool = False
     told: str = ""
     full_refresh: bool | None = None
     label: str = ""
@@ -98,6 +102,8 @@ class ManifestMacro:
     computed: tuple[str, ...] = ()
     graph: bool = False
     properties: bool = False
+    environment: tuple[str, ...] = ()
+    lingers: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from pytest_dbtci.dbt_client.protocol.values import Invocation
-from pytest_dbtci.dbt_host.manifests import MARK, deepcopy, mark
+from pytest_dbtci.dbt_host.compiled import compiled
 from pytest_dbtci.dbt_host.plain_nodes import is_plain, macros_by_name
-from pytest_dbtci.dbt_host.runner import OWN, run_dbt
 from pytest_dbtci.dbt_host.sql_tokens import KNOWN, is_same
 
 
@@ -33,20 +32,5 @@ def same_but_for_formatting(
         found = [u for u in found if is_plain(manifest, macros, u)]
     if not found:
         return ()
-    then, head = (_compile(invocation, deepcopy(manifest), found) for invocation, manifest in (before, now))
+    then, head = (compiled(invocation, manifest, found) for invocation, manifest in (before, now))
     return tuple(u for u in found if u in then and u in head and is_same(then[u], head[u], adapter_type))
-
-
-def _compile(invocation: Invocation, manifest: Any, unique_ids: Iterable[str]) -> dict[str, str]:
-    """Let dbt compile the nodes without a connection; one that needs it fails, and is not in the answer."""
-    mark(manifest, "compiled", unique_ids)
-    results = run_dbt(
-        invocation,
-        "compile",
-        *("--select", f"tag:{MARK}compiled", "--indirect-selection", "empty", "--no-defer"),
-        *("--no-introspect", "--no-populate-cache", "--no-write-json"),
-        manifest=manifest,
-        unset=OWN,
-    )
-    done = [r for r in results.results if r.status == "success"]
-    return {r.node.unique_id: r.node.compiled_code for r in done if r.node.compiled_code is not None}

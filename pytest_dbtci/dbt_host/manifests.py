@@ -208,13 +208,14 @@ def slim(manifest_file: str, unique_ids: Iterable[str], into: str) -> str:
 
 
 def deepcopy(manifest: Any) -> Any:
-    """Return a copy of the manifest; dbt's own method does not know how to copy the selectors of selectors.yml."""
-    selectors, manifest.selectors = manifest.selectors, {}
+    """Return a copy of the manifest; dbt's own method copies no disabled nodes, nor the selectors of selectors.yml."""
+    kept = {name: getattr(manifest, name) for name in ("selectors", "disabled")}
     try:
+        vars(manifest).update({name: {} for name in kept})
         copied = manifest.deepcopy()
     finally:
-        manifest.selectors = selectors
-    copied.selectors = dict(selectors)
+        vars(manifest).update(kept)
+    vars(copied).update({name: dict(found) for name, found in kept.items()})
     return copied
 
 

@@ -31,9 +31,11 @@ def mentioned_by_node(node: Any, hooks: Sequence[str], known: Known) -> dict[str
     body = "\n".join((getattr(node, "raw_code", "") or "", *_written(node)))
     text = "\n".join((body, *hooks))
     found = {**_lookups(text, known), **_mentions(text, known, python=getattr(node, "language", "") == "python")}
+    for hook in hooks:
+        body = body.replace(hook, "")
+    if references.names_itself(body):
+        found["lingers"] = True
     if hooks:
-        for hook in hooks:
-            body = body.replace(hook, "")
         found["hook_calls"] = sorted({*found.get("calls", ())} - {*references.calls(body)})
         # Hooks observe the graph; what is built does not depend on it through them.
         found["graph"] = references.reads_graph(body)
@@ -58,6 +60,8 @@ def _mentions(text: str, known: Known, *, python: bool = False) -> dict[str, Any
         "computed": references.computed_calls(text, known.packages),
         "graph": references.reads_graph(text),
         "properties": references.reads_properties(text, python=python),
+        "environment": references.environment(text),
+        "lingers": references.depends_on_standing(text),
     }
     return {k: v for k, v in found.items() if v}
 

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
+from pytest_dbtci.dbt_client.protocol.values import Invocation
+from pytest_dbtci.dbt_host.compiled import compiled
 from pytest_dbtci.dbt_host.macro_lookup import builtin_packages
+from pytest_dbtci.dbt_host.plain_sql import CHANCE, follows_from_rows
 
 _ASKING = frozenset(
     {
-        *("adapter", "builtins", "caller", "compiled_code", "context", "dbt_version", "flags", "graph"),
-        *("invocation_args_dict", "invocation_id", "is_incremental", "load_relation", "load_result", "model"),
-        *("raw_code", "run_query", "run_started_at", "selected_resources", "set_sql_header", "sql"),
-        *("statement", "store_raw_result", "store_result", "submit_python_job", "this", "thread_id"),
+        *("adapter", "builtins", "caller", "compiled_code", "context", "database", "dbt_version", "flags", "graph"),
+        *("identifier", "invocation_args_dict", "invocation_id", "is_incremental", "load_relation", "load_result"),
+        *("model", "modules", "raw_code", "run_query", "run_started_at", "schema"),
+        *("selected_resources", "set_sql_header", "sql", "statement", "store_raw_result", "store_result"),
+        *("submit_python_job", "target", "this", "thread_id"),
     }
 )
 """Names by which Jinja learns of more than the project's files, or gives dbt more than a text."""
 
-_HARMLESS = {"adapter": ("dispatch", "quote"), "config": ("get", "require")}
-"""What the adapter knows by itself, and what a node may ask of its own configuration, which is compared anyway."""
+_HARMLESS = {
+    "adapter": ("dispatch", "quote"),
+    "config": ("get", "require"),
+    "modules": ("itertools", "re"),
+    "target": ("name", "profile_name", "target_name", "threads", "type"),
+}
+"""What the adapter knows by itself, what a node may ask of its own configuration, which is compared anyway, and what
+is the same for everything that a run builds."""
+
+_ARGUMENTS = frozenset({"database", "identifier", "schema"})
+"""Names that `config` takes."""
 
 _OF_TESTS = frozenset({"flags", "model"})
 """What dbt's generic tests ask: whether failures are stored, and, by the name of an argument, the relation tested."""
@@ -30,40 +42,19 @@ _OF_ITSELF = frozenset({"is_incremental", "this"})
 _INSIDE = frozenset({"ephemeral", "incremental", "materialized_view", "seed", "snapshot", "table", "test", "view"})
 """The materializations that leave nothing behind but one relation, as long as they are dbt's own."""
 
-_CHANCE = re.compile(
-    r"\b(rand|\w*random\w*|setseed|sample|tablesample|\w*uuid\w*|newid|now|today|tomorrow|yesterday|getdate|sysdate|"
-    r"age(?=\s*\()|timeofday|(clock|statement|transaction)_timestamp|localtime|localtimestamp|\w*current_\w+|\w*txid\w*|"
-    r"pg_\w+|(cur|last|next|set)val|collat\w+)\b",
-    re.IGNORECASE,
-)
-"""What depends on the time, on chance or on the session; and collations, which not every warehouse shows."""
 
-_ORDER = re.compile(
-    r"\b(limit|offset|fetch|top|over|qualify|distinct\s+on|first|last|any_value|arbitrary|arg_?min|arg_?max|min_by|max_by|"
-    r"mode|\w*agg|list|group_concat|json_group_\w+|array|histogram|reservoir_quantile|approx\w*|pivot|crosstab|"
-    r"positional|asof|rowid|row_id|ctid|[cx]m(in|ax)|tableoid)\b",
-    re.IGNORECASE,
-)
-"""What depends on the order in which rows are read, or on where they lie."""
+def steady(invocation: Invocation, manifest: Any, unique_ids: Iterable[str]) -> tuple[str, ...]:
+    """Return those of the nodes that hold the same rows whenever what they read does, in whatever order.
 
-_ELSEWHERE = re.compile(
-    r"\b(information_schema|svv_\w+|stl_\w+|duckdb_\w+|pragma\w*|read_\w+|\w+_scan|glob|dblink\w*|query(_table)?\s*\(|"
-    r"target\s*\.\s*(schema|database|dbname|path|dataset)|target\s*\[)",
-    re.IGNORECASE,
-)
-"""What reads something that dbt knows nothing of."""
-
-
-def steady(manifest: Any, unique_ids: Iterable[str]) -> tuple[str, ...]:
-    """Return those of the nodes that hold the same rows whenever what they read does, in whatever order."""
+    Of an ephemeral one dbt's compiled text is part of its readers'.
+    """
     macros = macros_by_name(manifest)
-    return tuple(
-        u
-        for u in unique_ids
-        if is_plain(manifest, macros, u, _asked(u))
-        and _is_inside(manifest.nodes[u])
-        and not _says(manifest, macros, u, _CHANCE, _ORDER, _ELSEWHERE)
-    )
+    plain = [u for u in unique_ids if is_plain(manifest, macros, u, _asked(u)) and _is_inside(manifest.nodes[u])]
+    inlined = {u for u in plain if manifest.nodes[u].config.materialized == "ephemeral"}
+    sql = compiled(invocation, manifest, plain) if plain else {}
+    # What a test makes of its rows stands in no compiled text.
+    counted = {u: getattr(manifest.nodes[u].config, "fail_calc", "") for u in plain}
+    return tuple(u for u in plain if u in inlined or (u in sql and follows_from_rows(f"{sql[u]}\n{counted[u]}")))
 
 
 def confined(manifest: Any, unique_ids: Iterable[str]) -> tuple[str, ...]:
@@ -77,7 +68,7 @@ def confined(manifest: Any, unique_ids: Iterable[str]) -> tuple[str, ...]:
         if is_plain(manifest, macros, u, _ASKING - _OF_ITSELF, ("model", "seed", "snapshot"))
         and _is_inside(manifest.nodes[u])
         and not any(getattr(manifest.nodes[u].config, kind, ()) for kind in ("pre_hook", "post_hook"))
-        and not _says(manifest, macros, u, _CHANCE)
+        and not any(CHANCE.search(text) for text in texts(macros, manifest.nodes[u].raw_code))
     )
 
 
@@ -87,11 +78,6 @@ def _asked(unique_id: str) -> frozenset[str]:
 
 def _is_inside(node: Any) -> bool:
     return str(node.config.materialized) in _INSIDE and not node.config.get("sql_header")
-
-
-def _says(manifest: Any, macros: Mapping[str, list[Any]], unique_id: str, *patterns: re.Pattern[str]) -> bool:
-    found = texts(macros, manifest.nodes[unique_id].raw_code)
-    return any(pattern.search(text) for text in found for pattern in patterns)
 
 
 def is_plain(
@@ -162,7 +148,7 @@ def _names(text: str) -> set[str]:
                 # Of a computed name nothing is known.
                 found |= {v[1:-1] for k, v in after[3:4] if k == "string"} or {value}
             elif part not in _HARMLESS[value]:
-                found.add("adapter")
-        elif kind == "name":
+                found.add("adapter" if value == "config" else value)
+        elif kind == "name" and not (value in _ARGUMENTS and after[:1] == [("operator", "=")]):
             found.add(value)
     return found

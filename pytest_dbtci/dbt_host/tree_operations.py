@@ -138,7 +138,7 @@ class TreeOperations:
 
     def steady(self, request: ask.Steady) -> tuple[str, ...]:
         """Return the nodes whose rows follow from what they read: see `plain_nodes.steady`."""
-        return steady(self.manifests[request.tree], request.unique_ids)
+        return steady(request.invocation, self.manifests[request.tree], request.unique_ids)
 
     def confined(self, request: ask.Confined) -> tuple[str, ...]:
         """Return the nodes that write nothing but their own relation: see `plain_nodes.confined`."""

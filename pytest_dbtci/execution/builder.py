@@ -162,14 +162,14 @@ class Builder:
         self._build(request, [u for u in unique_ids if u not in waiting], self._hear)
         waiting -= self._skip_after(waiting)
         began = time.perf_counter()
-        left_out = self._left_out(cut_off, waiting) if waiting else {}
+        left_out = self._left_out(cut_off, request, waiting) if waiting else {}
         self.timings["contents"] = time.perf_counter() - began
         for unique_id, evidence in left_out.items():
             self._add(Result(unique_id=unique_id, status=LEFT_OUT, message=evidence))
         if second := sorted(waiting - left_out.keys()):
             self._build(replace(request, tree=_SECOND), second, self._hear)
 
-    def _left_out(self, cut_off: CutOff, waiting: frozenset[str]) -> Mapping[str, str]:
+    def _left_out(self, cut_off: CutOff, request: Build, waiting: frozenset[str]) -> Mapping[str, str]:
         """Return the waiting nodes that need not be built, each with the evidence."""
         asked = cut_off.to_ask(waiting)
         for tree in (_SECOND, "twin"):
@@ -177,7 +177,9 @@ class Builder:
             asked = tuple(c for c in asked if c.unique_id in confined)
         pairs = self._comparing.pairs(asked) if asked else {}
         contents = self.host.ask(CompareContents(tree=_SECOND, pairs=pairs)) if pairs else {}
-        steady = self.host.ask(Steady(tree=_SECOND, unique_ids=tuple(waiting))) if contents else ()
+        if not any(found.same for found in contents.values()):
+            return {}
+        steady = self.host.ask(Steady(tree=_SECOND, invocation=request.invocation, unique_ids=tuple(waiting)))
         return cut_off.left_out(waiting, frozenset(steady), contents)
 
     def _skip_after(self, waiting: frozenset[str]) -> frozenset[str]:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from pytest_dbtci.dbt_client.protocol.values import BuiltNode, node_key
 from pytest_dbtci.execution.run_schemas import RunSchemas
-from pytest_dbtci.planning.fingerprints import fingerprints
+from pytest_dbtci.planning.fingerprints import fingerprints, lingering
 from pytest_dbtci.planning.planned import Planned
 from pytest_dbtci.results import REUSED, Result
 from pytest_dbtci.schemas.reuse import Kept, keep, reusable, standing
@@ -29,14 +29,16 @@ class Reuse:
         """Return the earlier run, and which of the needed nodes need no building, each with a word on why."""
         plan, settings = self.planned.plan, self.settings
         if self.kept is not None:
-            same = reusable(self.kept, plan, self._fingerprints, asked, needed)
+            same = reusable(self.kept, plan, self._fingerprints, asked, needed, lingering(self.planned, settings))
             return self.kept.run, dict.fromkeys(same, "kept from an earlier run")
         if not self._is_on or settings.fresh or not needed:
             return "", {}
         built, head = self.schemas.built(self.planned), self.planned.head
         places = {u: n.place for u, n in head.nodes.items()} if head else {}
         seconds = age_of(settings.reuse_age, "--dbt-ci-reuse-age").total_seconds()
-        self._standing = standing(built, plan, places, self._fingerprints, needed, seconds)
+        if built.nodes:
+            seeing = lingering(self.planned, settings)
+            self._standing = standing(built, plan, places, self._fingerprints, needed, seeing, seconds)
         return built.run, {u: _reused(n) for u, n in self._standing.items()}
 
     def notes(self, results: Iterable[Result]) -> Mapping[str, BuiltNode]:

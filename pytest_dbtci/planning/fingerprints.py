@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import graphlib
 import hashlib
+import importlib.metadata
 import json
 import re
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from pytest_dbtci.dbt_client.redaction import secrets_of
 from pytest_dbtci.manifest import Manifest, ManifestNode
 from pytest_dbtci.planning.planned import Planned
+from pytest_dbtci.project.references import ANY_VAR
 from pytest_dbtci.selection.macro_calls import ANYTHING, Caller, Calls
 from pytest_dbtci.selection.nodes import place
 from pytest_dbtci.settings import Settings
@@ -31,6 +33,18 @@ def fingerprints(planned: Planned, settings: Settings) -> Mapping[str, str]:
     if planned.head is None:
         return {}
     return _Fingerprints(planned=planned, head=planned.head, settings=settings).all()
+
+
+def lingering(planned: Planned, settings: Settings) -> frozenset[str]:
+    """Return the planned nodes that can come out otherwise where an earlier run's relations stand.
+
+    They ask what stands in the schema, add to what may stand there, or are materialized by the project's own code.
+    What goes on from its own relation as dbt knows it (incremental models, snapshots) is not among them.
+    """
+    if planned.head is None:
+        return frozenset()
+    found = _Fingerprints(planned=planned, head=planned.head, settings=settings)
+    return frozenset(n.unique_id for n in planned.plan.nodes if found.lingers(n.unique_id))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +72,25 @@ class _Fingerprints:
             found[unique_id] = _digest(self._around, own, reads)
         return {u: digest for u in built if (digest := found.get(u)) is not None}
 
+    def lingers(self, unique_id: str) -> bool:
+        """Whether building the node can depend on what stands there already: see `lingering`."""
+        node, lookup = self.head.nodes.get(unique_id), self.head.lookup
+        if node is None:
+            return False
+        builds = self.head.macros.get(lookup.materializations.get(node.materialized, ""))
+        if builds is not None and builds.package not in lookup.internal:
+            return True
+        called = (self.head.macros[u] for u in self._follow(node))
+        own = node.lingers and node.materialized not in ("incremental", "snapshot")
+        return own or any(m.lingers for m in called if m.package not in lookup.internal)
+
     def _of_node(self, node: ManifestNode) -> str | None:
         called = [self.head.macros[u] for u in self._follow(node)]
         texts: list[Caller] = [node, *(m for m in called if m.package not in self.head.lookup.internal)]
-        if any(one.graph or one.mentions for one in texts):
+        read = {name for one in texts for name in one.environment}
+        environ = {name: self.settings.environ.get(name, "") for name in sorted(read)}
+        is_known = not (ANY_VAR in read or self._secrets & {*environ.values()})
+        if not is_known or any(one.graph or one.mentions for one in texts):
             return None
         if any(ANYTHING in one.computed for one in texts):
             called = list(self.head.macros.values())
@@ -69,8 +98,9 @@ class _Fingerprints:
         if content is None:
             return None
         macros = sorted((m.unique_id, m.digest) for m in called)
-        told = node.told if any(one.properties for one in texts) else ""
-        return _digest(dict(node.parts), dict(node.effects), told, macros, node.relation, node.materialized, content)
+        said = node.told if any(one.properties for one in texts) else ""
+        built = (node.relation, node.materialized, content)
+        return _digest(dict(node.parts), dict(node.effects), said, macros, environ, *built)
 
     def _follow(self, node: ManifestNode) -> set[str]:
         """Return all macros that building the node can call, so far as their names are not computed."""
@@ -89,6 +119,11 @@ class _Fingerprints:
             todo.extend(called[unique_id])
         return found
 
+    @cached_property
+    def _secrets(self) -> frozenset[str]:
+        """Passwords: a digest that others can read is no place for one, which could be guessed by it."""
+        return frozenset(secrets_of({}, self.settings.environ))
+
     def _seed(self, node: ManifestNode) -> str | None:
         """Digest the file: of a large one dbt compares the name alone."""
         plan = self.planned.plan
@@ -102,11 +137,10 @@ class _Fingerprints:
         folder = Path(plan.project_dir)
         files = [folder / "dbt_project.yml", folder / "vars.yml"]
         files += sorted(folder.joinpath(plan.packages_dir).glob("*/dbt_project.yml"))
-        # A digest that others can read is no place for a password, which could be guessed by it.
-        secrets = secrets_of({}, settings.environ)
-        flags = {k: v for k, v in settings.environ.items() if _FLAG.match(k) and v not in secrets}
+        flags = {k: v for k, v in settings.environ.items() if _FLAG.match(k) and v not in self._secrets}
         return _digest(
             *(where.profile, where.target, where.defer_target, head.adapter, head.dbt_version, dict(head.env_vars)),
+            *(_version(name) for name in (f"dbt-{head.adapter}", "dbt-adapters", "pytest-dbtci")),
             *(settings.vars, settings.full_refresh, flags, [_of_file(f) for f in files]),
         )
 
@@ -116,6 +150,13 @@ def _of_file(path: Path) -> str | None:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return None
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _digest(*what: object) -> str:

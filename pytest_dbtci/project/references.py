@@ -47,6 +47,15 @@ _PROPERTY = re.compile(
     r"""(?:\.\s*|\[\s*['"]|\(\s*['"])(?:columns|constraints|description|docs|group|tags)\b"""
 )
 
+_ENV_VAR = re.compile(r"""\benv_var\s*(?:\(\s*(?:\\?['"]([^'"\\]*)\\?['"]\s*[,)])?)?""")
+_STANDING = re.compile(
+    r"\b(?:load_relation|get_relation|list_relations\w*|list_schemas|schema_exists|information_schema|sqlite_master|"
+    r"pg_(?:catalog|class|tables|views|matviews|namespace)|(?:svv|stv)_\w+|duckdb_(?:tables|views|columns|schemas)|"
+    r"(?:insert|merge|copy)\s+into|create\s+(?:\w+\s+)?table\s+if\s+not\s+exists)\b",
+    re.IGNORECASE,
+)
+_THIS = re.compile(r"\bthis\b")
+
 ANY_VAR = "*"
 """Stands for a variable whose name is computed."""
 
@@ -57,6 +66,21 @@ def variables(text: str) -> list[str]:
         return []
     found = {m.group(1) or ANY_VAR for m in _VAR.finditer(text)}
     return sorted(found | ({ANY_VAR} if "var" in values(text) else set()))
+
+
+def environment(text: str) -> list[str]:
+    """Name the variables of the environment that the text reads, `*` for one whose name is computed."""
+    return sorted({m.group(1) or ANY_VAR for m in _ENV_VAR.finditer(text)}) if "env_var" in text else []
+
+
+def depends_on_standing(text: str) -> bool:
+    """Whether the text asks what stands in the schema, or adds to it."""
+    return _STANDING.search(text) is not None
+
+
+def names_itself(text: str) -> bool:
+    """Whether the text's Jinja names the node's own relation."""
+    return "this" in text and any(_THIS.search(block) for block in _JINJA.findall(text))
 
 
 def files(text: str, *, python: bool = False) -> list[str]:
@@ -72,6 +96,11 @@ def files(text: str, *, python: bool = False) -> list[str]:
     for part in re.findall(r"\w+", " ".join(map(" ".join, modules) if python else modules)):
         found |= {f"{part}.py", f"{part}/__init__.py"}
     return sorted(found)
+
+
+def names_data(text: str) -> bool:
+    """Whether the text has the name of a data file in it, by its ending."""
+    return _FILE.search(text) is not None
 
 
 def is_named(path: str, patterns: Iterable[str]) -> bool:

@@ -50,12 +50,13 @@ def reusable(
     fingerprints: Mapping[str, str],
     asked: frozenset[str],
     needed: frozenset[str],
+    lingering: frozenset[str],
 ) -> frozenset[str]:
     """Return the needed nodes that need no building: they are as when they were kept, and so is what they read.
 
     What was asked for is always built. Nothing is reusable if one of the nodes to build goes on from what is there,
-    as an incremental model does: then everything is built. So it is where the base's versions, which may be such, are
-    built beside them.
+    as an incremental model does, or one of the needed is `lingering`: then everything is built. So it is where the
+    base's versions, which may be such, are built beside them.
     """
     where = plan.destination
     if plan.mode == "release" or plan.twins or (kept.schema, kept.target) != (where.schema, where.target):
@@ -68,7 +69,8 @@ def reusable(
         parents = {p for p in node.parents if p in needed}
         if node.unique_id in needed - asked and node.about is None and same and parents <= fresh:
             fresh |= {node.unique_id}
-    return frozenset() if _goes_on(plan, needed - fresh) else fresh
+    left = needed - fresh
+    return frozenset() if _goes_on(plan, left) or (left and lingering & needed) else fresh
 
 
 def standing(
@@ -77,11 +79,13 @@ def standing(
     places: Mapping[str, Place],
     fingerprints: Mapping[str, str],
     needed: frozenset[str],
+    lingering: frozenset[str],
     seconds: float,
 ) -> Mapping[str, BuiltNode]:
     """Return the needed nodes that an earlier run built from the same, at most `seconds` ago, with all that they read.
 
-    `places` are where nodes lie. Nothing is, if one of the nodes to build goes on from what is there.
+    `places` are where nodes lie. Nothing is, if one of the nodes to build goes on from what is there, or something is
+    to be built and one of the needed is `lingering`: can see, or has changed, what stands there besides.
     """
     noted, there = dict[str, BuiltNode](), set(built.relations)
     for node in plan.nodes:
@@ -104,7 +108,7 @@ def standing(
     fresh |= {n.unique_id for n in unit_tests if n.unique_id in noted and n.about in fresh}
     left = {n.unique_id for n in nodes if n.unique_id not in fresh}
     hooks = {n.unique_id for n in nodes if n.resource_type == "operation"}
-    if plan.twins or (left and left <= hooks) or _goes_on(plan, frozenset(left)):
+    if plan.twins or (left and (left <= hooks or lingering & needed)) or _goes_on(plan, frozenset(left)):
         return {}
     if left:
         fresh -= hooks  # those of the whole run come with whatever is built

@@ -82,6 +82,16 @@ def test_what_does_not_follow_from_the_rows_alone_is_built(shop: Shop) -> None:
         "models/numbered.sql": f"{TABLE}select id, row_number() over (order by dog) as n {reads}\n",
         "models/seen.sql": f"{TABLE}select id, current_date as seen {reads}\n",
         "models/asked.sql": TABLE + "{% set n = run_query('select 1') %}select id " + reads + "\n",
+        "models/said.sql": TABLE + "select id, {{ var('as_of', 'current_date') }} as seen " + reads + "\n",
+        "models/elsewhere.sql": TABLE + "select id, '{{ target.schema }}' as place " + reads + "\n",
+        "models/here.sql": TABLE + "select id, '{{ schema }}' as place " + reads + "\n",
+        "models/called.sql": f"{TABLE}select hash(id) as h {reads}\n",
+        "models/tested.yml": """\
+models:
+- name: plain
+  columns: [{name: id, data_tests: [not_null: {config: {where: "now() > date '2000-01-01'"}}]}]
+""",
+        "models/off.sql": "{{ config(enabled=false) }} select 1 as one\n",
         "models/hooked.sql": "{{ config(post_hook='select 1') }}select id " + reads + "\n",
         "models/plain.sql": f"select id {reads}\n",
         "models/further.sql": "select count(*) as n from {{ ref('plain') }}\n",
@@ -100,13 +110,15 @@ def test_what_reads_anything_else_that_changed_is_built(shop: Shop) -> None:
     reads = "from {{ ref('stays') }}"
     books = "sources:\n- name: book\n  schema: raw\n  tables: [{name: visits, identifier: stays}]\n"
     hooked, asking = TABLE.replace(")", ", post_hook='select 1')"), "{% set n = run_query('select 1') %}"
-    read = ("stays", "typed", "hooked", "asking", "inner", "kept")
+    read = ("stays", "typed", "hooked", "asking", "inner", "kept", "zeros")
     files: dict[str, str | None] = {
         "models/book.yml": books,
         "models/typed.sql": f"{TABLE}select id {reads}\n",
         "models/hooked.sql": f"{TABLE}select id {reads}\n",
         "models/asking.sql": f"{TABLE}{asking}select id {reads}\n",
         "models/inner.sql": "{{ config(materialized='ephemeral') }}\nselect id from {{ source('raw', 'stays') }}\n",
+        "models/zeros.sql": f"{TABLE}select id, cast(case when id < 9 then '-0' else '0' end as double) as zero "
+        "from {{ source('raw', 'stays') }}\n",
         "models/kept.sql": "{{ config(materialized='ephemeral') }}\n" + f"select id {reads}\n",
         "models/booked.sql": f"select s.id {reads} s join {{{{ source('book', 'visits') }}}} v on v.id = s.id\n",
         **{f"models/of_{name}.sql": f"select id from {{{{ ref('{name}') }}}}\n" for name in read},
@@ -119,6 +131,8 @@ def test_what_reads_anything_else_that_changed_is_built(shop: Shop) -> None:
         "models/hooked.sql": f"{hooked}select id {reads}\n",
         "models/asking.sql": f"{TABLE}{asking}select id {reads} where 1 = 1\n",
         "models/inner.sql": f"{files['models/inner.sql']} where id > 7\n",
+        # 0 and -0 are equal: which of them `distinct` takes does not follow from the rows.
+        "models/zeros.sql": f"{files['models/zeros.sql']} where 1 = 1\n",
     }
     directory = shop.branch("besides", changed, base=files)
     run = shop.validate(directory, *OPTIONS, "--dbt-ci-exclude=inner")

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.support.tiny_project import commit, make_tiny, write
+from tests.support.tiny_project import commit, git, make_tiny, write
 from tests.support.validation import Validation, validate
 from tests.support.warehouse_project import Kennel
 
@@ -99,6 +99,11 @@ def test_what_is_not_as_it_was_left_is_built(tmp_path: Path) -> None:
         "create schema dbt_build_7_udf; create table dbt_build_7_udf.dbt_ci_mark as from dbt_build_7.dbt_ci_mark",
     )
     assert push(project) == (0, EVERY)
+    counts = "select count(*) as n from information_schema.tables where table_schema = '{{ target.schema }}'\n"
+    assert push(project, counted=counts) == (0, {*EVERY, "counted"}), "it sees what stands there"
+    assert push(project) == (0, set())
+    assert push(project, leaf=LEAF.format(1)) == (0, {*EVERY, "counted"})
+    git(project, "rm", "--quiet", "models/counted.sql")
     incremental = "{{ config(materialized='incremental') }} select random() as r\n"
     assert push(project, other=incremental) == (0, EVERY), "it would go on from what is there"
     assert ask(project, "select count(*) from dbt_build_7.other") == [(1,)]

@@ -34,6 +34,8 @@ FILES: Files = {
     "dbt/models/plain.sql": "select 1 as a",
     "dbt/models/calls.sql": "select {{ near() }} as a",
     "dbt/models/executes.sql": "select {% if execute %}{{ late() }}{% else %}0{% endif %} as a",
+    "dbt/models/environs.sql": "select {% if execute %}{{ env_var('LATE', '0') }}{% endif %} as a",
+    "dbt/models/anything.sql": "select {% if execute %}{{ env_var('LA' ~ 'TE', '0') }}{% endif %} as a",
     "dbt/models/computes.sql": "select {{ context[['by', 'name'] | join('_')]() }} as a",
     "dbt/models/hooked.sql": "{{ config(post_hook='select {{ late() }}') }} select 1 as a",
     "dbt/models/tells.sql": "select '{{ model.description }}' as a",
@@ -52,7 +54,10 @@ NO_FLAGS = {
     "DBT_PROFILES_DIR": "/agent/77",
     "DBT_ENGINE_LOG_PATH": "/agent/77/logs",
 }
-EVERY = {"plain", "tells", "calls", "executes", "computes", "hooked", "reads", "seeded", "large", "not_null_plain_a"}
+EVERY = {
+    *("plain", "tells", "calls", "executes", "environs", "computes", "hooked", "reads", "seeded", "large"),
+    "not_null_plain_a",
+}
 ALL: dict[str, Any] = {"select": "*"}
 
 
@@ -127,8 +132,16 @@ def test_holds_no_secret_no_folder_and_no_number_of_a_build(
     planned = Planned(plan=plan.plan, head=plan.head)
     given = [
         Settings(rootdir=tmp_path, invocation_dir=tmp_path, environ={**shop.environ, **extra})
-        for extra in ({}, NO_FLAGS, {"DBT_FULL_REFRESH": "1"})
+        for extra in (
+            {},
+            NO_FLAGS,
+            {"DBT_FULL_REFRESH": "1"},
+            {"LATE": "1"},
+            {"LATE": "guess", "DBT_PASSWORD": "guess"},
+        )
     ]
-    plain, told, refreshed = (fingerprints(planned, settings) for settings in given)
+    plain, told, refreshed, late, secret = (fingerprints(planned, settings) for settings in given)
     assert plain == told
     assert not plain.items() & refreshed.items()
+    assert {u.split(".")[2] for u in plain if plain[u] != late[u]} == {"environs"}
+    assert {u.split(".")[2] for u in plain.keys() - secret.keys()} == {"environs"}

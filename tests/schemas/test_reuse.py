@@ -43,7 +43,9 @@ def test_what_reads_a_node_that_is_built_anew_is_built_too() -> None:
     plan = Plan(mode="pull_request", destination=Destination(schema="dbt_build_7", target="ci"), nodes=nodes)
     known = dict.fromkeys(names, "same")
     kept = Kept(run="r1", schema="dbt_build_7", target="ci", nodes=known)
-    assert reusable(kept, plan, known, frozenset({"one", "bad"}), frozenset(names)) == {"other"}
+    given = (kept, plan, known, frozenset({"one", "bad"}), frozenset(names))
+    assert reusable(*given, frozenset()) == {"other"}
+    assert not reusable(*given, frozenset({"other"})), "one that sees what stands there"
 
 
 def test_builds_a_kept_parent_anew_where_only_its_macro_or_its_own_parent_is_another(tmp_path: Path) -> None:

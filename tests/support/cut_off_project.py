@@ -1,10 +1,15 @@
-"""A project in which almost everything reads one model, and edits of it: refactorings, real changes, and traps."""
+"""A project in which almost everything reads one model, and edits of it: refactorings, real changes, and traps.
+
+Many of them can be joined in one, so that a run of it proves as much as a run of each.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 
+from tests.support.random_edits import formatted
 from tests.support.warehouses.dbt_project import PROFILE
 
 Project = dict[str, str | None]
@@ -69,6 +74,11 @@ unit_tests:
     "models/hooked.sql": "{{ config(materialized='table', post_hook='delete from {{ this }} where id > 90') }}\n"
     f"select id {_READS}\n",
     "models/after.sql": "select count(*) as n from {{ ref('hooked') }}\n",
+    "snapshots/aged.sql": "{% snapshot aged %}\n{{ config(strategy='check', unique_key='dog', check_cols='all') }}\n"
+    "select dog, paid from {{ ref('dogs') }}\n{% endsnapshot %}\n",
+    "models/latest.sql": f"{_TABLE}select dog, paid from {{{{ ref('aged') }}}} where dbt_valid_to is null\n",
+    "models/stacked.sql": f"select * {_READS} union all select 0, 'none', 0\n",
+    "models/grouped.sql": f"{_TABLE}select e.*, count(*) as n from {{{{ ref('every') }}}} e group by 1, 2, 3\n",
     "models/asked.sql": "{% set found = run_query('select 7') %}\n" + f"select id, 7 as seven {_READS}\n",
     "tests/no_dear_dog.sql": "select * from {{ ref('rich') }} where dog = 'dog 9'\n",
     "tests/few_dear_dogs.sql": "{{ config(severity='warn') }}\n"
@@ -94,7 +104,7 @@ def edit(rng: random.Random, project: Project, kind: str) -> str:
 
 def _model(rng: random.Random, project: Project) -> str:
     names = ["stays"] * 8 + ["meals", "dogs", "every", "whole", "grown", "rich", "inner_one", "hooked"]
-    return f"models/{rng.choice(names)}.sql"
+    return rng.choice([path for path in (f"models/{name}.sql" for name in names) if path in project])
 
 
 def _wrapped(rng: random.Random, project: Project, around: str) -> None:
@@ -153,6 +163,8 @@ _OF_STAYS = (
 
 def _stays(rng: random.Random, project: Project, kind: str) -> None:
     old, new = rng.choice(_OF_STAYS)
+    while "collate" in new and kind == "duckdb" and rng.random() < 0.9:
+        old, new = rng.choice(_OF_STAYS)  # one collation keeps all of the database from being compared
     new = new.format("nocase" if kind == "duckdb" else '"C"') if "collate" in new else new
     project["models/stays.sql"] = (project["models/stays.sql"] or "").replace(old, new, 1)
 
@@ -175,11 +187,55 @@ _OTHERS = (
 
 
 def _other(rng: random.Random, project: Project, kind: str) -> None:
-    path, old, new = rng.choice(_OTHERS)
+    path, old, new = rng.choice([change for change in _OTHERS if change[0] in project])
     project[path] = (project[path] or "").replace(old, new, 1)
+
+
+def _formatted(rng: random.Random, project: Project, kind: str) -> None:
+    path = _model(rng, project)
+    project[path] = formatted(rng, project[path] or "")
 
 
 _EDITS: tuple[tuple[Callable[[random.Random, Project, str], None], int], ...] = (
     *((_refactored, 6), (_ordered, 2), (_cut, 2), (_widened, 2), (_distinct, 2), (_doubled, 1)),
-    *((_stays, 6), (_other, 4)),
+    *((_stays, 6), (_other, 4), (_formatted, 6)),
 )
+
+_SHARED = ("dbt_project.yml", ".gitignore", "pytest.ini")
+_ALWAYS = ("stays", "dogs", "every", "narrow")
+_REF = re.compile(r"ref\('(\w+)'\)")
+_NAMES = re.compile(r"(ref\('|source\('|var\('|% snapshot |\bmodel: |^- name: |(?=\bcents\())", re.MULTILINE)
+
+
+GROWING = ("old", "latest")
+"""Models that read an incremental one, or a snapshot: while such is to be built, nothing is reused."""
+
+
+def wing(rng: random.Random, *others: str) -> Project:
+    """Return some twelve of the models, these `others` with them, all that they read, and the tests of these."""
+    models = {path.split("/")[1].removesuffix(".sql"): path for path in FILES if path.endswith(".sql")}
+    models = {name: path for name, path in models.items() if not path.startswith(("macros/", "tests/"))}
+    optional = sorted(models.keys() - {*_ALWAYS, *GROWING, "grown", "aged"})
+    wanted = [*_ALWAYS, *rng.sample(optional, 7), *others]
+    names = set[str]()
+    while wanted:
+        name = wanted.pop()
+        names.add(name)
+        wanted += [n for n in _REF.findall(FILES[models[name]] or "") if n in models and n not in names]
+    left = {path for name, path in models.items() if name not in names}
+    left |= {p for p in FILES if p.startswith("tests/") and not {*_REF.findall(FILES[p] or "")} <= names}
+    return {path: text for path, text in FILES.items() if path not in left}
+
+
+def joined(wings: Sequence[Project]) -> Project:
+    """Return one project of several that know nothing of each other: the names of each begin with its number."""
+    files: Project = {path: FILES[path] for path in _SHARED}
+    added = [re.findall(r"added: (\d+)", wing["dbt_project.yml"] or "")[0] for wing in wings]
+    variables = ", ".join(f"w{number}_added: {value}" for number, value in enumerate(added))
+    files["dbt_project.yml"] = (FILES["dbt_project.yml"] or "").replace("added: 1", variables)
+    for number, wing in enumerate(wings):
+        for path, text in wing.items():
+            if path not in _SHARED:
+                folder, _, name = path.rpartition("/")
+                files[f"{folder}/w{number}_{name}"] = _NAMES.sub(rf"\1w{number}_", text or "")
+    return files

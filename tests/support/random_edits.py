@@ -140,9 +140,14 @@ def format_anew(rng: random.Random, project: Project) -> str:
     """Format one model anew, at times so that it is another one."""
     added = sorted(p for p in PROSE.keys() - FILES.keys() if project.get(p))
     path = rng.choice(added if added and rng.random() < 0.5 else _models(project))
-    changes = rng.choice(["nothing", "nothing", "spaces", "case", "names"])
-    project[path] = "".join(_formatted(rng, part, changes) for part in _FORMATTED.findall(_text(project, path)))
+    project[path] = formatted(rng, _text(project, path))
     return f"format {path.rpartition('/')[2]}"
+
+
+def formatted(rng: random.Random, text: str) -> str:
+    """Return the text formatted anew, at times so that it means something else."""
+    changes = rng.choice(["nothing", "nothing", "spaces", "case", "names"])
+    return "".join(_formatted(rng, part, changes) for part in _FORMATTED.findall(text))
 
 
 def _formatted(rng: random.Random, part: str, changes: str) -> str:

@@ -164,6 +164,7 @@ class Steady(Request[tuple[str, ...]]):
     """Ask which of the nodes hold the same rows whenever what they read does: see `plain_nodes.steady`."""
 
     tree: str
+    invocation: Invocation
     unique_ids: tuple[str, ...]
 
 

@@ -44,13 +44,19 @@ def _compare(warehouse: Warehouse, pair: Pair) -> Contents:
         f"select {number} as side, count(*), {digest} from {name} t" for number, name in enumerate((head, base))
     )
     after, before = (tuple(map(int, counts)) for _, *counts in sorted(warehouse.fetch(query)))
-    return Contents(
-        same=after == before,
-        rows=after[0],
-        columns=len(ours),
-        digest=f"{after[1]:x}"[-12:],
-        why="" if after == before else "its rows differ",
-    )
+    why = "its rows differ" if after != before else _ambiguity(warehouse, dialect, head, ours)
+    return Contents(same=not why, rows=after[0], columns=len(ours), digest=f"{after[1]:x}"[-12:], why=why)
+
+
+def _ambiguity(warehouse: Warehouse, dialect: Dialect, name: str, of: Sequence[Column]) -> str:
+    """Return why one of some equal values, as `distinct` takes it, need not look like another; empty if all do."""
+    alike = [c for c in of if base_name(c.type) not in dialect.families or re.fullmatch(dialect.alike, c.type.lower())]
+    for column in alike:
+        value, text = columns.quoted(column.name), _text(column, dialect)
+        ((values, texts),) = warehouse.fetch(f"select count(distinct {value}), count(distinct {text}) from {name} t")
+        if values != texts:
+            return f"values of column {column.name} ({column.type}) are equal and look different"
+    return ""
 
 
 def _relation(warehouse: Warehouse, place: Place) -> tuple[str, list[Column]]:

@@ -29,7 +29,7 @@ class Dialect:
     is of any number of values, 64 bits, of which only equal values of one type have the same, as far as 64 bits tell:
     `hashed` is a pattern for the types of which that is true. It is empty where it costs more than to compare them.
     `digest` makes a whole number of a text, the same each time; `lossy` is a pattern for the types whose texts leave
-    something out.
+    something out, `alike` one for those of which equal values can have several texts.
     """
 
     families: Mapping[str, str]
@@ -42,6 +42,7 @@ class Dialect:
     hashed: str = ""
     digest: str = ""
     lossy: str = ""
+    alike: str = ""
 
     def family(self, dtype: str) -> str:
         """Return the family of a type, `text` for one that is compared in a text form, empty for one that can't be."""

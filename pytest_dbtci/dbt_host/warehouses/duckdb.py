@@ -58,6 +58,7 @@ class DuckDb(Warehouse):
         digest="hash({})",
         # Until DuckDB 1.4 a list of one text with a comma read like one of two.
         lossy=r"struct|map|union|variant|.*\]$",
+        alike="double|float|interval|time with time zone",
     )
 
     def shape(self, place: Sequence[str]) -> Any:

@@ -110,6 +110,8 @@ inner join pg_namespace as n on n.oid = c.relnamespace
 where n.nspname = {schema} and c.relname = {identifier} and a.attnum > 0 and not a.attisdropped
 order by a.attnum
 """
+_STRICT = (0, 100, 950, 951)
+"""The collations of what is no text, the database's own, "C" and "POSIX": to these only the same text is equal."""
 
 
 class Postgres(Warehouse):
@@ -143,6 +145,7 @@ class Postgres(Warehouse):
         forms={"json": "cast({} as jsonb)"},
         other="cast({} as text)",
         digest="cast(cast('x' || substring(md5({}), 1, 15) as bit(60)) as bigint)",
+        alike="numeric|double precision|real|interval|time with time zone|jsonb",
     )
     bytes = (
         "select sum(pg_total_relation_size(c.oid)) from pg_class as c "
@@ -154,12 +157,18 @@ class Postgres(Warehouse):
         return schema if self._adapter.config.quoting.get("schema", True) else schema.lower()
 
     def shape(self, place: Sequence[str]) -> Any:
-        """Return the whole type of each column, with its collation; DbtFailed where floats are written cut short."""
+        """Return the whole type of each column, with its collation.
+
+        DbtFailed where floats are written cut short, or a collation may call equal what differs.
+        """
         _, schema, identifier = place
         ((digits,),) = self.fetch("select current_setting('extra_float_digits')")
         if int(digits) < 1:
             raise DbtFailed(f"extra_float_digits is {digits} here: floats that differ can look the same", usage=False)
-        return self.fetch(_SHAPE.format(schema=self._literal(schema), identifier=self._literal(identifier)))
+        found = self.fetch(_SHAPE.format(schema=self._literal(schema), identifier=self._literal(identifier)))
+        if own := [name for name, _, collation in found if int(collation) not in _STRICT]:
+            raise DbtFailed(f"column {own[0]} has a collation, which may call equal what differs", usage=False)
+        return found
 
     def clock(self) -> datetime:
         """Return the server's time, UTC, whatever zone the session is in."""

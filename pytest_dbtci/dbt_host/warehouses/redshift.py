@@ -103,10 +103,12 @@ class Redshift(Postgres):
     )
 
     def shape(self, place: Sequence[str]) -> Any:
-        """Return of each column of texts whether it tells letters' case: collations differ in nothing else here."""
+        """Refuse where a column of texts does not tell letters' case: collations differ in nothing else here."""
         name, found, _ = self.describe(place) or ("", [], False)
         texts = [_TELLS_CASE.format(column=quoted(c.column), name=name) for c in found if c.is_string()]
-        return self.fetch(f"select {', '.join(texts)}") if texts else ()
+        if texts and any(int(known) < 2 for known in self.fetch(f"select {', '.join(texts)}")[0]):
+            raise DbtFailed("a column is blind to letters' case: what it calls equal can differ", usage=False)
+        return ()
 
     def same(self, schema: str) -> str:
         """Return the text by which two names of schemas are one: quoted names are folded, too."""
