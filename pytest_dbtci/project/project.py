@@ -162,6 +162,8 @@ class Project:
         inside = self.within(path)
         if inside is not None and "/" not in inside and inside.startswith("dbt"):
             return True  # a plugin's settings, by convention
+        if path in self.environment_files:
+            return True
         below = path + "/"  # a link, a submodule or a folder's last file can be above what dbt reads
         return self.is_read(path) or any(p.startswith(below) for p in self.reads)
 
@@ -208,6 +210,12 @@ class Project:
     def variable_file(self) -> str:
         """Return where the project's vars.yml lies, which dbt-core reads since 1.12; it reads no package's."""
         return self.place(self.name, "vars.yml")
+
+    @cached_property
+    def environment_files(self) -> tuple[str, ...]:
+        """Return where dbt-core, since 1.12, finds its environment: on the way up from the project."""
+        folders = (PurePosixPath(self.inside), *PurePosixPath(self.inside).parents)
+        return tuple(str(folder / ".env") for folder in folders)
 
     def is_named(self, path: str) -> bool:
         """Whether a file that dbt reads may name this one, or what imports it, as data or as a module."""

@@ -62,14 +62,14 @@ class Evidence:
         return frozenset((*found, self.base.project, self.head.project))
 
     @property
-    def has_variable_file(self) -> bool:
-        """Whether this dbt reads vars.yml."""
+    def is_since_1_12(self) -> bool:
+        """Whether this dbt reads vars.yml, and a `.env` above the project."""
         return tuple(map(int, self.head.dbt_version.split(".")[:2])) >= (1, 12)
 
     def variables_of(self, package: str) -> frozenset[str]:
         """Return the variables of a package that differ, in whichever of the files that can hold them."""
         places = [path for path, name in self.project.settings.items() if name == package]
-        if package == self.project.name and self.has_variable_file:
+        if package == self.project.name and self.is_since_1_12:
             places.append(self.project.variable_file)
         return variables_difference((self.texts.get(p, (None, None)) for p in places), self.packages)
 

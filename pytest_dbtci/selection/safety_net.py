@@ -169,7 +169,7 @@ class _Net:
                     self._add_everything(found.everything, (path,))
                 else:
                     self._say(f"target {self.evidence.target} is the same", (path,))
-            elif self.project.within(path) == ".env":
+            elif path in self.project.environment_files[: None if self.evidence.is_since_1_12 else 1]:
                 self._add_everything("the environment of dbt changed", (path,))
 
     def _project_file(self, path: str, package: str) -> None:
@@ -187,7 +187,7 @@ class _Net:
             self.settings[path] = tuple(k for k in found.keys if k not in ("vars", "dispatch"))
 
     def _variable_file(self, path: str) -> None:
-        if not self.evidence.has_variable_file:
+        if not self.evidence.is_since_1_12:
             self._say(f"dbt-core {self.head.dbt_version} reads no such file", (path,))
             return
         found = variables_difference([self.evidence.texts.get(path, (None, None))], self.evidence.packages)
