@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pytest_dbtci.git.repository import Change
@@ -195,3 +195,13 @@ def _is_generic(node: ManifestNode) -> bool:
 
 def _word(node: ManifestNode, part: str) -> str:
     return _BODY.get(node.resource_type, _PARTS[part]) if part == "body" else _PARTS[part]
+
+
+def with_files(reason: Reason, everything: Reason | None) -> Reason:
+    """Return a reason with the files of what can affect everything, where it has none of its own; else say so."""
+    if reason.files:
+        return reason
+    if everything:
+        return replace(reason, files=everything.files)
+    # Both trees are parsed alike, but not at the same time.
+    return replace(reason, text=f"{reason.text}, and no changed file explains it")

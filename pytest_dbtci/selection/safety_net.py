@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cached_property
 
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Reason
 from pytest_dbtci.project.references import ANY_VAR
 from pytest_dbtci.selection.evidence import TELLING, Affected, Evidence
-from pytest_dbtci.selection.reasons import Reasons
+from pytest_dbtci.selection.reasons import Reasons, with_files
 from pytest_dbtci.selection.settings_diff import profile_difference, project_difference, variables_difference
 
 
@@ -56,7 +55,7 @@ class _Net:
         self._graph()
         self._properties()
         everything = self._why_everything()
-        reasons = {u: _with_files(r, everything) for u, r in self.found.items()}
+        reasons = {u: with_files(r, everything) for u, r in self.found.items()}
         for unique_id, reason in reasons.items():
             self._record([unique_id], reason.files)
         self._idle_settings()
@@ -288,16 +287,6 @@ class _Net:
                 found.add(place(node.package, "dbt_project.yml"))
             found.update(place(*file.split("://", 1)) for file in manifest.docs.values())
         return frozenset(found)
-
-
-def _with_files(reason: Reason, everything: Reason | None) -> Reason:
-    """Return a reason with the files of what can affect everything, where it has none of its own; else say so."""
-    if reason.files:
-        return reason
-    if everything:
-        return replace(reason, files=everything.files)
-    # Both trees are parsed alike, but not at the same time.
-    return replace(reason, text=f"{reason.text}, and no changed file explains it")
 
 
 def _hooks(manifest: Manifest) -> frozenset[tuple[str, str, str | None]]:
