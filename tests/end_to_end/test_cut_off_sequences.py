@@ -15,11 +15,11 @@ from tests.support.hotel import Hotel
 from tests.support.warehouses import Kind
 from tests.support.warehouses.fixtures import empty_warehouse
 
-SEQUENCES = int(os.environ.get("CUT_OFF_SEQUENCES", "2"))
+SEQUENCES = int(os.environ.get("CUT_OFF_SEQUENCES", "1"))
 """How many pull requests are pushed to; each changes all wings of the hotel, independently of each other."""
 
-FIRST = int(os.environ.get("CUT_OFF_FIRST", "219"))
-WINGS = int(os.environ.get("CUT_OFF_WINGS", "4"))
+FIRST = int(os.environ.get("CUT_OFF_FIRST", "200"))
+WINGS = int(os.environ.get("CUT_OFF_WINGS", "3"))
 PUSHES = int(os.environ.get("CUT_OFF_PUSHES", "2"))
 
 ROOT = Path(__file__).parents[2]
