@@ -20,7 +20,7 @@ SEQUENCES = int(os.environ.get("CUT_OFF_SEQUENCES", "1"))
 
 FIRST = int(os.environ.get("CUT_OFF_FIRST", "200"))
 WINGS = int(os.environ.get("CUT_OFF_WINGS", "3"))
-PUSHES = int(os.environ.get("CUT_OFF_PUSHES", "2"))
+PUSHES = int(os.environ.get("CUT_OFF_PUSHES", "1"))
 
 ROOT = Path(__file__).parents[2]
 COMPARED = ("--dbt-ci-compare=base", "--dbt-ci-compare-budget=1000", "-k", "not compare")
