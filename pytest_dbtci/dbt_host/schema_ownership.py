@@ -13,6 +13,9 @@ from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
 Place = tuple[str, str]
 
+_TAKES = 5
+"""How often a run puts its mark in place of another one that came meanwhile."""
+
 _CREATES = re.compile(r"\bcreate\s+(?:or\s+replace\s+)?(?:transient\s+)?schema\b", re.IGNORECASE)
 
 
@@ -183,13 +186,14 @@ class Ownership:
 
         Where another run does so at the same time, the newer one takes the schema from the other.
         """
-        while True:
+        for _ in range(_TAKES):
             warehouse.take_over(*place, self.mark, mark)
             now_there = warehouse.read_mark(*place)
             if now_there is None or now_there.run == self.mark.run:
                 return mark if now_there is not None else None
             self._check(place[1], now_there, warehouse.clock().isoformat(timespec="microseconds"), is_wanted=True)
             mark = now_there
+        raise DbtFailed(f"schema {place[1]}: its mark could not be changed, so nothing was written there.", usage=False)
 
     def _drop(self, warehouse: Warehouse, place: Place, inside: Sequence[str]) -> None:
         """Drop a schema that is this run's own, with a last look: the drop of another one may have waited long."""
