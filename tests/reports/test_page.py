@@ -161,6 +161,29 @@ def test_search_zoom_and_print_work(dogs_page: Path) -> None:
 
 
 @needs_browser
+def test_no_edge_runs_through_a_node_that_it_does_not_join(tmp_path: Path) -> None:
+    rng, nodes = random.Random(2), list[Node]()
+    for i in range(40):
+        parents = {f"model.dogs.m{j}" for j in rng.sample(range(i), min(i, 2))}
+        nodes.append(node(f"model.dogs.m{i}", *sorted(parents), reason="downstream of m0"))
+    results = {n.unique_id: Result(unique_id=n.unique_id, status="success", seconds=0.1) for n in nodes}
+    seen = visit(
+        written(tmp_path / "page.html", replace(PLAN, nodes=tuple(nodes)), timed(results)),
+        "const through = graph.edges().filter((edge) => {"
+        " const points = [edge.sourceEndpoint(), ...(edge.segmentPoints() || []), edge.targetEndpoint()];"
+        " const line = points.slice(1).flatMap((end, i) => Array.from({length: 100}, (_, n) => ({"
+        "  x: points[i].x + (end.x - points[i].x) * n / 100, y: points[i].y + (end.y - points[i].y) * n / 100})));"
+        " return graph.nodes().difference(edge.connectedNodes()).some((node) => {"
+        "  const box = node.boundingBox({includeLabels: false});"
+        "  return line.some(({x, y}) => x > box.x1 && x < box.x2 && y > box.y1 && y < box.y2); }); });"
+        "return {through: through.map((e) => [e.source().id(), e.target().id()]), bent: graph.edges('[bend]').length}",
+    )
+    assert seen.console == ()
+    assert seen.answer["through"] == []
+    assert seen.answer["bent"] > 10
+
+
+@needs_browser
 def test_hostile_names_and_values_are_inert(tmp_path: Path) -> None:
     attack = f"{HOSTILE}</script><script>document.title='bitten'</script><svg onload=\"document.title='bitten'\"> "
     bad = Node(

@@ -85,6 +85,7 @@ function details(node) {
 }
 
 let graph = null;
+const WIDTH = 170;
 
 function choose(node) {
   details(node);
@@ -104,11 +105,24 @@ function layout(drawn, edges) {
   const layers = new dagre.graphlib.Graph();
   layers.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 60 });
   layers.setDefaultEdgeLabel(() => ({}));
-  for (const node of drawn) layers.setNode(node.id, { width: 170, height: 34 });
+  for (const node of drawn) layers.setNode(node.id, { width: WIDTH, height: 34 });
   for (const [from, to] of edges) layers.setEdge(from, to);
   dagre.layout(layers);
   const positions = Object.fromEntries(drawn.map(({ id }) => { const { x, y } = layers.node(id); return [id, { x, y }]; }));
-  return { name: "preset", positions: (node) => positions[node.id()], fit: true, padding: 20 };
+  const bends = Object.fromEntries(edges.map(([from, to]) => [
+    [from, to], bend(positions[from], positions[to], layers.edge(from, to).points)]));
+  return { name: "preset", positions: (node) => positions[node.id()], bends, fit: true, padding: 20 };
+}
+
+// An edge that skips layers goes around the nodes there, by the points (but for both ends) that were left free for it:
+// how far each lies along the line from the one node's right side to the other's left, from 0 to 1, and how far beside it.
+function bend(from, to, points) {
+  const [dx, dy] = [to.x - from.x - WIDTH, to.y - from.y];
+  const length = Math.hypot(dx, dy);
+  return points.length < 4 ? undefined : points.slice(1, -1).map(({ x, y }) => ({
+    along: ((x - from.x - WIDTH / 2) * dx + (y - from.y) * dy) / length ** 2,
+    beside: ((y - from.y) * dx - (x - from.x - WIDTH / 2) * dy) / length,
+  }));
 }
 
 function impact() {
@@ -132,7 +146,7 @@ function draw() {
   const kinds = { passed: "passed", warned: "warned", failed: "failed", error: "failed", skipped: "skipped", none: "skipped", exposure: "exposure" };
   const style = () => [
     { selector: "node", style: {
-      label: "data(label)", shape: "round-rectangle", width: 170, height: 34, "text-valign": "center", "font-size": 11,
+      label: "data(label)", shape: "round-rectangle", width: WIDTH, height: 34, "text-valign": "center", "font-size": 11,
       "text-max-width": 160, "text-wrap": "ellipsis", color: colour("text"), "background-color": colour("sheet"), "border-width": 2 } },
     ...Object.entries(kinds).map(([kind, name]) => ({ selector: `node[worst = "${kind}"]`, style: { "border-color": colour(name) } })),
     { selector: "node[?identical]", style: { "background-color": colour("line") } },
@@ -140,17 +154,22 @@ function draw() {
     { selector: "node[worst = 'skipped'], node[worst = 'none']", style: { "border-style": "dashed" } },
     { selector: "node[worst = 'exposure']", style: { shape: "round-hexagon" } },
     { selector: "edge", style: { width: 2.5, "line-color": colour("edge"), "target-arrow-color": colour("edge"),
-      "target-arrow-shape": "triangle", "curve-style": "bezier", "arrow-scale": 0.8 } },
+      "target-arrow-shape": "triangle", "curve-style": "straight", "arrow-scale": 0.8, "source-endpoint": "90deg", "target-endpoint": "-90deg" } },
+    { selector: "edge[bend]", style: {
+      "curve-style": "round-segments", "segment-radii": 40, "edge-distances": "endpoints",
+      "segment-weights": (edge) => edge.data("bend").map((at) => at.along),
+      "segment-distances": (edge) => edge.data("bend").map((at) => at.beside) } },
     { selector: ".far", style: { opacity: 0.25 } },
     { selector: ".near", style: { "overlay-color": colour("link"), "overlay-opacity": 0.15 } },
   ];
+  const places = layout(drawn, edges);
   graph = cytoscape({
     container: at("graph"),
     elements: [
       ...drawn.map((node) => ({ data: { id: node.id, label: node.name, worst: node.worst, changed: node.changed, identical: node.identical } })),
-      ...edges.map(([source, target]) => ({ data: { source, target } })),
+      ...edges.map(([source, target]) => ({ data: { source, target, bend: places.bends?.[[source, target]] } })),
     ],
-    layout: layout(drawn, edges),
+    layout: places,
     style: style(), minZoom: 0.02, maxZoom: 3, hideEdgesOnViewport: drawn.length > 600, textureOnViewport: drawn.length > 600,
     pixelRatio: drawn.length > 600 ? 1 : "auto",
   });
