@@ -191,12 +191,18 @@ def _others(plan: Plan, results: Mapping[str, Result]) -> Iterator[str]:
     skipped = [
         f"- {code(n.label)}: {prose(skip_reason(n, r, plan, results))}" for n, r in found if r.outcome == "skipped"
     ]
-    reused = [f"- {code(n.label)}: {prose(r.message)}" for n, r in found if r.status == REUSED]
-    for lines, noun in ((warned, "warning"), (skipped, "skipped"), (reused, "reused")):
+    for lines, noun in ((warned, "warning"), (skipped, "skipped")):
         if lines:
             shown = [*lines[:MANY], *([f"- … and {len(lines) - MANY} more"] if len(lines) > MANY else [])]
             plural = "s" * (noun == "warning" and len(lines) > 1)
             yield details(f"{len(lines)} {noun}{plural}", "\n".join(shown))
+    reused: dict[str, list[Node]] = {}
+    for node, result in found:
+        if result.status == REUSED:
+            reused.setdefault(result.message, []).append(node)
+    if reused:
+        lines = [f"- {prose(message)}: {names(nodes)}" for message, nodes in reused.items()]
+        yield details(f"{sum(map(len, reused.values()))} reused", "\n".join(lines))
 
 
 def _slowest(plan: Plan, results: Mapping[str, Result]) -> Iterator[str]:

@@ -9,6 +9,10 @@ from collections.abc import Sequence
 # CSI and OSC sequences, then the two-character escapes.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
 _TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+# Set aside by Unicode: no Markdown shows them, and no XML may hold the last two of a plane.
+_NEVER_CHARACTERS = frozenset(
+    map(chr, (*range(0xFDD0, 0xFDF0), *(p << 16 | n for p in range(17) for n in (0xFFFE, 0xFFFF))))
+)
 _MARKS = {"\n": "↵", "\r": "", "\t": " "}
 
 
@@ -87,5 +91,7 @@ def _columns(c: str) -> int:
 
 
 def _is_control(c: str) -> bool:
-    """Whether it is a control character or one that turns the reading direction of what follows."""
-    return unicodedata.category(c) == "Cc" or c in "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    """Whether it is a control character, one that turns the reading direction of what follows, or never a character."""
+    if unicodedata.category(c) == "Cc" or c in "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069":
+        return True
+    return c in _NEVER_CHARACTERS

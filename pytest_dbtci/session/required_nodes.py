@@ -90,7 +90,8 @@ def _wait(outcomes: Outcomes, nodes: Sequence[Node]) -> None:
         if reads_it and result.outcome == "error":
             pytest.fail(f"{node.name}: {result.message}", pytrace=False)
         if reads_it and result.outcome in ("failed", "skipped"):
-            why = result.message if result.status == NOT_RUN else f"{node.name} was not built: {result.status}"
+            how = "it failed" if result.outcome == "failed" else "dbt skipped it"
+            why = result.message if result.status == NOT_RUN else f"{node.name} was not built: {how}"
             raise pytest.skip.Exception(why) from HeldUp(why)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -19,7 +19,7 @@ from pytest_dbtci.reports.markdown import block, code, html_code, prose
 from pytest_dbtci.reports.summary import SUMMARY_LIMIT, markdown, room, write
 from pytest_dbtci.reports.summary_head import counts
 from pytest_dbtci.reports.table import plain
-from pytest_dbtci.results import Result
+from pytest_dbtci.results import REUSED, Result
 from tests.support import finished_run as dogs_run
 from tests.support.finished_run import HOSTILE, PLAN, RESULTS, failed, node, write_project
 
@@ -103,6 +103,20 @@ def test_is_not_green_while_a_node_has_no_result(plan: Plan) -> None:
     text = markdown(plan, results, GITHUB)
     assert text.startswith("## ❌ dbt: 9 passed, 1 without a result\n")
     assert "💥 Without a result: `raw_dogs`" in text
+
+
+def test_names_what_was_reused_with_each_run_that_built_it(plan: Plan) -> None:
+    runs = ["reused: run a of noon UTC built it from the same code"] * 7 + ["reused: run b"] * 2
+    results = {
+        n.unique_id: Result(unique_id=n.unique_id, status=REUSED, message=message)
+        for n, message in zip(plan.items, runs, strict=False)
+    }
+    text = markdown(plan, results, GITHUB)
+    listed = text.partition("<summary>9 reused</summary>")[2].partition("</details>")[0].split("\n")
+    first, second = (line for line in listed if line)
+    assert first.startswith("- reused: run a of noon UTC built it from the same code: `raw_dogs`, ")
+    assert first.endswith(" and 1 more")
+    assert second.startswith("- reused: run b: ")
 
 
 def test_tells_what_kept_nodes_from_being_built_before_all_else(plan: Plan) -> None:
@@ -293,6 +307,7 @@ def test_prose_renders_as_the_text_that_went_in(text: str) -> None:
 
 
 @given(st.text(min_size=1))
+@example("\ufdd0")
 def test_code_stays_in_its_cell_and_renders_as_the_text_that_went_in(text: str) -> None:
     for span in (code(text), html_code(text)):
         page = RENDER(f"| a | b |\n| --- | --- |\n| {span} | z |\n")
