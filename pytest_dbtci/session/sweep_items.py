@@ -58,6 +58,9 @@ class Sweeping:
             if self.criteria.closed:
                 self.leftovers, why = with_states(self.leftovers, self._environ)
                 self.unknown = self._harmless(" ".join(why.split()))
+                is_known = any(found.state for found in self.leftovers)
+                if self.unknown and self.drops and not is_known and self.criteria.age is None:
+                    self.trouble = f"nothing was dropped, as no state of a pull request is known: {self.unknown}"
         except DbtCiError as error:
             self.trouble = f"the schemas could not be listed: {reason(str(error))}{error.next_step}"
 
@@ -86,7 +89,7 @@ class Sweeping:
         """List every schema, and what became of it."""
         for found in self.leftovers:
             terminalreporter.write_line(f"dbt-ci: {found.schema} {found}: {self.done.get(found.schema, 'not reached')}")
-        if self.unknown:
+        if self.unknown and not self.trouble:
             by_age = "only the age decides" if self.criteria.age is not None else "nothing of it goes"
             terminalreporter.write_line(f"dbt-ci: where the provider says no state, {by_age}: {self.unknown}")
         if not (self.leftovers or self.trouble):

@@ -272,6 +272,12 @@ def test_the_sweep_drops_what_the_provider_says_is_closed(tmp_path: Path, forge:
     assert "dropped" not in unknown.output
     assert "where the provider says no state, nothing of it goes: 8: It is not known" in unknown.output
 
+    tokenless = validate(project, *closed, **{**environ, "GITHUB_TOKEN": ""})
+    assert tokenless.code == 1, tokenless.output
+    assert outcomes(tokenless)["sweep"] == "error"
+    assert "nothing was dropped, as no state of a pull request is known" in tokenless.output
+    assert "GITHUB_TOKEN is not set" in tokenless.output
+
     forge.answers = [(200, {"state": "closed"}), (200, {"state": "open"}), (404, {"message": "Not Found"})]
     found = validate(project, *closed, "--dbt-ci-sweep-age=7d", **environ)
 

@@ -98,9 +98,10 @@ class Provider:
 
     def pulls(self, environ: Mapping[str, str]) -> PullsApi:
         """Return the way to ask whether a pull request is closed; DbtCiError where there is none, or no token."""
+        where = "in a local run" if self.name == "local" else f"on {self.name}"
         raise DbtCiError(
-            f"It can't be known on {self.name} which pull requests are closed, only on Azure Repos, Bitbucket, "
-            "GitHub and GitLab."
+            f"It can't be known {where} which pull requests are closed, only on Azure Repos, Bitbucket, GitHub and "
+            "GitLab."
         )
 
     def run_order(self, environ: Mapping[str, str]) -> int:
