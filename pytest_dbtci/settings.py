@@ -125,6 +125,11 @@ def _check_together(values: Mapping[str, Any], typed: Set[str]) -> None:
             raise UsageError("--dbt-ci-known=warn needs the base to ask: it goes with --dbt-ci-compare.")
         for name in sorted(typed - {"rehearse", "known"}):
             raise UsageError(f"--dbt-ci-{name.replace('_', '-')} is for a comparison: it goes with --dbt-ci-compare.")
+    is_pull_request = not values["release"] and values["sweep"] == "off"
+    if values["compare"] == "prod" and not values["defer_target"] and is_pull_request:
+        raise UsageError(
+            "--dbt-ci-compare=prod compares with production's relations: it goes with --dbt-ci-defer-target TARGET."
+        )
     for name in ("docs", "release_behind", "rehearse"):
         if name in given and "release" not in given:
             flag = name.replace("_", "-")

@@ -22,6 +22,7 @@ NOT_REPEATED = {
 """What the summary says by itself, what belongs to the machine or to another kind of run, and what only shows more."""
 COMPARING = [option.name for option in OPTIONS if option.name.startswith("compare-")]
 NEEDS = {
+    "compare": {"dbtci_defer_target": "prod"},
     **{name: {"dbtci_compare": "auto"} for name in ("known", *COMPARING)},
     **{name: {"dbtci_release": "prod"} for name in ("docs", "release-behind", "rehearse")},
     **{name: {"dbtci_sweep": "list"} for name in ("sweep-age", "sweep-pr")},

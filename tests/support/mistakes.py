@@ -184,6 +184,7 @@ USAGE = (
     ),
     Mistake(name="age without sweep", args=("--dbt-ci-sweep-age=7d",), says=("--dbt-ci-sweep-age", "goes with")),
     Mistake(name="rules without compare", args=("--dbt-ci-compare-rules={}",), says=("compare-rules", "goes with")),
+    Mistake(name="production without its target", args=("--dbt-ci-compare=prod",), says=("-defer-target", "goes with")),
     Mistake(name="sweep's pr without sweep", args=("--dbt-ci-sweep-pr=7",), says=("--dbt-ci-sweep-pr", "goes with")),
     Mistake(
         name="rehearsal of no release", args=("--dbt-ci-rehearse",), says=("--dbt-ci-rehearse", "--dbt-ci-release")
