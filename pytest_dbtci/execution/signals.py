@@ -28,11 +28,16 @@ class Interrupts:
         self.missed = False
 
     def install(self) -> None:
-        """Handle the signals, but for one that is ignored, as `nohup` wants; only a main thread can."""
+        """Handle the signals, but for a SIGHUP that is ignored, as `nohup` wants; only a main thread can.
+
+        SIGINT is ignored in what a shell runs in the background, where a CI provider's agent sends it all the same.
+        """
         if threading.current_thread() is threading.main_thread():
-            for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    self._old[number] = signal.signal(number, self._hear)
+            numbers = [signal.SIGINT, signal.SIGTERM]
+            if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+                numbers.append(signal.SIGHUP)
+            for number in numbers:
+                self._old[number] = signal.signal(number, self._hear)
 
     def restore(self) -> None:
         """Restore the signals; safe to call more than once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -152,8 +153,10 @@ class Stage:
         return found
 
     def host(self) -> int:
-        """Return the dbt process, as soon as there is one."""
+        """Return the dbt process, as soon as there is one and pytest, which starts it early, hears signals."""
         eventually(lambda: len(self.hosts()) == 1, "there is a dbt process")
+        if self.started:
+            eventually(self.started[-1].hears_signals, "pytest handles SIGTERM")
         return self.hosts()[0]
 
 
@@ -178,6 +181,14 @@ class Running:
     def signal(self, number: int, *, group: bool = False) -> None:
         """Send a signal to pytest, or, as a terminal does, to its whole process group."""
         (os.killpg if group else os.kill)(self.process.pid, number)
+
+    def hears_signals(self) -> bool:
+        """Whether it has begun to handle SIGTERM, or has ended."""
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+            caught = re.search(r"^SigCgt:\s*(\w+)$", status, re.MULTILINE)
+            return bool(caught and int(caught[1], 16) >> (signal.SIGTERM - 1) & 1) or self.process.poll() is not None
+        return True
 
     def output(self) -> str:
         """Return what it has printed by now."""
