@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.http_server import Request, serving
 
 ME = "dbt-ci-bot"
 
@@ -85,25 +84,8 @@ def open_forge(provider: str) -> Iterator[Forge]:
     """Serve one pull request's comments until the end of the block."""
     forge = Forge(provider)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_any(self) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(size)) if size else None
-            content = json.dumps(forge.answer(self.command, self.path.partition("?")[0], body)).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def answer(asked: Request) -> tuple[int, Any, dict[str, str]]:
+        return 200, forge.answer(asked.method, asked.path.partition("?")[0], asked.body), {}
 
-        do_GET = do_POST = do_PATCH = do_PUT = do_any  # noqa: N815
-
-        def log_message(self, *args: object) -> None:
-            """Stay quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        forge.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
+    with serving(answer) as forge.url:
         yield forge
-        server.shutdown()
-        thread.join()
