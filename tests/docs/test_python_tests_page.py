@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from examples import demo
-from tests.session.test_other_plugins import PLUGINS
+from tests.support.other_plugins import PLUGINS
 from tests.support.validation import DEFER, Validation, validate
 
 pytestmark = pytest.mark.slow
