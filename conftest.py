@@ -34,6 +34,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name != "test_random_edits.py")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_root(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let the runs that tests start keep their folders below this run's.
+
+    As it ends, pytest removes the folders of earlier runs. Those of this suite hold some 100,000 files, and the first
+    run that a test started would be busy with them for a minute.
+    """
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(tmp_path_factory.getbasetemp())
+
+
 @pytest.fixture(scope="session")
 def released(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The example's repository with a released master and pull request 1066 checked out: copy, don't change.

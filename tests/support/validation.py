@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 Outcome = Literal["passed", "failed", "error", "skipped"]
 
-KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "PYTHONPATH")
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PYTEST_DEBUG_TEMPROOT", "SYSTEMROOT", "PYTHONPATH")
 """The environment that a run gets: nothing of a CI job that runs the tests, but the code that is to be tested."""
 
 DEFER = ("--dbt-ci-pr=1066", "--dbt-ci-target=ci", "--dbt-ci-defer-target=prod")
