@@ -1,6 +1,6 @@
 # `make` alone lists what there is. Every path is relative, so the checkout may lie anywhere.
 PYTHON ?= python3
-# Test processes: a number, or auto for one a core.
+# Test processes: a number, or auto for one more than there are processors.
 JOBS ?= auto
 
 PY := .venv/bin/python
@@ -17,10 +17,10 @@ demo: $(READY) ## make demo/ anew: a dbt project with a released master; validat
 	@$(PY) examples/demo.py demo --validate
 
 test: $(READY) ## run the quick tests
-	$(PY) -m pytest -n $(JOBS) -m 'not slow'
+	$(PY) -m pytest -n $(JOBS) --dist worksteal -m 'not slow'
 
 test-all: $(READY) ## run all tests
-	$(PY) -m pytest -n $(JOBS)
+	$(PY) -m pytest -n $(JOBS) --dist worksteal
 
 lint: $(READY) ## check style and types
 	$(PY) -m ruff check .

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from examples import demo
+from tests.support.made_once import made_once
 from tests.support.warehouse_project import kennel
 from tests.support.warehouses.fixtures import (
     redshift,
@@ -29,9 +27,18 @@ __all__ = ["kennel", "redshift", "server_warehouse", "snowflake", "snowflake_ser
 pytest_plugins = ["pytester"]
 
 
+LONGEST = ("test_many_runs.py", "test_random_edits.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one more than there are processors: tests wait for databases, locks and each other's silence."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that no process is still at it when the others have nothing left."""
-    items.sort(key=lambda item: item.path.name != "test_random_edits.py")
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,19 +53,14 @@ def own_temporary_root(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def released(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The example's repository with a released master and pull request 1066 checked out: copy, don't change.
+    """The example's repository with a released master and pull request 1066 checked out: copy, don't change."""
 
-    Made once for all workers.
-    """
-    base = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
-    directory = base / "released"
-    with _locked(base / "released.lock"):
-        if not (base / "released.done").exists():
-            demo.make_repository(directory)
-            demo.release(directory)
-            demo.open_pull_request(directory)
-            (base / "released.done").touch()
-    return directory
+    def make(directory: Path) -> None:
+        demo.make_repository(directory)
+        demo.release(directory)
+        demo.open_pull_request(directory)
+
+    return made_once(tmp_path_factory, worker_id, "released", make)
 
 
 @pytest.fixture
@@ -67,21 +69,3 @@ def dogs(released: Path, tmp_path: Path) -> Path:
     directory = tmp_path / "dogs"
     demo.copy_repository(released, directory)
     return directory
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that other processes respect; one that is five minutes old was left by a dead process."""
-    while True:
-        try:
-            path.mkdir()
-            break
-        except FileExistsError:
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > 300:
-                    path.rmdir()
-            time.sleep(0.1)
-    try:
-        yield
-    finally:
-        path.rmdir()

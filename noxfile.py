@@ -104,4 +104,16 @@ def _empty_parser(folder: Path) -> Path:
 
 def _test(session: nox.Session, *arguments: str) -> None:
     jobs = os.environ.get("JOBS", "auto")
-    session.run("python", "-m", "pytest", "-q", "-n", jobs, "-m", "not slow", *(session.posargs or arguments))
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        jobs,
+        "--dist",
+        "worksteal",
+        "-m",
+        "not slow",
+        *(session.posargs or arguments),
+    )

@@ -36,14 +36,17 @@ def test_selects_what_the_change_can_affect_and_says_why(planning_bench: Bench, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_plans_the_same_with_and_without_what_earlier_runs_parsed(planning_bench: Bench, case: Case) -> None:
-    planning_bench.host.parts = ()
+def test_plans_the_same_with_and_without_what_earlier_runs_parsed(
+    planning_bench: Bench, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning_bench.host, "curious", False)
     place = planning_bench.clone(_edits(planning_bench, case))
     parsed = planning_bench.plan(place, defer_target="prod", cached=False)
     assert "base: cached" not in parsed.told
-    for _ in ("what other changes left", "what this one left"):
+    cached = planning_bench.plan(place, defer_target="prod")
+    if cached.told[:1] == ("base: parsed",):
         cached = planning_bench.plan(place, defer_target="prod")
-        assert cached.plan == parsed.plan
+    assert cached.plan == parsed.plan
     assert cached.told[:1] in ((), ("base: cached",))
 
 

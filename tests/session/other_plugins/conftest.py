@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from examples import demo
+from tests.support.made_once import made_once
 from tests.support.other_plugins import PLUGINS, Ran, Run
 from tests.support.validation import DEFER, environment, read_junit
 
@@ -35,16 +36,21 @@ def test_fails_on_github(dbt_query):
 
 
 @pytest.fixture(scope="session")
-def python(tmp_path_factory: pytest.TempPathFactory) -> str:
+def python(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> str:
     """An environment on top of this one, in which all of the plugins are installed."""
-    directory = tmp_path_factory.mktemp("plugins") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True, timeout=120)
-    inside = next(directory.glob("lib/python*/site-packages"), directory / "Lib/site-packages")
-    (inside / "below.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-    found = next(p for p in (directory / "bin/python", directory / "Scripts/python.exe") if p.exists())
-    install = [sys.executable, "-m", "pip", "--python", str(found), "install", "--quiet", *PLUGINS.values()]
-    subprocess.run(install, check=True, timeout=600)
-    return str(found)
+
+    def make(directory: Path) -> None:
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True, timeout=120)
+        inside = next(directory.glob("lib/python*/site-packages"), directory / "Lib/site-packages")
+        (inside / "below.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+        install = [sys.executable, "-m", "pip", "--python", str(_python(directory)), "install", "--quiet"]
+        subprocess.run([*install, *PLUGINS.values()], check=True, timeout=240)
+
+    return str(_python(made_once(tmp_path_factory, worker_id, "plugins", make)))
+
+
+def _python(directory: Path) -> Path:
+    return next(p for p in (directory / "bin/python", directory / "Scripts/python.exe") if p.exists())
 
 
 @pytest.fixture(scope="session")
