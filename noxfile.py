@@ -73,7 +73,9 @@ def versions(session: nox.Session, dbt: str, oldest: bool) -> None:
 
 
 def _install(session: nox.Session, dbt: str, oldest: bool) -> None:
-    folder = Path(session.create_tmp())
+    # Not `session.create_tmp`, in which all temporary files would lie from then on: inside this repository.
+    folder = Path(session.virtualenv.location, "constraints")
+    folder.mkdir(exist_ok=True)
     pins = _OLDEST.copy() if oldest else {}
     pins["dbt-core"] = _OLDEST["dbt-core"] if dbt == "oldest" else f"{dbt}.*"
     constraints = folder / "constraints.txt"

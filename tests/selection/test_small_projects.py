@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_dbtci.errors import UsageError
+from tests.support.change_cases.case import COMPARES_AS_WRITTEN
 from tests.support.planning_bench import Bench, dbt
 from tests.support.repositories import commit, git, repository
 from tests.support.small_projects import SKELETON, SMALL_PROJECTS, Change, Small
@@ -94,8 +95,9 @@ def test_what_differs_by_the_time_of_the_parse_is_said_to_be_in_no_changed_file(
     bench = Bench(folder=tmp_path, origin=origin, inside=".", host=planning_bench.host, environ=planning_bench.environ)
     # A file of the whole project, so that all of the head is parsed anew.
     planned = bench.change({"dbt_project.yml": bench.text("dbt_project.yml") + "version: '1.0'\n"})
+    what = "affected: rendered configuration" if COMPARES_AS_WRITTEN else "modified: config"
     assert {name: str(reason) for name, reason in planned.roots.items()} == {
-        "timed": "modified: config, and no changed file explains it"
+        "timed": f"{what}, and no changed file explains it"
     }
     assert planned.effect("dbt_project.yml") == "none: version changed, and no node that is built differs"
 

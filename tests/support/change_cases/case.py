@@ -13,8 +13,10 @@ MARTS = "dbt/models/marts/marts.yml"
 PROJECT = "dbt/dbt_project.yml"
 OWN = "dbt/macros/own.sql"
 
-IS_SINCE_1_12 = tuple(map(int, version("dbt-core").split(".")[:2])) >= (1, 12)
-COMPARES_AS_WRITTEN = IS_SINCE_1_12
+DBT = tuple(map(int, version("dbt-core").split(".")[:2]))
+"""The version of dbt that these tests run with."""
+
+COMPARES_AS_WRITTEN = DBT >= (1, 12)
 """Whether dbt compares a configuration that is written in SQL before it is rendered, as it does since 1.12."""
 
 

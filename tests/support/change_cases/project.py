@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.change_cases.case import COMPARES_AS_WRITTEN, IS_SINCE_1_12, OWN, PROJECT, Case, swap
+from tests.support.change_cases.case import COMPARES_AS_WRITTEN, DBT, OWN, PROJECT, Case, swap
 from tests.support.change_cases.nodes import BILL, CHECKS
 
 
@@ -201,7 +201,7 @@ PROJECT_FILES = (
     _all("environment file", "dbt/.env", "", "X=1\n", "the environment of dbt changed"),
     # Above the project dbt-core looks for it since 1.12.
     _all("environment file of the repository", ".env", "", "X=1\n", "the environment of dbt changed")
-    if IS_SINCE_1_12
+    if DBT >= (1, 12)
     else swap("environment file of the repository", ".env", "", "X=1\n", {}, "none: outside the dbt project"),
     swap(
         "comment in packages.yml",

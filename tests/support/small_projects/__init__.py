@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tests.support.change_cases.case import DBT
 from tests.support.small_projects.macros import BUILTIN_NAMES, DISPATCH, GRAPH, GRAPH_IN_SQL, HIERARCHY, SEARCH_ORDER
-from tests.support.small_projects.project import DBT, SKELETON, Change, Small
+from tests.support.small_projects.project import SKELETON, Change, Small
 from tests.support.small_projects.resources import EXTERNAL, FUNCTIONS, SEEDS, SEMANTIC, WHITE_SPACE
 from tests.support.small_projects.settings import PROPERTIES, SETTINGS, STATEMENTS
 from tests.support.small_projects.variables import COMPUTED, MENTIONED, VARIABLE_FILE, VARIABLES

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 
 from tests.support.repositories import Files
-
-DBT = tuple(map(int, version("dbt-core").split(".")[:2]))
 
 SKELETON: Files = {
     ".gitignore": "target/\nlogs/\ndbt_packages/\n*.duckdb*\n.user.yml\n",

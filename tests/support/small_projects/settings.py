@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from tests.support.small_projects.project import DBT, SKELETON, Change, Small
+from tests.support.change_cases.case import DBT
+from tests.support.small_projects.project import SKELETON, Change, Small
 
 _TAGGED = str(SKELETON["dbt_project.yml"]) + "models: {depot: {tagged: {+tags: [x]}}}\n"
 
