@@ -143,6 +143,11 @@ class Manifest:
     parsed: str = ""
     schema_uses: tuple[str, ...] = ()
 
+    @property
+    def is_since_1_12(self) -> bool:
+        """Whether this dbt reads vars.yml, and a `.env` above the project."""
+        return tuple(map(int, self.dbt_version.split(".")[:2])) >= (1, 12)
+
     def moved(self, places: Mapping[str, Place]) -> Manifest:
         """Return the manifest with these nodes' relations elsewhere."""
         moved = {u: replace(self.nodes[u], **vars(p)) for u, p in places.items() if u in self.nodes}

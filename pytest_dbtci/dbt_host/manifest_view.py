@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import functools
 import hashlib
-import json
+from pathlib import Path
 from typing import Any
 
+from pytest_dbtci.dbt_host.digests import digest, in_order, json_text
 from pytest_dbtci.dbt_host.macro_lookup import builtin_packages, lookup_order
 from pytest_dbtci.dbt_host.mentioned import Known, mentioned_by_macro, mentioned_by_node
 from pytest_dbtci.dbt_host.runner import build_settings
@@ -19,7 +18,7 @@ _TEST_MODIFIERS = (
 )
 """What dbt compares of a test's configuration (`TestConfig.same_contents`)."""
 
-_IDLE = ("tags", "group", "docs", "alias", "schema", "database", "packages", "access")
+_IDLE = ("tags", "group", "docs", "alias", "schema", "database", "access")
 """Configuration that changes nothing in what is built, or is digested elsewhere."""
 
 _DEFAULT_USED = "DBT_DEFAULT_PLACEHOLDER"
@@ -122,9 +121,9 @@ def _node(node: Any, known: Known) -> dict[str, Any]:
         "version": None if getattr(node, "version", None) is None else str(node.version),
         "writes": _writes(node, config),
         "hooks": hooks,
-        "parts": {k: digest(_json(v)) for k, v in _parts(node, config).items()},
-        "effects": {k: digest(_json(v)) for k, v in _effects(node, config, parents).items()},
-        "told": digest(_json([getattr(one, k, None) for one in (node, config) for k in _TOLD])),
+        "parts": {k: digest(json_text(v)) for k, v in _parts(node, config).items()},
+        "effects": {k: digest(json_text(v)) for k, v in _effects(node, config, parents).items()},
+        "told": digest(in_order([getattr(one, k, None) for one in (node, config) for k in _TOLD])),
     }
     shown |= mentioned_by_node(node, hooks, known)
     said = {k: v for k, v in shown.items() if v or k in ("resource_type", "name", "package", "file", "parts")}
@@ -227,8 +226,9 @@ def _effects(node: Any, config: Any, parents: list[str]) -> dict[str, Any]:
     Two trees parsed in one environment can be compared by these; otherwise they differ for other reasons.
     """
     settings = {k: v for k, v in vars(config).items() if k not in (*_IDLE, "_extra", "meta")} if config else {}
-    settings |= {k: v for k, v in getattr(config, "_extra", {}).items() if k not in _IDLE}
-    settings["meta"] = getattr(config, "meta", None) or getattr(node, "meta", None)
+    # What Jinja alone reads, it may read in its order.
+    settings |= {k: in_order(v) for k, v in getattr(config, "_extra", {}).items() if k not in _IDLE}
+    settings["meta"] = in_order(getattr(config, "meta", None) or getattr(node, "meta", None))
     name = node.identifier if node.resource_type == "source" else getattr(node, "alias", None)
     effects = {
         "rendered configuration": settings,
@@ -240,12 +240,24 @@ def _effects(node: Any, config: Any, parents: list[str]) -> dict[str, Any]:
     if columns := _columns(node, config):
         effects["columns"] = columns
     if metadata := getattr(node, "test_metadata", None):
-        effects["arguments"] = (metadata.kwargs, metadata.name, metadata.namespace)
+        arguments = {k: in_order(v) for k, v in metadata.kwargs.items()}
+        effects["arguments"] = (arguments, metadata.name, metadata.namespace)
     if node.resource_type == "source":
-        effects["definition"] = (node.source_meta, node.loader, node.external)
+        columns = [(c.name, c.data_type, c.quote) for c in node.columns.values()] if node.external else []
+        effects["definition"] = (node.source_meta, node.loader, node.external, columns)
+    if content := _content(node):
+        effects["content"] = content
     if node.resource_type == "unit_test":
         effects["definition"] = (node.model, node.given, node.expect, node.overrides)
     return effects
+
+
+def _content(node: Any) -> str:
+    """Digest the content of a large seed, which dbt compares by its path; empty for other nodes."""
+    path = Path(getattr(node, "root_path", None) or "", node.original_file_path)
+    if node.resource_type != "seed" or node.checksum.name != "path" or not path.is_file():
+        return ""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _columns(node: Any, config: Any) -> list[tuple[Any, ...]]:
@@ -268,7 +280,7 @@ def _definition(node: Any) -> dict[str, Any]:
         "file": node.original_file_path,
         "parents": [p for p in getattr(depends, "nodes", ()) if p],
         "macros": [m for m in getattr(depends, "macros", ()) if m],
-        "parts": {"body": digest(_json(data))},
+        "parts": {"body": digest(json_text(data))},
         **(_for_people(node) if node.resource_type == "exposure" else {}),
     }
 
@@ -280,20 +292,3 @@ def _for_people(exposure: Any) -> dict[str, str]:
         "owner": owner.name or (owner.email if isinstance(owner.email, str) else ", ".join(owner.email or ())) or "",
         "url": exposure.url or "",
     }
-
-
-def _json(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, enum.Enum):
-        return value.value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return vars(value)
-    return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)
-
-
-def digest(text: str) -> str:
-    """Digest a text so that two can be told apart."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -28,12 +28,36 @@ class Ruled:
     differing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     same: frozenset[str] = frozenset()
 
+    def with_submodule(self, module: str, inside: Ruled) -> Ruled:
+        """Return both, the paths of the submodule as the superproject knows them."""
+        differing = {f"{module}/{p}": tuple(f"{module}/{r}" for r in rules) for p, rules in inside.differing.items()}
+        same = self.same.union(f"{module}/{p}" for p in inside.same)
+        return Ruled(differing={**self.differing, **differing}, same=same)
+
 
 def ruled_otherwise(git: Git, base: str, changed: Iterable[str]) -> Ruled:
     """Compare the files that the changed paths rule, if any is a .gitattributes, with a checkout of the base."""
     rules = sorted(path for path in changed if PurePosixPath(path).name == NAME)
     if not rules:
         return Ruled()
+    found = _ruled_here(git, base, rules)
+    for module, commit in _submodules(git, base):
+        inside = [rule.removeprefix(f"{module}/") for rule in rules if rule.startswith(f"{module}/")]
+        there = Git(git.directory / module)
+        # Without its base's commit a submodule stands as one changed path.
+        if inside and there.ask("rev-parse", "--quiet", "--verify", f"{commit}^{{commit}}"):
+            found = found.with_submodule(module, ruled_otherwise(there, commit, inside))
+    return found
+
+
+def _submodules(git: Git, base: str) -> list[tuple[str, str]]:
+    """Return the submodules that a commit names and that are checked out, each with its commit."""
+    listed = (entry.partition("\t") for entry in git("ls-tree", "-r", "-z", "--full-tree", base).split("\0"))
+    found = [(path, said.split(" ")[2]) for said, _, path in listed if said.startswith("160000")]
+    return [(path, commit) for path, commit in found if (git.directory / path / ".git").exists()]
+
+
+def _ruled_here(git: Git, base: str, rules: Sequence[str]) -> Ruled:
     git_dir = Path(git("rev-parse", "--absolute-git-dir"))
     with tempfile.TemporaryDirectory(prefix="dbt-ci-attributes-") as work:
         ruled = _Rules(git, git_dir, Path(work), base).of(rules)

@@ -144,6 +144,7 @@ class NodePlanner:
             profile_file=profile_file,
             foreign=bool(settings.state),
             loaded=self.profile.loads,
+            by_default=self.profile.by_default,
             ignored=repository.ignored(_new_files(trees.project, before.manifest, head) if before else ()),
         )
         chooser = Chooser(

@@ -11,7 +11,7 @@ from pytest_dbtci.dbt_client.protocol.tree_requests import Parse, Read
 from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.errors import UsageError
-from pytest_dbtci.manifest import Manifest
+from pytest_dbtci.manifest import READABLE, Manifest
 from pytest_dbtci.planning.base_manifest import BASE, Base, ParsedBase
 from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.project.project import Project
@@ -58,8 +58,8 @@ class Trees:
         if before is None or partial is None or not partial.is_file():
             return self._parse()
         head = self._parse(str(partial))
-        if head.parsed == "partly" and Macros(before.manifest, head).calls_may_resolve_anew():
-            # dbt does not look again at what unchanged files call.
+        if head.parsed == "partly" and _may_be_stale(before.manifest, head):
+            # dbt does not look again at unchanged files.
             head = self._parse()
         self.tell("head: parsed where it differs" if head.parsed == "partly" else "head: parsed in full")
         return head
@@ -78,3 +78,19 @@ class Trees:
             )
         except UsageError as error:
             raise UsageError(f"dbt can't parse the project: {reason(str(error))}") from None
+
+
+def _may_be_stale(base: Manifest, head: Manifest) -> bool:
+    """Whether something in an unchanged file can mean another macro, node, source or doc block than in the base."""
+    then, now = _packages_by_name(base), _packages_by_name(head)
+    shared = (then[n] != now[n] and len(then[n] | now[n]) > 1 for n in then.keys() & now.keys())
+    return any(shared) or Macros(base, head).may_be_parsed_stale()
+
+
+def _packages_by_name(manifest: Manifest) -> dict[tuple[str, str], set[str]]:
+    """Map the names by which models, sources and doc blocks are referred to to the packages that have one."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for unique_id in (*manifest.nodes, *manifest.docs):
+        kind, package, name = unique_id.split(".", 2)
+        found.setdefault(("ref" if kind in READABLE else kind, name), set()).add(package)
+    return found

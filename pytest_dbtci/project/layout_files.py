@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import yaml
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.layout import Layout, Package
 from pytest_dbtci.project.profile import PROJECT_FILE, project_file
+from pytest_dbtci.project.references import paths_in
 
 INSTALLED = "dbt_packages"
 """Where dbt installs packages unless the project says otherwise."""
@@ -55,6 +56,28 @@ def with_local_packages(layout: Layout) -> Layout:
     }
     beside = [Package(name=name, root=place, folders=folders.get(name, ())) for place, name in names.items()]
     return replace(layout, packages=_distinct([own, *beside, *others]))
+
+
+def files_of_variables(packages: Iterable[Package]) -> dict[str, tuple[str, ...]]:
+    """Map the variables of the packages' settings whose values can name files to patterns for these."""
+    found: dict[str, tuple[str, ...]] = {}
+    for path in (Path(package.root, name) for package in packages for name in (PROJECT_FILE, "vars.yml")):
+        for name, value in _variables(path):
+            if patterns := paths_in(value):
+                found[name] = (*found.get(name, ()), *patterns)
+    return found
+
+
+def _variables(path: Path) -> Iterator[tuple[str, object]]:
+    """Yield the variables of a settings file as written, those in the scope of a package too."""
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else None
+    except yaml.YAMLError:
+        return  # dbt will say so
+    said = settings.get("vars") if isinstance(settings, Mapping) else None
+    for name, value in said.items() if isinstance(said, Mapping) else ():
+        yield str(name), value
+        yield from value.items() if isinstance(value, Mapping) else ()
 
 
 def _distinct(packages: list[Package]) -> tuple[Package, ...]:

@@ -6,7 +6,7 @@ import copy
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,16 @@ PROJECT_FILE = "dbt_project.yml"
 class Profile:
     """The profile that dbt would use, as text that still holds its Jinja.
 
-    `name` is the profile's, `target` the output to build in, `file` where it was found, `outputs` every output.
+    `name` is the profile's, `target` the output to build in, `file` where it was found, `outputs` every output;
+    `config` are flags of dbt, which it reads there, too. `by_default` tells that nothing but the file named the target.
     """
 
     name: str
     target: str
     file: Path
     outputs: Mapping[str, Mapping[str, Any]]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    by_default: bool = False
 
     @property
     def adapter(self) -> str:
@@ -61,7 +64,8 @@ class Profile:
         path = folder / "profiles.yml"
         path.touch(mode=0o600)
         with path.open("w", encoding="utf-8") as file:
-            yaml.safe_dump({self.name: {"target": target, "outputs": {target: output}}}, file, sort_keys=False)
+            flags = {"config": dict(self.config)} if self.config else {}
+            yaml.safe_dump({**flags, self.name: {"target": target, "outputs": {target: output}}}, file, sort_keys=False)
         return folder
 
 
@@ -94,8 +98,16 @@ def read_profile(
         raise UsageError(
             f"profile {name!r} in {file} has no outputs. Add one: see dbt's documentation of profiles.yml."
         )
-    said = target or environ.get("DBT_TARGET") or str(found.get("target") or "default")
-    return Profile(name=name, target=known_target(outputs, said, name, file, environ), file=file, outputs=outputs)
+    named = target or environ.get("DBT_TARGET")
+    said, config = named or str(found.get("target") or "default"), profiles.get("config")
+    return Profile(
+        name=name,
+        target=known_target(outputs, said, name, file, environ),
+        file=file,
+        outputs=outputs,
+        config=config if isinstance(config, Mapping) else {},
+        by_default=not named,
+    )
 
 
 def profile_places(project_dir: Path, environ: Mapping[str, str], profiles_dir: str = "") -> list[Path]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from pytest_dbtci.layout import Layout, Package
-from pytest_dbtci.project.layout_files import Known, read_layout, with_local_packages
+from pytest_dbtci.project.layout_files import Known, files_of_variables, read_layout, with_local_packages
 from pytest_dbtci.project.links import follow, walk
 from pytest_dbtci.project.modules import Modules
 from pytest_dbtci.project.profile import PROJECT_FILE
@@ -252,12 +252,17 @@ class Project:
         return frozenset(name for text in texts for name in variables(text))
 
     @cached_property
+    def files_of_variables(self) -> Mapping[str, tuple[str, ...]]:
+        """Map the variables of the settings whose values can name files to patterns for these."""
+        return files_of_variables(self.packages)
+
+    @cached_property
     def _named_files(self) -> frozenset[str]:
         texts = [Path(package.root, PROJECT_FILE) for package in self.packages] + list(self.others)
         for package in self.packages:
             found = (entry for folder in package.folders for entry in walk(Path(package.root, folder)))
             texts += [Path(entry.path) for entry in found if entry.name.endswith(_TEXTS)]
-        named = set[str]()
+        named = {pattern for patterns in self.files_of_variables.values() for pattern in patterns}
         for path in filter(Path.is_file, texts):
             named.update(files(path.read_text(encoding="utf-8", errors="replace"), python=path.suffix == ".py"))
         return frozenset(named)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
 
 DATA_SUFFIXES = (
     *("csv", "tsv", "psv", "txt", "dat", "json", "jsonl", "ndjson", "geojson", "xml", "parquet", "pq", "avro"),
@@ -14,7 +15,11 @@ DATA_SUFFIXES = (
 
 _FILE = re.compile(r"[^\s'\"`,;()=]*\.(?:" + "|".join(DATA_SUFFIXES) + r")\b", re.IGNORECASE)
 _VAR = re.compile(r"""\bvar(?:\.has_var)?\s*\(\s*(?:\\?['"]([^'"\\]*)\\?['"]\s*[,)])?""")
-_READ = re.compile(r"""\b(?:(?:read_\w+|\w+_scan|glob)\s*\(\s*\[?|from)\s*(['"])([^'"]+)\1""", re.IGNORECASE)
+_READ = re.compile(
+    r"\b(?:(?:read_\w+|\w+_scan|\w+_read|glob)\s*\(|from|join|attach(?:\s+database)?(?:\s+if\s+not\s+exists)?)"
+    r"""\s*(\[[^\]]*\]|'[^']*'|"[^"]*")""",
+    re.IGNORECASE,
+)
 _LITERAL = re.compile(r"""(['"])([^'"\s]*(?:/[^'"\s]*|\.\w{1,8}))\1""")
 _IMPORT = re.compile(
     r"^[ \t]*(?:from|import)[ \t]+((?:[\w., \t]|\\\n)+(?:\([^)]*\))?)"
@@ -26,6 +31,7 @@ _JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _DEFINITION = re.compile(r"\b(?:macro|test|data_test)\s+\w+\s*\(")
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _STRING = re.compile(r"'[^']*'|\"[^\"]*\"")
+_EXPRESSION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _CALL = re.compile(r"(?<![\w.])((?:\w+\s*\.\s*)?\w+)\s*\(")
 _MEMBER = re.compile(r"""(?<![\w.])(\w+)\s*(?:\.\s*get\s*\(\s*['"](\w+)['"]|\.\s*(\w+)|\[\s*['"](\w+)['"]\s*\])""")
 _COMPUTED_MEMBER = re.compile(r"(?<![\w.])(\w+)\s*(?:\[([^\]]+)\]|\.\s*get\s*\(([^,)]+)|\.\s*(?:items|values)\s*\()")
@@ -90,12 +96,26 @@ def files(text: str, *, python: bool = False) -> list[str]:
     """
     found = {_pattern(m.group(0)) for m in _FILE.finditer(text)} if "." in text else set[str]()
     # What is read by a function of DuckDB's, or in Python, can have any ending.
-    named = (_pattern(m.group(2)) for m in (_LITERAL if python else _READ).finditer(text))
-    found |= {pattern for pattern in named if pattern.strip("*/")}
+    named = [m.group(2) for m in _LITERAL.finditer(text)] if python else _read(text)
+    found |= {pattern for pattern in map(_pattern, named) if pattern.strip("*/")}
     modules = _IMPORT.findall(text) if python else _MODULE.findall(text)
     for part in re.findall(r"\w+", " ".join(map(" ".join, modules) if python else modules)):
         found |= {f"{part}.py", f"{part}/__init__.py"}
     return sorted(found)
+
+
+def _read(text: str) -> list[str]:
+    """Return what the text gives to functions and statements that read files; of what Jinja makes of it, its texts."""
+    named = [m.group(1) for one in {text, _EXPRESSION.sub("{}", text)} for m in _READ.finditer(one)]
+    found = [literal.strip("'\"") for one in named for literal in _STRING.findall(one)]
+    return found + [m.group(2) for m in _LITERAL.finditer(_code(text))] if any("{" in one for one in named) else found
+
+
+def paths_in(value: Any) -> list[str]:
+    """Return the files that the texts of a setting, however nested, can name, as patterns."""
+    nested = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    own = [_pattern(value)] if isinstance(value, str) and re.search(r"/|\.\w", value) else []
+    return [p for p in own if p.strip("*/")] + [p for one in nested for p in paths_in(one)]
 
 
 def names_data(text: str) -> bool:
@@ -116,6 +136,8 @@ def _means(pattern: list[str], path: list[str]) -> bool:
         return _means(pattern[len(pattern) - pattern[::-1].index("**") :], path)
     first, *rest = pattern[-len(path) :]
     parts = path[-len(rest) - 1 :]
+    if any(part.strip("*") for part in pattern) and not any(part.strip("*") for part in (first, *rest)):
+        return False  # of `data/*` nothing that is to be seen fits README.md
     # What a string begins with may be joined to what stands before it.
     return fnmatch.fnmatchcase(parts[0], "*" + first) and all(map(fnmatch.fnmatchcase, parts[1:], rest))
 
@@ -139,7 +161,9 @@ def values(text: str) -> set[str]:
 
 
 def _bound(code: str) -> set[str]:
-    return {name for parts in _BOUND.findall(code) for name in re.findall(r"[a-zA-Z_]\w*", " ".join(parts))}
+    # A default (`f=cents`) is none of the names.
+    bound = (re.sub(r"=[^,]*", "", part) for parts in _BOUND.findall(code) for part in parts)
+    return {name for part in bound for name in re.findall(r"[a-zA-Z_]\w*", part)}
 
 
 def _code(text: str) -> str:

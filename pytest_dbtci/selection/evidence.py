@@ -25,7 +25,7 @@ class Evidence:
     at the base and now (None: not there). `profile_file` is where the used profile lies in the repository,
     None if elsewhere. `foreign` tells that `base` is another machine's manifest: what rendering gave there
     proves nothing, and what no changed file explains is thrown out. `ignored` are files of new nodes that git ignores,
-    `loaded` patterns for the files that the used target names.
+    `loaded` patterns for the files that the used target names. `by_default` tells that the profile itself chose it.
     """
 
     project: Project
@@ -40,6 +40,7 @@ class Evidence:
     foreign: bool = False
     ignored: frozenset[str] = frozenset()
     loaded: tuple[str, ...] = ()
+    by_default: bool = False
 
     @cached_property
     def paths(self) -> frozenset[str]:
@@ -61,15 +62,10 @@ class Evidence:
         found = (one.package for tree in trees for part in (tree.nodes, tree.macros) for one in part.values())
         return frozenset((*found, self.base.project, self.head.project))
 
-    @property
-    def is_since_1_12(self) -> bool:
-        """Whether this dbt reads vars.yml, and a `.env` above the project."""
-        return tuple(map(int, self.head.dbt_version.split(".")[:2])) >= (1, 12)
-
     def variables_of(self, package: str) -> frozenset[str]:
         """Return the variables of a package that differ, in whichever of the files that can hold them."""
         places = [path for path, name in self.project.settings.items() if name == package]
-        if package == self.project.name and self.is_since_1_12:
+        if package == self.project.name and self.head.is_since_1_12:
             places.append(self.project.variable_file)
         return variables_difference((self.texts.get(p, (None, None)) for p in places), self.packages)
 

@@ -54,18 +54,27 @@ class Macros:
         """The macros of installed packages that read the graph of nodes."""
         return tuple(m for m in self._every_macro() if m.graph and m.package != self.head.project)
 
-    def calls_may_resolve_anew(self) -> bool:
-        """Whether a macro came or went that others of its name or dispatch stand for.
+    def may_be_parsed_stale(self) -> bool:
+        """Whether dbt's partial parse can have kept a node that a changed macro makes another one.
 
-        dbt's partial parse does not look again at what an unchanged file calls, so the tree has to be parsed
-        as a whole then.
+        dbt parses anew what calls a changed macro as far as it recorded the calls. It does not look again at what an
+        unchanged file calls where a macro came or went that others of its name or dispatch stand for.
         """
+        return self._calls_may_resolve_anew() or any(map(self._is_called_unrecorded, self.changed))
+
+    def _calls_may_resolve_anew(self) -> bool:
         moved = [self.any(u) for u in self.changed if (u in self.base.macros) != (u in self.head.macros)]
         names: dict[str, set[str]] = {}
         for macro in self._every_macro():
             for name in {macro.name, stem(macro.name)}:
                 names.setdefault(name, set()).add(macro.unique_id)
         return any(names[name] > {m.unique_id} for m in moved for name in (m.name, stem(m.name)))
+
+    def _is_called_unrecorded(self, macro: str) -> bool:
+        """Whether the macro can affect nodes that dbt does not know to depend on it, such as by a computed name."""
+        reach = self.reach(macro)
+        nodes = [self.base.nodes[u] for u in reach.unique_ids | reach.computed if u in self.base.nodes]
+        return bool(reach.everything) or any(macro not in self.base.macros_behind(node.macros) for node in nodes)
 
     def reach(self, unique_id: str) -> Reach:
         """Return what the changed macro can affect."""

@@ -65,8 +65,9 @@ class _Paths:
     def _where_it_was(self, node: ManifestNode) -> str:
         """Return the changed path by which a node went: its own, that of its YAML, or a file of the whole project."""
         project = self._project
-        places = [*self._places(node), project.place(node.package, "dbt_project.yml")]
+        places = [*self._places(node), *(project.place(node.package, n) for n in ("dbt_project.yml", ".dbtignore"))]
         places += [*map(project.in_repository, (".dbtignore", "dbt_project.yml")), *project.package_files]
+        places += [project.variable_file] if self._head.is_since_1_12 else []
         return next((p for p in places if p in self._evidence.paths), places[0])
 
     def _places(self, node: ManifestNode) -> list[str]:

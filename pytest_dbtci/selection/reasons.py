@@ -69,7 +69,7 @@ class Reasons:
             if node.package not in (self.project.name, *self.project.local_packages):
                 places += self.project.package_files
             if not self._changed(places):
-                places += self._project_files(node)
+                places += self._calling_files(unique_id) or self._project_files(node)
         return Reason(kind="modified", text=f"modified: {', '.join(words)}", files=self._changed(places))
 
     def differing(self, unique_id: str) -> tuple[str, ...]:
@@ -109,7 +109,7 @@ class Reasons:
             parents = set(node.parents) ^ set(before.parents if before else ())
             found = (m.nodes[p] for p in sorted(parents) for m in (self.head, self.base) if p in m.nodes)
             files = self._changed(f for parent in found for f in self.files_of(parent, None))
-        files = files or self._changed(self._project_files(node))
+        files = files or self._changed(self._calling_files(unique_id) or self._project_files(node))
         return Reason(kind="affected", text=f"affected: {', '.join(rendered)}", files=files)
 
     def described_in(self, unique_id: str) -> tuple[str, ...]:
@@ -133,7 +133,16 @@ class Reasons:
                 found += [p for p in self.changed_paths if p.rsplit("/", 1)[-1] in names]
             elif one.resource_type == "external":
                 found += self._plugin_files(one)
+            elif one.resource_type == "source" and one.package != self.project.name:
+                found += self._overriding_files()
         return found
+
+    def _overriding_files(self) -> list[str]:
+        """Return the project's changed YAML that can override sources of packages."""
+        project = self.project
+        found = [p for p in sorted(self.changed_paths) if p.endswith((".yml", ".yaml"))]
+        files = {p: project.repository / p for p in found if project.package_of(p) == project.name}
+        return [p for p, f in files.items() if not f.is_file() or "overrides" in f.read_text("utf-8", "replace")]
 
     def _plugin_files(self, node: ManifestNode) -> list[str]:
         """Return the changed files in which a plugin of dbt can have found the node: those that mention it, if any."""
@@ -167,6 +176,11 @@ class Reasons:
         behind = self.head.macros_behind(node.macros) | self.base.macros_behind(before.macros)
         return [m for m in self.macros.changed if m in behind]
 
+    def _calling_files(self, unique_id: str) -> list[str]:
+        """Return the files of changed macros that the node calls as dbt does not record it, by a computed name, say."""
+        reaching = {m: self.macros.reach(m) for m in self.macros.changed}
+        return [self._macro_file(m) for m, r in reaching.items() if unique_id in r.unique_ids | r.computed]
+
     @cached_property
     def _doc_files(self) -> list[str]:
         found = {*self.head.docs.values(), *self.base.docs.values()}
@@ -180,8 +194,10 @@ class Reasons:
         return [*self._settings_files(node), *self.project.package_files]
 
     def _settings_files(self, node: ManifestNode) -> list[str]:
-        own = [] if node.package == self.project.name else [self.project.place(node.package, "dbt_project.yml")]
+        is_own = node.package == self.project.name
+        own = [] if is_own else [self.project.place(node.package, name) for name in _SETTINGS_FILES]
         found = [*own, *map(self.project.in_repository, _SETTINGS_FILES)]
+        found += [self.project.variable_file] if self.head.is_since_1_12 else []
         keys, kind = self.settings, node.resource_type
         return [path for path in found if not keys.get(path) or concerns(keys[path], kind)]
 

@@ -163,12 +163,16 @@ class _Net:
                 self._variable_file(path)
             elif path == self.evidence.profile_file:
                 texts = self.evidence.texts.get(path, (None, None))
-                found = profile_difference(*texts, self.evidence.profile, self.evidence.target)
-                if found.everything:
-                    self._add_everything(found.everything, (path,))
+                profile, target = self.evidence.profile, self.evidence.target
+                differing = profile_difference(*texts, profile, target, by_default=self.evidence.by_default)
+                if differing:
+                    self._add_everything(differing, (path,))
                 else:
                     self._say(f"target {self.evidence.target} is the same", (path,))
-            elif path in self.project.environment_files[: None if self.evidence.is_since_1_12 else 1]:
+            elif path in map(self.project.path_of, map(str, self.project.others)):
+                # A profile that is gone, or a link to one that leads elsewhere.
+                self._add_everything("profile (what dbt connects with) changed", (path,))
+            elif path in self.project.environment_files[: None if self.head.is_since_1_12 else 1]:
                 self._add_everything("the environment of dbt changed", (path,))
 
     def _project_file(self, path: str, package: str) -> None:
@@ -186,7 +190,7 @@ class _Net:
             self.settings[path] = tuple(k for k in found.keys if k not in ("vars", "dispatch"))
 
     def _variable_file(self, path: str) -> None:
-        if not self.evidence.is_since_1_12:
+        if not self.head.is_since_1_12:
             self._say(f"dbt-core {self.head.dbt_version} reads no such file", (path,))
             return
         found = variables_difference([self.evidence.texts.get(path, (None, None))], self.evidence.packages)
@@ -219,25 +223,31 @@ class _Net:
             self._say("dispatch finds the same macros for all that is built", (path,))
 
     def _variable(self, name: str, path: str) -> None:
+        used = self._add_readers(name, f"variable {name}", path)
+        # What YAML reads, and what a node has read that is gone, shows in the parsed nodes.
+        before = (v for n in self.base.nodes.values() for v in n.variables)
+        if not used and {ANY_VAR, name}.isdisjoint([*self.project.yaml_variables, *before]):
+            self._say(f"nothing reads variable {name}", (path,))
+
+    def _add_readers(self, name: str, text: str, path: str) -> bool:
+        """Add what reads a variable, for what the text says; tell whether there is anything."""
         used = False
         for macro in self.head.macros.values():
             if name in macro.variables:
-                used |= self._add_reach(macro.unique_id, f"variable {name}, by macro {macro.name}", path)
+                used |= self._add_reach(macro.unique_id, f"{text}, by macro {macro.name}", path)
             elif ANY_VAR in macro.variables:
-                text = f"variable {name}, by macro {macro.name}, which reads variables by computed names"
-                used |= self._add_reach(macro.unique_id, text, path)
+                computed = f"{text}, by macro {macro.name}, which reads variables by computed names"
+                used |= self._add_reach(macro.unique_id, computed, path)
         for unique_id, node in self.head.nodes.items():
             if {ANY_VAR, name}.isdisjoint(node.variables):
                 continue
             used = True
             if node.resource_type == "operation":
-                self._add_everything(f"variable {name}, which a hook of the whole run reads, changed", (path,))
+                self._add_everything(f"{text}, which a hook of the whole run reads, changed", (path,))
             else:
                 computed = "" if name in node.variables else ", as it reads variables by computed names"
-                self._add([unique_id], f"variable {name}{computed}", (path,))
-        # What YAML reads shows in the parsed nodes.
-        if not used and {ANY_VAR, name}.isdisjoint(self.project.yaml_variables):
-            self._say(f"nothing reads variable {name}", (path,))
+                self._add([unique_id], f"{text}{computed}", (path,))
+        return used
 
     def _named_files(self) -> None:
         """Add what names a changed file as data to read, or as a Python module to import."""
@@ -245,8 +255,13 @@ class _Net:
             name, is_named = file.rsplit("/", 1)[-1], self.project.is_named_by
             if is_named(file, self.evidence.loaded):
                 self._add_everything(f"{name}, which target {self.evidence.target} loads, changed", (path,))
-            readers = [u for u, n in self.head.nodes.items() if n.mentions and is_named(file, n.mentions)]
-            self._add(readers, f"reads {name}", (path,))
+            readers = [n for n in self.head.nodes.values() if n.mentions and is_named(file, n.mentions)]
+            self._add((n.unique_id for n in readers), f"reads {name}", (path,))
+            if any(n.resource_type == "operation" for n in readers):
+                self._add_everything(f"{name}, which a hook of the whole run reads, changed", (path,))
+            for variable, patterns in self.project.files_of_variables.items():
+                if is_named(file, patterns):
+                    self._add_readers(variable, f"{name}, which variable {variable} names", path)
             for macro in self.head.macros.values():
                 if macro.mentions and is_named(file, macro.mentions):
                     self._add_reach(macro.unique_id, f"macro {macro.name} reads {name}", path)

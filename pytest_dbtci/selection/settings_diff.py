@@ -44,6 +44,9 @@ _INERT = frozenset(("profile", "clean-targets", "target-path", "log-path", "dbt-
 """Keys that change nothing in what is built: the profile is compared by itself; of `config-version` only 2 is left."""
 
 
+_ELSEWHERE = ("schema", "dataset", "threads")
+"""What the run gives a target itself, and what changes nothing in what is built."""
+
 _KINDS = {
     **{f"{kind}s": kind for kind in ("model", "seed", "snapshot", "test", "unit_test", "source", "function", "metric")},
     **{"data_tests": "test", "exposures": "exposure", "analyses": "analysis"},
@@ -75,12 +78,13 @@ def project_difference(
     old, new = _load(before), _load(after)
     if old is None or new is None:
         return Difference(everything="the project file can't be compared")
-    keys = tuple(sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k)))
+    keys = _differing(old, new)
     idle = {*_PARSED, *_INERT, "vars", "dispatch", *(() if is_root else _OF_THE_ROOT)}
     if _flags(old) == _flags(new):
         idle.add("flags")
     if is_root and profile and str(new.get("profile")) == profile:
         idle.discard("profile")
+    idle.update(key for key in keys if old.get(key) == new.get(key))  # in another order
     wide = [f"{k} ({_EVERYTHING[k]})" if k in _EVERYTHING else k for k in keys if k not in idle]
     return Difference(
         everything=f"{', '.join(wide)} changed" if wide else "",
@@ -105,18 +109,30 @@ def concerns(keys: Collection[str], resource_type: str) -> bool:
     return any(_KINDS.get(key, resource_type) == resource_type for key in own)
 
 
-def profile_difference(before: str | None, after: str | None, profile: str, target: str) -> Difference:
-    """Compare what two texts of a profiles.yml say of the target that is built in, its schema left out."""
-    outputs = []
-    for text in (before, after):
-        found: Any = _load(text) or {}
-        for key in (profile, "outputs", target):
-            found = found.get(key) if isinstance(found, Mapping) else None
-        said = dict(found) if isinstance(found, Mapping) else {}
-        outputs.append({k: v for k, v in said.items() if k not in ("schema", "dataset", "threads")})
-    old, new = outputs
-    keys = tuple(sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k)))
-    return Difference(everything=f"{', '.join(keys)} of target {target} changed" if keys else "", keys=keys)
+def profile_difference(
+    before: str | None, after: str | None, profile: str, target: str, *, by_default: bool = False
+) -> str:
+    """Say in words what two texts of a profiles.yml tell dbt otherwise of the target that is built in, but its schema.
+
+    `by_default` says that the profile itself chose the target. Empty where nothing differs.
+    """
+    (old, old_default, old_flags), (new, default, flags) = (_output(text, profile, target) for text in (before, after))
+    differing = ", ".join(_differing(old, new))
+    said = [f"{differing} of target {target}"] if differing else []
+    said += ["the target that is built in by default"] if by_default and old_default != default else []
+    said += [f"config ({_EVERYTHING['flags']})"] if old_flags != flags else []
+    return f"{', '.join(said)} changed" if said else ""
+
+
+def _output(text: str | None, profile: str, target: str) -> tuple[Mapping[str, Any], Any, Mapping[str, Any]]:
+    """Return what a profiles.yml says of a target, the profile's default target, and dbt's flags."""
+    said = _load(text) or {}
+    own = said.get(profile)
+    own = own if isinstance(own, Mapping) else {}
+    outputs = own.get("outputs")
+    found = outputs.get(target) if isinstance(outputs, Mapping) else None
+    output = {k: v for k, v in found.items() if k not in _ELSEWHERE} if isinstance(found, Mapping) else {}
+    return output, own.get("target"), _flags({"flags": said.get("config")})
 
 
 def _load(text: str | None) -> Mapping[str, Any] | None:
@@ -137,11 +153,15 @@ def _variables(before: Any, after: Any, packages: Collection[str]) -> frozenset[
     old = before if isinstance(before, Mapping) else {}
     new = after if isinstance(after, Mapping) else {}
     found = set[str]()
-    for name in old.keys() | new.keys():
-        if old.get(name) != new.get(name):
-            found.add(str(name))
-            scopes = [v for v in (old.get(name), new.get(name)) if isinstance(v, Mapping)]
-            if name in packages and scopes:
-                found |= _variables(old.get(name), new.get(name), ()) - {name}
-                found.discard(str(name))
+    for name in _differing(old, new):
+        found.add(name)
+        scopes = [v for v in (old.get(name), new.get(name)) if isinstance(v, Mapping)]
+        if name in packages and scopes:
+            found |= _variables(old.get(name), new.get(name), ()) - {name}
+            found.discard(name)
     return frozenset(found)
+
+
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name the keys of another value as Jinja sees it: `1` is not `1.0` or `true`, and nested keys have an order."""
+    return tuple(sorted(str(k) for k in old.keys() | new.keys() if repr(old.get(k, ...)) != repr(new.get(k, ...))))

@@ -74,3 +74,15 @@ def test_a_file_that_git_only_stores_otherwise_has_the_same_content(tmp_path: Pa
     assert (path / STEPS).read_text() == BASE[STEPS]
     assert git(path, "show", f"HEAD:{STEPS}") != "id\n1"
     assert {c.path: c.exact for c in compared.changes} == {".gitattributes": False, STEPS: True}
+
+
+def test_a_submodule_s_own_rules_count_in_it(tmp_path: Path) -> None:
+    inner = repository(tmp_path / "inner", BASE, branch="main")
+    path = repository(tmp_path / "project", {"README.md": "# Dogs\n"})
+    git(path, "submodule", "--quiet", "add", str(inner), "dbt")
+    git(path, "commit", "-q", "-m", "Submodule")
+    _compare(path / "dbt", {".gitattributes": WINDOWS}, MODEL, STEPS)
+    git(path, "commit", "-q", "-a", "-m", "Bump")
+    compared = Repository.find(path).compare(base="HEAD^", target=None, provider_base=None, provider_head=None)
+    assert compared.attributed == {f"dbt/{MODEL}": ("dbt/.gitattributes",)}
+    assert [c.path for c in compared.changes] == ["dbt/.gitattributes"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pytest_dbtci.errors import UsageError
 from pytest_dbtci.project.profile import read_profile
+from pytest_dbtci.selection.settings_diff import profile_difference
 
 
 def test_a_target_with_env_var_is_read_from_the_given_environment(
@@ -21,3 +23,34 @@ def test_a_target_with_env_var_is_read_from_the_given_environment(
     assert read_profile(tmp_path, {"TEAM_TARGET": "ci"}).target == "ci"
     with pytest.raises(UsageError, match="needs the environment variable TEAM_TARGET, which is not set"):
         read_profile(tmp_path, {})
+
+
+def test_flags_of_dbt_beside_the_profiles_hold_for_the_run_too(tmp_path: Path) -> None:
+    (tmp_path / "dbt_project.yml").write_text("{name: dogs, profile: dogs}")
+    text = "config: {warn_error: true}\ndogs: {target: ci, outputs: {ci: {type: duckdb}, prod: {type: duckdb}}}\n"
+    (tmp_path / "profiles.yml").write_text(text)
+    profile = read_profile(tmp_path, {})
+    written = profile.write(tmp_path / "own", "ci", "dbt_build_1") / "profiles.yml"
+    assert yaml.safe_load(written.read_text()) == {
+        "config": {"warn_error": True},
+        "dogs": {"target": "ci", "outputs": {"ci": {"type": "duckdb", "schema": "dbt_build_1"}}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ("dogs: {target: ci, outputs: {ci: {threads: 2, schema: x}, prod: {host: there}}}", ""),
+        ("dogs: {target: ci, outputs: {ci: {host: here}, prod: {}}}", "host of target ci changed"),
+        ("dogs: {target: prod, outputs: {ci: {}, prod: {}}}", "the target that is built in by default changed"),
+        (
+            "config: {warn_error: true, use_colors: false}\ndogs: {target: ci, outputs: {ci: {}}}",
+            "config (how dbt itself behaves) changed",
+        ),
+        ("config: {use_colors: false}\ndogs: {target: ci, outputs: {ci: {}}}", ""),
+    ],
+)
+def test_what_a_changed_profile_can_affect_is_said(now: str, said: str) -> None:
+    then = "dogs: {target: ci, outputs: {ci: {threads: 1, schema: y}, prod: {}}}"
+    assert profile_difference(then, now, "dogs", "ci", by_default=True) == said
+    assert not profile_difference(then, then.replace("target: ci", "target: prod"), "dogs", "ci")

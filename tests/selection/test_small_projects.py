@@ -8,6 +8,7 @@ import pytest
 
 from pytest_dbtci.errors import UsageError
 from tests.support.change_cases.case import COMPARES_AS_WRITTEN
+from tests.support.change_project import LARGE_SEED
 from tests.support.planning_bench import Bench, dbt
 from tests.support.repositories import commit, git, repository
 from tests.support.small_projects import SKELETON, SMALL_PROJECTS, Change, Small
@@ -57,14 +58,16 @@ def test_selects_what_a_reader_of_the_diff_agrees_with(bench: Bench, small: Smal
 @pytest.mark.slow
 def test_a_package_of_which_only_the_lock_changed_selects_what_uses_it(planning_bench: Bench, tmp_path: Path) -> None:
     library = repository(
-        tmp_path / "library", {"dbt_project.yml": "name: library\n", "macros/rate.sql": _rate(1)}, branch="main"
+        tmp_path / "library",
+        {"dbt_project.yml": "name: library\n", "macros/rate.sql": _rate(1), "seeds/steps.csv": LARGE_SEED},
+        branch="main",
     )
     packages = f"packages:\n  - git: file://{library}\n    revision: main\n    warn-unpinned: false\n"
     files = {**SKELETON, "packages.yml": packages, "models/b.sql": "select {{ library.rate() }} as id\n"}
     origin = repository(tmp_path / "origin", files)
     dbt(origin, "deps", environ=planning_bench.environ)
     commit(origin, {}, "Lock")
-    commit(library, {"macros/rate.sql": _rate(2)})
+    commit(library, {"macros/rate.sql": _rate(2), "seeds/steps.csv": LARGE_SEED.replace("0,0", "0,1", 1)})
 
     bench = Bench(folder=tmp_path, origin=origin, inside=".", host=planning_bench.host, environ=planning_bench.environ)
     place = bench.clone({})
@@ -74,17 +77,18 @@ def test_a_package_of_which_only_the_lock_changed_selects_what_uses_it(planning_
 
     planned = bench.plan(place)
     assert {name: str(reason) for name, reason in planned.roots.items()} == {
-        "b": "modified: macro rate (package-lock.yml)"
+        "b": "modified: macro rate (package-lock.yml)",
+        "steps": "affected: content (package-lock.yml)",
     }
     assert planned.effect("package-lock.yml") == "selected"
 
     commit(place, {"packages.yml": f"# as released\n{packages}"})
-    assert bench.plan(place).names == {"b"}
+    assert bench.plan(place).names == {"b", "steps"}
     commit(place, {"packages.yml": packages.replace("revision: main", "revision: HEAD")})
     with pytest.raises(UsageError, match=r"made from another packages\.yml .* Run `dbt deps`"):
         bench.plan(place)
     dbt(place, "deps", environ=planning_bench.environ)
-    assert bench.plan(place).names == {"b"}
+    assert bench.plan(place).names == {"b", "steps"}
 
 
 def test_what_differs_by_the_time_of_the_parse_is_said_to_be_in_no_changed_file(

@@ -14,6 +14,7 @@ PROFILES = "depot: {target: ci, outputs: {ci: {type: duckdb, path: d.duckdb, sch
 PROJECT = "name: depot\nprofile: depot\n"
 TWICE = "{% macro twice(c) %}({{ c }} * 2){% endmacro %}\n"
 IGNORED = "target/\nlogs/\n*.duckdb*\ndbt_packages/\npackage-lock.yml\n.user.yml\ninstalled/\n"
+PROFILE_CHANGED = "profile (what dbt connects with) changed"
 LARGE = "id\n" + "1234567\n" * 140_000
 BASE: Files = {
     ".gitignore": IGNORED,
@@ -184,6 +185,14 @@ LAYOUTS = (
         links={"dbt/dbt_project.yml": "../settings/depot.yml"},
         edits={"settings/depot.yml": f"{PROJECT}vars: {{factor: 3}}\n"},
         roots={"load": "affected: variable factor, by macro twice"},
+    ),
+    Layout(
+        name="the profile is a link that leads elsewhere",
+        files={**BASE, "dbt/macros/twice.sql": TWICE, "one.yml": PROFILES, "two.yml": PROFILES},
+        links={"dbt/profiles.yml": "../one.yml"},
+        relinked={"dbt/profiles.yml": "../two.yml"},
+        roots=dict.fromkeys(("load", "after", "other"), f"can be affected: {PROFILE_CHANGED}"),
+        effects={"dbt/profiles.yml": f"everything: {PROFILE_CHANGED}"},
     ),
     Layout(
         name="a local package", files=IN_KIT, installed=LINKED_KIT, edits={"kit/macros/twice.sql": THRICE}, roots=LOAD

@@ -213,6 +213,7 @@ BUILTIN_NAMES = Small(
         "lib/dbt_project.yml": "name: lib\n",
         "lib/macros/names.sql": "{% macro type_string() %}text{% endmacro %}\n",
         "lib/models/inside.sql": "select cast(1 as {{ type_string() }}) as id\n",
+        "lib/models/ignored.sql": "select 1 as id\n",
         "models/b.sql": "select cast(2 as {{ dbt.type_string() }}) as id\n",
         "models/d.sql": "select cast(2 as {{ type_string() }}) as id\n",
     },
@@ -224,11 +225,13 @@ BUILTIN_NAMES = Small(
                 "lib/macros/more.sql": "{% macro current_timestamp() %}now(){% endmacro %}\n"
                 "{% macro default__last_day(date, datepart) %}x{% endmacro %}\n"
                 "{% macro format_column(column) %}x{% endmacro %}\n",
+                "lib/.dbtignore": "models/ignored.sql\n",
             },
             roots={"inside": "modified: macro type_string"},
             effects={
+                "lib/.dbtignore": "removed: removed: ignored",
                 "lib/macros/more.sql": "none: nothing calls macro current_timestamp; "
-                "nothing calls macro default__last_day; nothing calls macro format_column"
+                "nothing calls macro default__last_day; nothing calls macro format_column",
             },
         ),
         Change(
@@ -240,7 +243,7 @@ BUILTIN_NAMES = Small(
             name="of the project, for all that it builds",
             files={"macros/own.sql": "{% macro create_view_as(relation, sql) %}x{% endmacro %}\n"},
             roots=dict.fromkeys("abcd", "affected: macro create_view_as")
-            | {"inside": "affected: macro create_view_as"},
+            | dict.fromkeys(("inside", "ignored"), "affected: macro create_view_as"),
         ),
     ),
 )

@@ -5,7 +5,10 @@ from __future__ import annotations
 from tests.support.change_project import LARGE_SEED
 from tests.support.small_projects.project import SKELETON, Change, Small
 
-_LOADED = "refs.db, which target ci loads, changed; dogs.py, which target ci loads, changed"
+_LOADED = (
+    "hooked.csv, which a hook of the whole run reads, changed; refs.db, which target ci loads, changed; "
+    "dogs.py, which target ci loads, changed"
+)
 
 EXTERNAL = Small(
     name="files that sources read",
@@ -35,6 +38,9 @@ sources:
         "profiles.yml": str(SKELETON["profiles.yml"]).replace(
             "schema: dev", "schema: dev, plugins: [{module: dogs}], attach: [{path: data/refs.db}]"
         ),
+        "dbt_project.yml": str(SKELETON["dbt_project.yml"])
+        + "on-run-start: [\"create table if not exists h as from read_csv('data/hooked.csv')\"]\n",
+        "data/hooked.csv": "id\n1\n",
         "lib/dogs.py": "import shared\n",
         "lib/shared.py": "name = 1\n",
         "data/refs.db": "one",
@@ -60,16 +66,17 @@ sources:
             effects={"tools/report.py": "none: dbt builds nothing from it"},
         ),
         Change(
-            name="what the target loads",
-            files={"lib/shared.py": "name = 2\n", "data/refs.db": "two"},
+            name="what the target loads, and what a hook of the run reads",
+            files={"lib/shared.py": "name = 2\n", "data/refs.db": "two", "data/hooked.csv": "id\n2\n"},
             roots=dict.fromkeys(
                 (*"abcns", "parts", "noted", "weighed", "walked", "loaded"), f"can be affected: {_LOADED}"
             ),
             effects={
                 "lib/shared.py": "everything: dogs.py, which target ci loads, changed",
                 "data/refs.db": "everything: refs.db, which target ci loads, changed",
+                "data/hooked.csv": "everything: hooked.csv, which a hook of the whole run reads, changed",
             },
-            notes=(f"every node can be affected: {_LOADED} (data/refs.db, lib/shared.py)",),
+            notes=(f"every node can be affected: {_LOADED} (data/hooked.csv, data/refs.db, lib/shared.py)",),
         ),
         Change(
             name="file of one source",
@@ -78,9 +85,9 @@ sources:
         ),
         Change(
             name="file of the same name elsewhere",
-            files={"old/north.csv": "id\n7\n", "models/b.sql": "select 9 as id\n"},
+            files={"old/north.csv": "id\n7\n", "models/b.sql": "select 9 as id\n", "NOTES": "Depot\n"},
             roots={"b": "modified: body"},
-            effects={"old/north.csv": "none: dbt builds nothing from it"},
+            effects=dict.fromkeys(("old/north.csv", "NOTES"), "none: dbt builds nothing from it"),
         ),
         Change(
             name="file of a source that nothing reads",

@@ -68,6 +68,64 @@ sources:
     ),
 )
 
+_VALUES = (
+    str(SKELETON["dbt_project.yml"])
+    + "vars:\n  n: 1\n  m: {x: 1, y: 2}\n  gone: null\n  up: true\n  path: {dogs: data/dogs}\n  kind: cats\n"
+)
+
+_META = "models:\n  - {name: meta, config: {meta: {x: 1, y: 2}, extra: {x: 1, y: 2}}}\n"
+
+VALUES = Small(
+    name="values as Jinja sees them",
+    files={
+        "dbt_project.yml": _VALUES,
+        "models/a.sql": "select {{ var('n') }} as id\n",
+        "models/b.sql": "select {{ var('m') | join }} as id\n",
+        "models/gone.sql": "select '{{ var('gone', 1) }}' as id\n",
+        "models/up.sql": "{{ config(enabled=var('up')) }}select 1 as id\n",
+        "models/meta.sql": "select {{ config.get('meta') | join }} as id\n",
+        "models/models.yml": _META,
+        "models/told.sql": "select '{{ model.columns }}' as id\n",
+        "models/told.yml": "models:\n  - {name: told, columns: [{name: x}, {name: y}]}\n",
+        "data/dogs": "id\n1\n",
+        "data/cats/1": "id\n1\n",
+        "data/hens": "id\n1\n",
+        "models/dogs.sql": 'select * from read_csv(\'{{ var("path")["dogs"] }}\')\n',
+        "models/cats.sql": "select * from read_csv(['data/horses', 'data/{{ var(\"kind\") }}/*'])\n",
+        "models/hens.sql": "{% set place = 'data/hens' %}select * from read_csv('{{ place }}')\n",
+    },
+    changes=(
+        Change(
+            name="otherwise",
+            files={
+                "dbt_project.yml": _VALUES.replace("n: 1", "n: 1.0")
+                .replace("{x: 1, y: 2}", "{y: 2, x: 1}")
+                .replace("  gone: null\n", "")
+                .replace("up: true", "up: false"),
+                "models/models.yml": _META.replace("{x: 1, y: 2}, extra", "{y: 2, x: 1}, extra"),
+                "models/told.yml": "models:\n  - {name: told, columns: [{name: y}, {name: x}]}\n",
+            },
+            roots={
+                "a": "affected: variable n",
+                "b": "affected: variable m",
+                "gone": "affected: variable gone",
+                "meta": "affected: rendered configuration",
+                "told": "affected: reads its own description, columns or tags",
+            },
+            effects={"dbt_project.yml": "selected: removed: up (disabled)"},
+        ),
+        Change(
+            name="files that Jinja names",
+            files=dict.fromkeys(("data/dogs", "data/cats/1", "data/hens"), "id\n2\n"),
+            roots={
+                "dogs": "affected: dogs, which variable path names",
+                "cats": "affected: reads 1",
+                "hens": "affected: reads hens",
+            },
+        ),
+    ),
+)
+
 COMPUTED = Small(
     name="computed names",
     files={
