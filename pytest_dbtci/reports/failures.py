@@ -44,6 +44,16 @@ def describe(node: Node, result: Result, plan: Plan, results: Mapping[str, Resul
     return "\n\n".join(parts)
 
 
+def by_cause(plan: Plan, results: Mapping[str, Result]) -> list[tuple[Node, Result, list[Node]]]:
+    """Return what failed, each with the nodes that failed in the same words after it."""
+    bad = [(n, r) for n in plan.nodes if (r := results.get(n.unique_id)) is not None and r.is_bad]
+    before, alike = told_before(results), {n.unique_id: list[Node]() for n, _ in bad}
+    for node, _ in bad:
+        if (first := before.get(node.unique_id, "")) in alike:
+            alike[first].append(node)
+    return [(n, r, alike[n.unique_id]) for n, r in bad if before.get(n.unique_id) not in alike]
+
+
 def told_before(results: Mapping[str, Result]) -> dict[str, str]:
     """Map nodes to the one that failed before them in the same words, from the same macro, and tells them in full."""
     firsts, found = dict[str, str](), dict[str, str]()

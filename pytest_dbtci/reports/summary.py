@@ -11,7 +11,7 @@ from pytest_dbtci.ci.providers import provider_of
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.reports.comparison import reader
-from pytest_dbtci.reports.failures import describe, headline, kind_of, own_words, skip_reason, told_before
+from pytest_dbtci.reports.failures import by_cause, describe, headline, kind_of, own_words, skip_reason
 from pytest_dbtci.reports.head_files import HeadFiles
 from pytest_dbtci.reports.lineage import SYMBOLS, Lineage
 from pytest_dbtci.reports.markdown import block, code, details, grid, linked, prose
@@ -91,18 +91,11 @@ def write(text: str, build: Build, path: Path) -> tuple[str, ...]:
 
 
 def _failures(plan: Plan, results: Mapping[str, Result], files: HeadFiles, missing: Sequence[Node]) -> Iterator[str]:
-    everything = [(n, r) for n in plan.nodes if (r := results.get(n.unique_id)) is not None and r.is_bad]
-    bad, alike = list[tuple[Node, Result]](), dict[str, list[Node]]()
-    before = told_before(results)
-    for node, result in everything:
-        if first := before.get(node.unique_id):
-            alike.setdefault(first, []).append(node)
-        else:
-            bad.append((node, result))
+    bad = by_cause(plan, results)
     told = [
         f"{SYMBOLS[r.outcome]} {linked(n.label, files.of_node(n, r.message))}\n\n{block(describe(n, r, plan, results))}"
-        + (f"\n\nThe same in {names(others)}" if (others := alike.get(n.unique_id)) else "")
-        for n, r in bad[:_IN_FULL]
+        + (f"\n\nThe same in {names(others)}" if others else "")
+        for n, r, others in bad[:_IN_FULL]
     ]
     told += [
         f"{SYMBOLS[r.outcome]} {code(r.unique_id)}\n\n{block(own_words(r, plan))}"
@@ -110,7 +103,7 @@ def _failures(plan: Plan, results: Mapping[str, Result], files: HeadFiles, missi
         if r.is_bad and plan.node(r.unique_id) is None
     ]
     if len(bad) > _IN_FULL:
-        told.append("\n".join(f"- {code(headline(n, r))}" for n, r in bad[_IN_FULL : _IN_FULL + MANY]))
+        told.append("\n".join(f"- {code(headline(n, r))}" for n, r, _ in bad[_IN_FULL : _IN_FULL + MANY]))
     if len(bad) > _IN_FULL + MANY:
         told.append(f"… and {len(bad) - _IN_FULL - MANY} more failures.")
     if missing:

@@ -214,16 +214,25 @@ def test_hostile_names_and_values_are_inert(tmp_path: Path) -> None:
 @needs_browser
 def test_thousands_of_nodes_stay_usable(tmp_path: Path) -> None:
     plan, results = large(2_000)
+    for unique_id in ("model.dogs.m500", "model.dogs.m1000"):
+        results[unique_id] = replace(results[unique_id], status="error", message="no such column")
     seen = visit(
         written(tmp_path / "page.html", plan, results),
         "const field = document.getElementById('find'); field.value = 'm1999'; field.dispatchEvent(new Event('input'));"
         "const places = new Set(graph.nodes().map(n => `${n.position().x.toFixed()},${n.position().y.toFixed()}`));"
         "const found = document.getElementById('found').textContent;"
-        "return {nodes: graph.nodes().length, found, places: places.size}",
+        "const box = graph.elements().boundingBox();"
+        "const told = [...document.querySelectorAll('#failures article')].map(a => a.innerText);"
+        "const first = [...document.querySelectorAll('#nodes tbody tr')].slice(0, 3).map(r => r.cells[1].innerText);"
+        "return {nodes: graph.nodes().length, found, places: places.size, shape: box.w / box.h, told, first}",
         milliseconds=120_000,
     )
     assert seen.console == ()
-    assert seen.answer == {"nodes": 2_000, "found": "1 of 2000 nodes", "places": 2_000}
+    (told,), shape = seen.answer.pop("told"), seen.answer.pop("shape")
+    assert "The same in 1 more: m1000" in told
+    assert 1 < shape < 4
+    first = ["m500", "m1000", "m0"]
+    assert seen.answer == {"nodes": 2_000, "found": "1 of 2000 nodes", "places": 2_000, "first": first}
 
 
 def test_a_page_of_500_nodes_is_less_than_a_megabyte_and_asks_for_nothing_else(tmp_path: Path) -> None:

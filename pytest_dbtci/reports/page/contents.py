@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from pytest_dbtci.ci.build import Build
 from pytest_dbtci.differences import Comparison
 from pytest_dbtci.plan import Exposure, Node, PathChange, Plan
 from pytest_dbtci.reports import comparison
-from pytest_dbtci.reports.failures import describe, headline, kind_of
+from pytest_dbtci.reports.failures import by_cause, describe, headline, kind_of
 from pytest_dbtci.reports.head_files import HeadFiles
 from pytest_dbtci.reports.lineage import Lineage
 from pytest_dbtci.reports.summary_head import title
@@ -45,14 +45,14 @@ def contents(
     """Return the page's values; see `pytest_dbtci.reports.page.write` for the arguments."""
     lineage = Lineage(plan, results)
     files = HeadFiles(plan, build, repository)
-    bad = [(n, r) for n in plan.nodes if (r := results.get(n.unique_id)) is not None and r.is_bad]
+    bad = by_cause(plan, results)
     return {
         "title": title(plan, results, red=red, trouble=trouble),
         "facts": list(_facts(plan, build, seconds)),
         "notes": [n for n in (plan.status, plan.warning, *plan.notes) if n],
         "failures": [
             *([{**_RUN, "text": trouble}] if trouble else ()),
-            *(_failure(n, r, plan, results, files, redact) for n, r in bad[:IN_FULL]),
+            *(_failure(*one, plan, results, files, redact) for one in bad[:IN_FULL]),
         ],
         "failures_left": max(0, len(bad) - IN_FULL),
         "changes": [_change(c, plan, files) for c in plan.changes],
@@ -81,7 +81,7 @@ def critical_path(plan: Plan, results: Mapping[str, Result]) -> list[str]:
     return path
 
 
-_RUN = {"label": "The run", "href": None, "outcome": "error", "sql": ""}
+_RUN: dict[str, Any] = {"label": "The run", "href": None, "outcome": "error", "sql": "", "alike": []}
 _EMPTY: dict[str, Any] = {
     "kind": "exposure",
     "outcome": "exposure",
@@ -136,6 +136,7 @@ def _change(change: PathChange, plan: Plan, files: HeadFiles) -> dict[str, Any]:
 def _failure(
     node: Node,
     result: Result,
+    alike: Sequence[Node],
     plan: Plan,
     results: Mapping[str, Result],
     files: HeadFiles,
@@ -147,6 +148,7 @@ def _failure(
         "outcome": result.outcome,
         "text": describe(node, result, plan, results),
         "sql": redact(_compiled(result)),
+        "alike": [n.item or n.name for n in alike],
     }
 
 

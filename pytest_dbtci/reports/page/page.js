@@ -52,6 +52,7 @@ function failures() {
   const parts = data.failures.map((failure) => make("article", {},
     make("h3", {}, outcome(failure.outcome), " ", link(failure.label, failure.href)),
     make("pre", { tabindex: "0" }, failure.text),
+    failure.alike.length ? make("p", {}, `The same in ${failure.alike.length} more: ${failure.alike.join(", ")}`) : null,
     failure.sql ? make("details", {}, make("summary", {}, "Compiled SQL"), make("pre", { tabindex: "0" }, failure.sql)) : null));
   if (data.failures_left) parts.push(make("p", { class: "quiet" }, `… and ${data.failures_left} more: the table of nodes has all of them.`));
   if (parts.length) show("failures", "What went wrong", ...parts);
@@ -99,9 +100,26 @@ function choose(node) {
   graph.animate({ center: { eles: element }, duration: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 200 });
 }
 
-// A layered drawing with few crossings takes minutes for thousands of nodes: those are drawn in plain layers.
+// A layered drawing with few crossings takes minutes for thousands of nodes: those stand in plain layers, each in as many
+// columns as keep the picture as wide as it is high, so that nodes are seen in it. Parents come first in `drawn`.
+function columns(drawn, edges) {
+  const rows = Math.ceil(Math.sqrt(2.8 * drawn.length));
+  const layerOf = new Map(drawn.map(({ id }) => [id, 0]));
+  for (const [from, to] of edges) layerOf.set(to, Math.max(layerOf.get(to), layerOf.get(from) + 1));
+  const layers = Array.from({ length: Math.max(...layerOf.values()) + 1 }, () => []);
+  for (const { id } of drawn) layers[layerOf.get(id)].push(id);
+  const positions = {};
+  let column = 0;
+  for (const ids of layers) {
+    const middle = (Math.min(ids.length, rows) - 1) / 2;
+    ids.forEach((id, i) => { positions[id] = { x: (column + Math.floor(i / rows)) * (WIDTH + 60), y: ((i % rows) - middle) * 48 }; });
+    column += Math.ceil(ids.length / rows);
+  }
+  return { name: "preset", positions: (node) => positions[node.id()], fit: true, padding: 20 };
+}
+
 function layout(drawn, edges) {
-  if (drawn.length > 300) return { name: "breadthfirst", directed: true, direction: "rightward", spacingFactor: 1.1, fit: true, padding: 20 };
+  if (drawn.length > 300) return columns(drawn, edges);
   const layers = new dagre.graphlib.Graph();
   layers.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 60 });
   layers.setDefaultEdgeLabel(() => ({}));
@@ -131,6 +149,7 @@ function impact() {
   for (const kind of ["passed", "warned", "failed", "skipped", "exposure"]) {
     const swatch = make("span", {});
     swatch.style.borderColor = `var(--${kind})`;
+    if (kind === "failed") swatch.style.background = "var(--failed)";
     at("legend").append(make("li", {}, swatch, LABELS[kind]));
   }
   at("legend").append(make("li", {}, "thick border: modified or new"));
@@ -150,6 +169,8 @@ function draw() {
       "text-max-width": 160, "text-wrap": "ellipsis", color: colour("text"), "background-color": colour("sheet"), "border-width": 2 } },
     ...Object.entries(kinds).map(([kind, name]) => ({ selector: `node[worst = "${kind}"]`, style: { "border-color": colour(name) } })),
     { selector: "node[?identical]", style: { "background-color": colour("line") } },
+    // Seen from far away, too, where no border is.
+    { selector: "node[worst = 'failed'], node[worst = 'error']", style: { "background-color": colour("failed"), color: colour("page") } },
     { selector: "node[?changed]", style: { "border-width": 5, "font-weight": "bold" } },
     { selector: "node[worst = 'skipped'], node[worst = 'none']", style: { "border-style": "dashed" } },
     { selector: "node[worst = 'exposure']", style: { shape: "round-hexagon" } },
@@ -217,7 +238,10 @@ function find(drawn) {
 
 function nodes() {
   if (!data.nodes.length) return;
-  const rows = data.nodes.filter((node) => node.worst !== "exposure").map((node) => {
+  const order = ["error", "failed", "warned", "none"];
+  const rank = (node) => (order.includes(node.outcome) ? order.indexOf(node.outcome) : order.length);
+  const worstFirst = data.nodes.filter((node) => node.worst !== "exposure").sort((a, b) => rank(a) - rank(b));
+  const rows = worstFirst.map((node) => {
     const name = make("button", { type: "button", class: "name" }, node.name);
     name.addEventListener("click", () => { choose(node.drawn ? node : byId.get(node.about) || node); at("details").focus(); });
     return [outcome(node.outcome), at("impact").hidden ? node.name : name, node.kind, node.why, link(node.file, node.href), seconds(node.seconds)];
