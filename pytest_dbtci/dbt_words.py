@@ -10,6 +10,10 @@ _COMPILED_AT = re.compile(r"^\s*compiled code at .*\n?", re.MULTILINE)
 # … and how inside of a sentence: `Credentials invalid: Runtime Error`, then the words, in a line of their own.
 _WITHIN = re.compile(r"(:| -) [A-Z]\w* Error\n\s+")
 _NEXT_STEPS = (
+    (
+        r"or run dbt again with --no-version-check",
+        r"Here DBT_VERSION_CHECK=false in the environment does what that flag does.",
+    ),
     (r"Could not find adapter type (\w+)!", r"Install it where pytest runs: pip install dbt-\1"),
     (r"Env var required but not provided: '(\w+)'", r"Set \1 where pytest runs; in CI in the step's own environment."),
     (

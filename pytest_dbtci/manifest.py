@@ -129,6 +129,7 @@ class Manifest:
     `env_vars` maps the environment variables that dbt used to their fingerprints, None where a default was used.
     `parsed` tells how: `partly` from an earlier parse, or `wholly`; empty where it was read from a file.
     `schema_uses` names the code that looked into the target's schema meanwhile: see `dbt_host.schema_uses`.
+    `unmatched` are sentences on what YAML describes and the project lacks, as far as it was parsed anew.
     """
 
     project: str
@@ -142,6 +143,7 @@ class Manifest:
     lookup: Lookup = field(default_factory=Lookup)
     parsed: str = ""
     schema_uses: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
 
     @property
     def is_since_1_12(self) -> bool:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +26,30 @@ _WHOLE = ("UnableToPartialParse", "PartialParsingNotEnabled", "PartialParsingErr
 
 
 def parse(
-    invocation: Invocation, *, partial_parse: str = "", packages_dir: str = "", save: bool = False, write: bool
+    invocation: Invocation,
+    *,
+    partial_parse: str = "",
+    packages_dir: str = "",
+    save: bool = False,
+    write: bool,
+    unmatched: Callable[[str], None] = lambda text: None,
 ) -> tuple[Any, str]:
     """Parse the project; give dbt's Manifest and how much was parsed anew: `partly` or `wholly`.
 
     `partial_parse` is another tree's `partial_parse.msgpack` to start from, as `save` left it: what differs is parsed
     anew. `save` says whether this parse is to be one to start from, `write` whether `manifest.json` is written to the
-    target path. `packages_dir` is where packages are installed, relative to the project. Raises DbtFailed.
+    target path. `packages_dir` is where packages are installed, relative to the project. `unmatched` is told of what
+    YAML describes and the project lacks. Raises DbtFailed.
     """
     # Without the second, as the environment may have it, dbt would look at no file.
     how_to = ("--write-json" if write else "--no-write-json", "--partial-parse-file-diff")
+    hear = partial(_hear_unmatched, unmatched)
     saved = adapt(partial_parse, invocation.project_dir, invocation.target_path) if partial_parse else None
     with _where_plugins_look(invocation.project_dir):
-        manifest, how = _parse_from(saved, invocation, how_to) if saved else (None, "wholly")
+        manifest, how = _parse_from(saved, invocation, how_to, hear) if saved else (None, "wholly")
         if manifest is None:
             # Without the flag dbt would start from what lies in the target path, or where the user's environment says.
-            manifest = run_dbt(invocation, "parse", *how_to, "--no-partial-parse")
+            manifest = run_dbt(invocation, "parse", *how_to, "--no-partial-parse", callbacks=[hear])
     if save:
         record(manifest, invocation.project_dir, invocation.target_path)
     root = Path(invocation.project_dir).resolve()
@@ -71,7 +80,18 @@ def _where_plugins_look(project_dir: str) -> Iterator[None]:
         os.environ.update(environ)
 
 
-def _parse_from(saved: SavedParse, invocation: Invocation, how_to: Sequence[str]) -> tuple[Any, str]:
+def _hear_unmatched(tell: Callable[[str], None], event: Any) -> None:
+    # A callback that raises would hang dbt.
+    if getattr(getattr(event, "info", None), "name", "") == "NoNodeForYamlKey":
+        file, key, name = (getattr(event.data, field, "?") for field in ("file_path", "yaml_key", "patch_name"))
+        tell(
+            f"{file}: none of the {key} is named {name}, so what is said of it there, its tests too, counts for nothing"
+        )
+
+
+def _parse_from(
+    saved: SavedParse, invocation: Invocation, how_to: Sequence[str], also: Callable[[Any], None]
+) -> tuple[Any, str]:
     """Parse from the saved parse; no manifest where dbt failed, or did not parse anew all that it had to."""
     whole, anew = list[str](), set[str]()
 
@@ -85,7 +105,7 @@ def _parse_from(saved: SavedParse, invocation: Invocation, how_to: Sequence[str]
 
     try:
         started = ("--partial-parse-file-path", saved.file)
-        manifest = run_dbt(invocation, "parse", *how_to, *started, callbacks=[hear])
+        manifest = run_dbt(invocation, "parse", *how_to, *started, callbacks=[hear, also])
     except DbtFailed:
         return None, "wholly"  # it may have failed only because it parsed partly
     if whole:

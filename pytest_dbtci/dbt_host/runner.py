@@ -20,7 +20,6 @@ QUIET = (
     "--no-use-colors",
     "--no-print",
     "--no-send-anonymous-usage-stats",
-    "--no-version-check",
 )
 
 _UNTHREADED = ("parse", "ls", "deps")
@@ -57,10 +56,11 @@ def run_dbt(
     """
     from dbt.cli.main import dbtRunner
 
+    unchecked = ("--no-version-check",) if invocation.any_version else ()
     own = _warn_only(invocation.project_dir) if set(WARNINGS) <= set(unset) else {}
     with _environment(unset, own):
         answer = dbtRunner(manifest=manifest, callbacks=list(callbacks)).invoke(
-            [*QUIET, *command.split(), *_arguments(invocation, command), *args]
+            [*QUIET, *unchecked, *command.split(), *_arguments(invocation, command), *args]
         )
     if isinstance(answer.exception, KeyboardInterrupt):
         raise KeyboardInterrupt

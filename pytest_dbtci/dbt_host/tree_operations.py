@@ -37,6 +37,7 @@ class TreeOperations:
 
     def parse(self, request: ask.Parse) -> Manifest:
         """Parse a tree with dbt: see `manifests.parse`."""
+        unmatched: dict[str, None] = {}
         with _uncollected(bool(request.partial_parse)):
             manifest, parsed = manifests.parse(
                 request.invocation,
@@ -44,9 +45,10 @@ class TreeOperations:
                 packages_dir=request.packages_dir,
                 save=bool(request.view),
                 write=request.write,
+                unmatched=lambda text: unmatched.update({text: None}),
             )
         self.manifests[request.tree] = manifest
-        seen = view(manifest, parsed)
+        seen = replace(view(manifest, parsed), unmatched=tuple(unmatched))
         if request.shared:
             seen = replace(seen, schema_uses=uses(manifest, request.invocation.project_dir, request.packages_dir))
         if request.view:
@@ -115,8 +117,9 @@ class TreeOperations:
         return narrowing()
 
     def install_packages(self, request: ask.InstallPackages) -> None:
-        """Call `dbt deps`."""
-        run_dbt(Invocation(project_dir=request.project_dir, vars=request.vars), "deps", unset=OWN)
+        """Call `dbt deps` for the base."""
+        there = Invocation(project_dir=request.project_dir, vars=request.vars, any_version=True)
+        run_dbt(there, "deps", unset=OWN)
 
     def repoint(self, request: ask.Repoint) -> Mapping[str, Place]:
         """Move a tree's relations to another schema."""

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pytest_dbtci
@@ -25,7 +25,7 @@ from pytest_dbtci.errors import UsageError
 from pytest_dbtci.git.attributes import NAME as ATTRIBUTES
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.manifest import Manifest, fingerprint
-from pytest_dbtci.planning.base_tree import BaseTree
+from pytest_dbtci.planning.base_tree import BaseTree, as_base
 from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.project.project import Project
 
@@ -124,7 +124,7 @@ class Base:
         `tree` names it in the host, `invocation` is what the head is parsed with, `folder` holds an earlier parse.
         """
         base, saved = self.tree(invocation), folder / "partial_parse.msgpack" if folder else None
-        invocation = replace(invocation, project_dir=str(base.directory), target_path=str(self._work / tree))
+        invocation = as_base(invocation, base, self._work / tree)
         parsed = self._host.ask(
             Parse(
                 tree=tree,
@@ -149,7 +149,7 @@ class Base:
             manifest = self._host.ask(
                 Parse(
                     tree=tree,
-                    invocation=replace(invocation, project_dir=str(base.directory), target_path=str(folder)),
+                    invocation=as_base(invocation, base, folder),
                     view=str(folder / "view.json"),
                     packages_dir=base.packages_dir,
                     write=True,
@@ -171,11 +171,10 @@ class Base:
         if self._parsed is None:
             return None
         base = self.tree(invocation)
-        target_path = str(self._work / "resolve")
         return self._host.ask(
             Resolve(
                 tree=BASE,
-                invocation=replace(invocation, project_dir=str(base.directory), target_path=target_path),
+                invocation=as_base(invocation, base, self._work / "resolve"),
                 parsed=str(self._parsed),
                 into=str(folder),
             )

@@ -63,7 +63,7 @@ class BaseTree:
         base = read_project(self._tree / self.head.inside, self._tree)
         if not base.doubt:
             return base
-        there = replace(invocation, project_dir=str(base.directory), target_path=str(self.work / "layout"))
+        there = as_base(invocation, base, self.work / "layout")
         return rendered(self.host, base, there, installed=installed)
 
     def _bridge(self, base: Project) -> None:
@@ -152,6 +152,11 @@ class BaseTree:
             f"git ignores {', '.join(found[:3])}{more}, which dbt reads, so no commit has them and the base lacks "
             "them: commit them, or let the job write them outside of what dbt reads.\n"
         )
+
+
+def as_base(invocation: Invocation, base: Project, target_path: Path) -> Invocation:
+    """Return what dbt is called with for the base, whatever dbt it was made for."""
+    return replace(invocation, project_dir=str(base.directory), target_path=str(target_path), any_version=True)
 
 
 def _outward(package: Package) -> Iterator[str]:

@@ -70,7 +70,7 @@ class Chooser:
         left = {u: _left_out(u, whole, same, head) for u in every if _is_built(u, head) and u not in reasons}
         changes = explain_paths(evidence, whole, frozenset(reasons) | read, same)
         contracts = (" ".join(text.split()) for text in self.host.ask(ContractChanges()))
-        notes = (*_notes(affected, head, str(self.state)), *contracts)
+        notes = (*_notes(affected, evidence, str(self.state)), *contracts)
         return Choice(reasons=reasons, changed=roots, left_out=left, changes=changes, notes=notes)
 
     def choose_of_new(self, evidence: Evidence, select: str, exclude: str) -> Choice:
@@ -200,8 +200,9 @@ def _left_out(unique_id: str, affected: Affected, same: frozenset[str], head: Ma
     return Reason(kind="formatting", text=f"{reason.text}, formatting only")
 
 
-def _notes(affected: Affected, head: Manifest, state: str) -> tuple[str, ...]:
-    notes = list(affected.notes)
+def _notes(affected: Affected, evidence: Evidence, state: str) -> tuple[str, ...]:
+    head = evidence.head
+    notes = [*affected.notes, *(text for text in head.unmatched if text not in evidence.base.unmatched)]
     if affected.everything:
         notes.insert(0, f"every node {affected.everything}")
     names = [head.nodes[u].name for u in affected.unexplained if _is_built(u, head)]

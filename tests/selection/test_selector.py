@@ -118,6 +118,14 @@ def test_what_no_changed_file_explains_is_left_out_and_said(planning_bench: Benc
     assert any("no changed file explains it: left out (bill)" in note for note in planned.plan.notes)
 
 
+@pytest.mark.parametrize("cached", [True, False])
+def test_says_what_yaml_describes_and_nobody_wrote(planning_bench: Bench, cached: bool) -> None:
+    tests = "models:\n  - name: dgos\n    columns: [{name: age, data_tests: [not_null]}]\n"
+    place = planning_bench.clone({**BODY, "dbt/models/more.yml": tests})
+    (note,) = planning_bench.plan(place, cached=cached).plan.notes
+    assert note.startswith("models/more.yml: none of the models is named dgos, so what is said of it there")
+
+
 def test_a_large_seed_is_found_with_a_given_manifest_too(planning_bench: Bench, state: Path) -> None:
     planned = planning_bench.change(LARGE, state=str(state / "manifest.json"), defer_target="prod")
     assert {name: r.text for name, r in planned.roots.items()} == {"raw_steps": "affected: content"}

@@ -14,7 +14,8 @@ class Invocation:
     """What every dbt command of one purpose shares.
 
     `target_path` and `log_path` are folders of our own, so that the user's `target/` and `logs/` stay as they
-    are. Empty texts leave the choice to dbt.
+    are. Empty texts leave the choice to dbt. `any_version` is for the base, which need not be made for the dbt that the
+    branch asks for (`require-dbt-version`).
     """
 
     project_dir: str
@@ -25,6 +26,7 @@ class Invocation:
     target: str = ""
     vars: str = ""
     threads: int | None = None
+    any_version: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
