@@ -28,9 +28,8 @@ def options_page() -> str:
         "# Options\n\n"
         "Each is also an ini key: `--dbt-ci-defer-target` is `dbt_ci_defer_target` in `pytest.ini`; what belongs\n"
         "to one run (release, sweep, files) is a flag only. A flag that means nothing without another one, `--dbt-ci` "
-        "included, is\na usage error; flags in the ini file's `addopts` may wait for `--dbt-ci`.\n\n"
-        + "\n".join(rows)
-        + "\n"
+        "included, is\na usage error; flags in the ini file's `addopts` may wait for `--dbt-ci`. "
+        "So is a key `dbt_ci_…` that is no option.\n\n" + "\n".join(rows) + "\n"
     )
 
 

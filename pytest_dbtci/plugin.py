@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pluggy import PluginValidationError
 
 from pytest_dbtci.options import OPTIONS
-from pytest_dbtci.session.beginning import say_hello, start_dbt, take_host, usage_error
+from pytest_dbtci.session.beginning import say_hello, usage_error
 from pytest_dbtci.session.fixtures import SESSION, dbt_build, dbt_compare, dbt_plan, dbt_query, dbt_relation, dbt_schema
 from pytest_dbtci.settings import Settings, change, check_unused, read_settings
+
+if TYPE_CHECKING:
+    from pytest_dbtci.dbt_client.client import Host
 
 __all__ = ["dbt_build", "dbt_compare", "dbt_plan", "dbt_query", "dbt_relation", "dbt_schema"]
 
@@ -66,16 +70,23 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> Generator[None, Any, Any]:
     """Refuse what pytest would misunderstand without a word that helps: misspelt options, paths after a space.
 
-    Then start dbt; the word that something begins is still to be said where the option stands in the ini file.
+    The word that something begins is still to be said where the option stands in the ini file.
     """
     if any(arg.startswith("--dbt-ci") for arg in args):
-        from pytest_dbtci.session.command_line import check
+        from pytest_dbtci.session.command_line import check, check_ini
 
-        if "--dbt-ci" in args and "--dbt-ci" not in early_config.invocation_params.args:
-            say_hello(early_config, args)
+        if "--dbt-ci" in args and "PYTEST_XDIST_WORKER" not in os.environ:
+            from pytest_dbtci.session.unbegun import Unbegun
+
+            if "--dbt-ci" not in early_config.invocation_params.args:
+                say_hello(early_config, args)
+            early_config.pluginmanager.register(Unbegun(early_config))
+            check_ini(_ini_values(early_config))
         check(args, Path(early_config.invocation_params.dir), early_config.inipath)
-        start_dbt(early_config, args)
-    return (yield)
+    try:
+        return (yield)
+    except PluginValidationError as error:
+        raise usage_error(str(error)) from None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -114,8 +125,8 @@ def _register_session(config: pytest.Config, settings: Settings) -> None:
     interrupts = Interrupts()
     interrupts.install()
     with interrupts.patiently():
-        # dbt is imported in it while this process imports the rest.
-        host = take_host(config, settings)
+        # It imports dbt while this process imports the rest.
+        host = _begin(settings)
         from pytest_dbtci.session.ci_reports import Reporting
         from pytest_dbtci.session.controller import Controller
 
@@ -125,6 +136,17 @@ def _register_session(config: pytest.Config, settings: Settings) -> None:
         config.pluginmanager.register(reporting, SESSION + "-reporting")
     if interrupts.missed:
         raise KeyboardInterrupt
+
+
+def _begin(settings: Settings) -> Host:
+    from pytest_dbtci.dbt_client.begin import begin
+
+    try:
+        return begin(settings.invocation_dir, settings.environ)
+    except OSError as error:
+        raise usage_error(
+            f"there is no folder for temporary files that can be written to ({error}): set TMPDIR to one"
+        ) from None
 
 
 def _check_unused(config: pytest.Config) -> None:
@@ -146,6 +168,14 @@ def _check_dbt() -> None:
         raise usage_error(str(error)) from None
 
 
+def _ini_values(config: pytest.Config) -> Mapping[str, Any]:
+    """Return what the ini file holds, as it is written."""
+    with warnings.catch_warnings():
+        # Deprecated, but pytest has no type that is text or a list, and only warns of keys that it doesn't know.
+        warnings.simplefilter("ignore")
+        return getattr(config, "inicfg", {})
+
+
 def _ini(config: pytest.Config, name: str) -> Any:
     """Return an ini file's value, None without one; pytest's own TOML tables may give text as a list or a table."""
     from pytest_dbtci.errors import UsageError
@@ -154,10 +184,7 @@ def _ini(config: pytest.Config, name: str) -> Any:
         return config.getini(name)
     except (TypeError, ValueError, pytest.UsageError):
         kind = next(option.kind for option in OPTIONS if option.ini == name)
-        with warnings.catch_warnings():
-            # Deprecated, but pytest has no type that is text or a list; without it there is the error.
-            warnings.simplefilter("ignore")
-            value = getattr(config, "inicfg", {}).get(name)
+        value = _ini_values(config).get(name)
         value = getattr(value, "value", value)
         if kind not in _INI_TYPES and isinstance(value, (list, dict)):
             return value

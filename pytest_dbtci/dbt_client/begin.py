@@ -1,4 +1,4 @@
-"""Start dbt's process before it is known where it will work, and end it where nobody needs it."""
+"""Start dbt's process before it is known where it will work."""
 
 from __future__ import annotations
 
@@ -22,11 +22,3 @@ def begin(cwd: Path, environ: Mapping[str, str]) -> Host:
         check_installed()
         host.start()
     return host
-
-
-def discard(host: Host) -> None:
-    """End a process that may still import dbt, and remove its folder; safe after its run has done so."""
-    host.kill()
-    host.close()
-    if host.folder is not None:
-        host.folder.remove()

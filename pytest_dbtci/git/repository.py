@@ -101,6 +101,22 @@ class Repository:
         listed = self._git("ls-files", "-z", "--full-name", "--", ":(top,glob)**/dbt_project.yml")
         return tuple(f for f in listed.split("\0") if f)
 
+    def project_names(self, branch: str | None) -> dict[str, str]:
+        """Return the line with the name in each `dbt_project.yml` of HEAD and of the remote's branch, by its folder."""
+        found: dict[str, str] = {}
+        for commit in ("HEAD", f"{remote(self._git)}/{branch}"):
+            if self._git.ask("rev-parse", "--quiet", "--verify", f"{commit}^{{commit}}"):
+                lines = (
+                    self._git.ask(
+                        "grep", "-z", "--full-name", "-E", "^name *:", commit, "--", ":(top,glob)**/dbt_project.yml"
+                    )
+                    or ""
+                )
+                for line in lines.splitlines():
+                    path, _, text = line.removeprefix(f"{commit}:").partition("\0")
+                    found.setdefault(str(Path(path).parent), text)
+        return found
+
     def default_branch(self, *, ask: bool = False) -> str | None:
         """Return the short name of the default branch, with `ask` as the remote names it now; None where unknown."""
         return default_branch(self._git, ask=ask)

@@ -147,9 +147,13 @@ def project_name(project_dir: Path) -> str:
         return str(project_file(project_dir)["name"])
     except UsageError:
         path = project_dir / PROJECT_FILE
-        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-        named = re.search(r"^name\s*:\s*['\"]?(\w+)", text, flags=re.MULTILINE)
-        return named[1] if named else ""
+        return name_in(path.read_text(encoding="utf-8", errors="replace") if path.is_file() else "")
+
+
+def name_in(text: str) -> str:
+    """Return the name that a dbt_project.yml gives the project, where its text may be no valid YAML."""
+    named = re.search(r"^name\s*:\s*['\"]?(\w+)", text, flags=re.MULTILINE)
+    return named[1] if named else ""
 
 
 def _find(places: list[Path]) -> Path:

@@ -73,7 +73,8 @@ def _facts(plan: Plan, build: Build, seconds: float | None, report: str) -> Iter
     if plan.project:
         yield f"project {code(plan.project)}"
     if build.pr:
-        link = f"[{build.pr}](<{build.url}>)" if re.fullmatch(r"https?://[^\s<>]+", build.url or "") else build.pr
+        is_known = build.url != build.run and re.fullmatch(r"https?://[^\s<>]+", build.url or "")
+        link = f"[{build.pr}](<{build.url}>)" if is_known else build.pr
         yield f"pull request {link}" + (f" into {code(build.target_branch)}" if build.target_branch else "")
     elif plan.pr and plan.mode != "release":
         yield f"build {code(plan.pr)}"
@@ -88,7 +89,7 @@ def _facts(plan: Plan, build: Build, seconds: float | None, report: str) -> Iter
         yield f"unbuilt parents from {code(where.defer_target)}"
     if seconds is not None:
         yield f"{seconds:.1f} s"
-    if build.run and build.run != build.url:
+    if build.run:
         yield f"[build](<{build.run}>)"
     if report:
         yield f"page [{prose(report)}](<{build.artifacts}>)" if build.artifacts else f"page {code(report)}"

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,11 @@ from pytest_dbtci.execution.run import Run
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.options import OPTIONS
 from pytest_dbtci.plan import Plan
-from pytest_dbtci.project.find import find_project
-from pytest_dbtci.project.profile import project_name
 from pytest_dbtci.reports import summary
 from pytest_dbtci.reports.annotations import annotate
 from pytest_dbtci.reports.comparison import table
 from pytest_dbtci.session.late_reports import TROUBLE
+from pytest_dbtci.session.provider_pages import write_comment, write_summary
 from pytest_dbtci.session.terminal_guard import TerminalGuard
 from pytest_dbtci.settings import Settings
 
@@ -125,23 +125,10 @@ class Reporting:
                 yield f"dbt-ci: {error}"
 
     def _summary(self, build: Build) -> Iterator[str]:
-        given, provider = self._settings.summary, provider_of(build.provider)
-        path = self._settings.invocation_dir / given if given else provider.summary_file(self._settings.environ)
-        if path is not None:
-            commands = summary.write(self._page(build, summary.room(build, path)), build, path)
-            for command in () if given else commands:
-                self._guard.send(command)
-            yield f"dbt-ci: summary in {path}"
+        return write_summary(partial(self._page, build), build, self._settings, self._guard.send)
 
     def _comment(self, build: Build) -> Iterator[str]:
-        if not (self._settings.comment and build.pr):
-            return
-        # It brings HTTP and TLS along.
-        from pytest_dbtci.reports import comment
-
-        text = self._page(build, provider_of(build.provider).comment_limit)
-        url = comment.post(build, self._settings.environ, text, self._project())
-        yield f"dbt-ci: comment at {url}"
+        return write_comment(partial(self._page, build), build, self._settings, self._run.plan.project)
 
     def _report(self, build: Build) -> Iterator[str]:
         if not self._settings.report:
@@ -185,13 +172,6 @@ class Reporting:
     def _repository(self) -> Path | None:
         directory = self._run.plan.project_dir
         return Repository.find(Path(directory)).root if directory else None
-
-    def _project(self) -> str:
-        """Return the project's name, which is in the file where there is no plan."""
-        settings = self._settings
-        if self._run.plan.project:
-            return self._run.plan.project
-        return project_name(find_project(settings.project_dir, settings.rootdir, settings.invocation_dir))
 
     @property
     def _is_red(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,20 @@ def check(args: Sequence[str], invocation_dir: Path, inipath: Path | None) -> No
                     f"{own} would not be read, because pytest takes {following!r}, after a space, for a path to look "
                     f"for its ini file from. Write {flag}={following}."
                 )
+
+
+def check_ini(keys: Iterable[str]) -> None:
+    """Raise pytest.UsageError for a key of ours that pytest would pass over with a warning among its own."""
+    known = {option.ini: option.in_ini for option in OPTIONS}
+    for key in keys:
+        name = key.replace("-", "_")
+        if not name.startswith("dbt_ci") or known.get(key):
+            continue
+        near = [name] if known.get(name) else difflib.get_close_matches(name, (k for k in known if known[k]), n=1)
+        hint = f"Did you mean {near[0]}?" if near else "`pytest --help` lists them."
+        if name in known and not known[name]:
+            hint = f"It belongs to one run: write --{name.replace('_', '-')} on the command line."
+        raise usage_error(f"there is no option {key} for an ini file. {hint}")
 
 
 def only_looks(config: pytest.Config) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -177,6 +178,10 @@ def test_says_what_to_grant_when_refused(forge: Forge, provider: str, grant: str
     assert grant in text
     assert SECRET not in text
     assert len(forge.requests) == 1, "a redirect was followed, with the token"
+    if status == 302:
+        forge.answers = [(302, {}), (200, {})]
+        urllib.request.urlopen(forge.url).close()
+        assert [r.path for r in forge.requests[1:]] == ["/", "/signin"], "there was nowhere to be led to"
 
 
 def test_gives_no_grants_for_what_is_no_refusal(forge: Forge) -> None:

@@ -226,6 +226,9 @@ def test_names_who_reads_what_was_built_and_links_files_and_builds(plan: Plan) -
     assert f"](<{at}/staging.yml#L" in text
     assert "| `models/old.sql` | deleted |" in text
     assert f"[build](<{build.run}>) · page [dbt-ci.html](<{build.artifacts}>)" in text
+    text = markdown(plan, RESULTS, replace(build, url=build.run))
+    assert "pull request 7 " in text, "what leads to the build is not called the pull request"
+    assert f"[build](<{build.run}>)" in text
 
 
 @pytest.mark.parametrize("limit", sorted({p.comment_limit for p in PROVIDERS}))

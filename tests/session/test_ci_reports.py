@@ -28,6 +28,7 @@ NEEDS = {
     **{name: {"dbtci_sweep": "list"} for name in ("sweep-age", "sweep-pr")},
 }
 """What an option goes with."""
+MARKER = "<!-- dbt-ci project=tiny pr=7 -->"
 
 
 @pytest.mark.parametrize(
@@ -86,18 +87,62 @@ def test_a_run_without_a_plan_takes_the_place_of_an_earlier_green_comment(
         info = f"{name.replace('-', '_')}-{version}.dist-info/METADATA"
         write(site, {info: f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"})
     with open_forge(provider) as forge:
-        marker = "<!-- dbt-ci project=tiny pr=7 -->"
-        forge.texts[1] = f"{marker}\n## ✅ dbt: 9 passed\n"
+        forge.texts[1] = f"{MARKER}\n## ✅ dbt: 9 passed\n"
         run = validate(project, "--dbt-ci-comment", *args, PYTHONPATH=str(site), **forge.environ)
     assert run.code in (1, 4), run.output
     (text,) = forge.texts.values()
-    assert text.startswith(f"{marker}\n## ❌ dbt: nothing was built"), run.output
+    assert text.startswith(f"{MARKER}\n## ❌ dbt: nothing was built"), run.output
     assert "✅" not in text
     assert "besides dbt's nodes" not in text, "there is one cause, and it is told"
     for words in says:
         assert words in text
     assert "Traceback" not in text
     assert [c.outcome for c in run.cases.values()] == ["error"]
+
+
+CONFIGURES = "def pytest_configure():\n    raise RuntimeError('a plugin broke')\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "spoil", "code", "says"),
+    [
+        (("--dbt-ci-keep-schema=maybe",), {}, 4, "choose one of never, failed, always"),
+        ((), {"conftest.py": "import nobody\n"}, 4, "No module named 'nobody' (from "),
+        ((), {"conftest.py": CONFIGURES}, 3, "RuntimeError: a plugin broke"),
+        ((), {"dbt_project.yml": None}, 4, "there is no dbt_project.yml in"),
+        pytest.param(("--dbt-ci-keep-shcema=always",), {}, 4, "mean --dbt-ci-keep-schema?", marks=pytest.mark.slow),
+        pytest.param(("--nope",), {}, 4, "unrecognized arguments: --nope", marks=pytest.mark.slow),
+        pytest.param(("-o", "dbt_ci_comment=yess"), {}, 4, "write true or false", marks=pytest.mark.slow),
+    ],
+    ids=["option", "conftest", "plugin", "no project", "misspelt option", "pytest's option", "the comment's option"],
+)
+def test_what_ends_pytest_before_it_begins_takes_the_place_of_an_earlier_green_comment(
+    args: tuple[str, ...], spoil: dict[str, str | None], code: int, says: str, tmp_path: Path
+) -> None:
+    project = make_tiny(tmp_path / "repo")
+    write(project, spoil)
+    comment = () if "dbt_ci_comment=yess" in args else ("--dbt-ci-comment",)
+    with open_forge("github") as forge:
+        forge.texts[1] = f"{MARKER}\n## ✅ dbt: 9 passed\n"
+        run = validate(project, *comment, "--dbt-ci-summary=s.md", *args, **forge.environ)
+    assert run.code == code, run.output
+    (text,) = forge.texts.values()
+    assert text.startswith(f"{MARKER}\n## ❌ dbt: nothing was built"), run.output
+    assert says in text
+    assert run.output.count("dbt-ci: comment at ") == 1, run.output
+    assert says in (project / "s.md").read_text()
+    assert "Traceback" not in text
+
+
+def test_a_comment_stays_where_it_is_not_known_which_projects_it_is(tmp_path: Path) -> None:
+    project = make_tiny(tmp_path / "repo")
+    write(project, {"other/dbt_project.yml": "name: other\nprofile: tiny\n"})
+    commit(project, "another project")
+    with open_forge("github") as forge:
+        forge.texts[1] = old = f"{MARKER}\n## ✅ dbt: 9 passed\n"
+        run = validate(project, "--dbt-ci-comment", "--dbt-ci-project-dir=third", **forge.environ)
+    assert (run.code, forge.texts) == (4, {1: old})
+    assert "dbt-ci: an earlier run's comment may be out of date, as it is not known which project's it is" in run.output
 
 
 RED = """\
@@ -122,7 +167,7 @@ def test_no_comment_is_green_on_a_red_run(conftest: str, code: int, says: str, t
     project = make_tiny(tmp_path / "repo")
     write(project, {"conftest.py": conftest, "models/one.sql": "select 1 as a\n"})
     with open_forge("github") as forge:
-        forge.texts[1] = "<!-- dbt-ci project=tiny pr=7 -->\n## ✅ dbt: 9 passed\n"
+        forge.texts[1] = f"{MARKER}\n## ✅ dbt: 9 passed\n"
         args = ("--dbt-ci-comment", "--dbt-ci-summary=/dev/null/s.md")
         run = validate(project, *args, **forge.environ)
     assert run.code == code, run.output
