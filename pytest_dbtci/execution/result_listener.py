@@ -6,6 +6,7 @@ import queue
 import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from pytest_dbtci.results import Result
 
@@ -14,7 +15,7 @@ LISTEN_SECONDS = 60.0
 
 
 class Observer:
-    """Call the listener with one result after the other; `trouble` is the traceback of its first exception."""
+    """Call the listener with one result after the other; `trouble` tells of its first exception."""
 
     def __init__(self, listener: Callable[[Result], None]) -> None:
         self.trouble = ""
@@ -38,5 +39,13 @@ class Observer:
         while (result := self._waiting.get()) is not None:
             try:
                 self._listener(result)
-            except Exception:
-                self.trouble = self.trouble or traceback.format_exc()
+            except Exception as error:
+                self.trouble = self.trouble or _told(error)
+
+
+def _told(error: Exception) -> str:
+    """Return what a listener raised, and where in its own code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [f for f in frames if not {"pytest_dbtci", "pluggy"}.intersection(Path(f.filename).parts)]
+    reason = f"the hook pytest_dbtci_result failed: {type(error).__name__}: {error}"
+    return "\n".join([reason, *traceback.format_list(theirs)]).rstrip()

@@ -196,7 +196,8 @@ class Controller(Participant):
         self._close(red=bool(session.testsfailed) or session.exitstatus not in (0, 5), stopped=stopped)
         # pytest shows nothing of the items that it stopped before, and the run is red.
         but_asked = stopped and not self._cut_off and session.exitstatus != pytest.ExitCode.INTERNAL_ERROR
-        unseen, errors = self._late.report_unseen(but_asked=but_asked), self._late.report_errors(self._late_errors())
+        unseen = self._late.report_unseen(but_asked=but_asked)
+        errors = self._late.report_errors(self._late_errors(), session)
         green = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         if green and (troubled or unseen or errors):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -75,9 +75,11 @@ class LateReports:
             )
         return bool(nodes)
 
-    def report_errors(self, errors: dict[str, str]) -> bool:
+    def report_errors(self, errors: dict[str, str], session: pytest.Session) -> bool:
         """Report the errors that are not empty, by the name of what failed; whether there were any."""
         found = {name: text for name, text in errors.items() if text}
+        self._added += len(found)
+        self.count(session)
         for name, text in found.items():
             self._send(error_report(f"dbt_project.yml::{name}", text, "teardown"))
         return bool(found)

@@ -33,7 +33,7 @@ from pytest_dbtci.session.items import (
     StatusItem,
 )
 from pytest_dbtci.session.required_nodes import awaited, check_needs, nodes_asked, nodes_needed, uses_queries
-from pytest_dbtci.session.their_lines import skipped_at_its_own_line, with_only_theirs
+from pytest_dbtci.session.their_lines import in_plain_words, skipped_at_its_own_line, with_only_theirs
 
 HELD_UP = "dbt_held_up"
 """The property of a report whose item was skipped because something else failed."""
@@ -55,6 +55,7 @@ class Participant:
         self._by_file: dict[Path, tuple[Node, ...]] | None = None
         self._folders = set[Path]()
         self._reopened = set[Path]()
+        self._is_collected = False
         self._begun = frozenset[str]()
         self.item: pytest.Item | None = None
 
@@ -190,8 +191,8 @@ class Participant:
             return pytest.CollectReport(collector.nodeid, "passed", None, list(collector.collect()))
         return None
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
         """Order dbt's items first, in dbt's build order."""
         order = {n.unique_id: i for i, n in enumerate(self.outcomes.plan.nodes)}
         last = len(order)
@@ -203,14 +204,16 @@ class Participant:
             return (1, order[item.node.unique_id]) if isinstance(item, CompareItem) else (2, last)
 
         items.sort(key=place)
+        yield
+        self._is_collected = True
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Begin to build what is left after deselection."""
+        """Begin to build what is left after deselection; pytest calls this, too, where `-k` can't be understood."""
         plan, option = self.outcomes.plan, self._config.option
         asked, needed = nodes_asked(session.items), nodes_needed(session.items, plan)
         queries = bool(plan.nodes) and uses_queries(session.items)
         broken = session.testsfailed and not option.continue_on_collection_errors
-        if not (asked or needed or queries) or only_looks(self._config) or broken:
+        if not self._is_collected or not (asked or needed or queries) or only_looks(self._config) or broken:
             return
         self._begun = asked | needed
         self.outcomes.begin(asked, needed, queries)
@@ -266,6 +269,8 @@ class Participant:
         if call.excinfo is not None:
             call.excinfo = with_only_theirs(call.excinfo)
         report = yield
+        if call.excinfo is not None:
+            in_plain_words(report.longrepr, call.excinfo.value)
         report.longrepr = skipped_at_its_own_line(item, report.longrepr)
         if call.excinfo is not None and isinstance(call.excinfo.value.__cause__, HeldUp):
             # Only this report has it: an item's own properties would stand in the JUnit file.

@@ -1,4 +1,4 @@
-"""Where a team's own test stops: at its own line, whatever of pytest or of this package lies below it."""
+"""Where and why a team's own test stops: its own line, whatever of pytest or of this package lies below it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pluggy
 import pytest
 
 import pytest_dbtci
+from pytest_dbtci.errors import DbtCiError
 
 _OURS = Path(pytest_dbtci.__file__).parent
 _MACHINERY = (_OURS, Path(pytest.__file__).parents[1] / "_pytest", Path(pluggy.__file__).parent)
@@ -35,6 +36,18 @@ def _entries(entry: TracebackType | None) -> Iterator[TracebackType]:
 
 def _file(entry: TracebackType) -> str:
     return entry.tb_frame.f_code.co_filename
+
+
+def in_plain_words(longrepr: Any, error: BaseException) -> None:
+    """Take the module and the class of this package's errors out of what a failure shows: the text is complete."""
+    if not isinstance(error, DbtCiError):
+        return
+    name = f"{type(error).__module__}.{type(error).__qualname__}: "
+    for traceback, crash, _ in getattr(longrepr, "chain", ()):
+        for entry in traceback.reprentries:
+            entry.lines = [line.replace(name, "", 1) for line in entry.lines]
+        if crash is not None:
+            crash.message = crash.message.removeprefix(name)
 
 
 def skipped_at_its_own_line(item: pytest.Item, longrepr: Any) -> Any:

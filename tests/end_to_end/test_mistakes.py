@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.mistakes import FAILING, USAGE, Mistake, foreign_schema
 from tests.support.terminal import Screen, on_a_terminal
-from tests.support.tiny_project import make_tiny
+from tests.support.tiny_project import PROJECT, commit, git, make_tiny, write
 from tests.support.validation import command, environment, read_junit, validate
 from tests.support.warehouses import Server
 
@@ -122,6 +122,19 @@ def test_a_run_without_a_plan_still_writes_its_error_to_junit(option: str, tiny:
     (case,) = run.cases.values()
     assert case.outcome == "error"
     assert "nope" in case.text
+
+
+def test_a_base_that_asks_for_another_dbt_is_compared_with(tmp_path: Path) -> None:
+    project = make_tiny(tmp_path / "repo")
+    git(project, "switch", "--quiet", "master")
+    write(project, {"dbt_project.yml": PROJECT + "require-dbt-version: '<1.0.0'\n"})
+    commit(project, "for an old dbt")
+    git(project, "switch", "--quiet", "feature")
+    git(project, "rebase", "--quiet", "master")
+    write(project, {"dbt_project.yml": PROJECT + "require-dbt-version: '>=1.0.0'\n"})
+    run = validate(project, "--dbt-ci-pr=7", "--collect-only", "-q")
+    assert run.code == 0, run.output
+    assert "models/one.sql::one" in run.output
 
 
 def schemas(project: Path) -> list[tuple[str, ...]]:

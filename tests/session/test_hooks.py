@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,11 @@ def test_a_listener_that_fails_makes_the_run_red(dogs: Path) -> None:
     (dogs / "conftest.py").write_text("def pytest_dbtci_result(result):\n    raise ValueError('no such channel')\n")
     demo_run = validate(dogs, "--dbt-ci-pr=1066", "--dbt-ci-target=ci", "--dbt-ci-defer-target=prod", "-k", "prices")
     assert demo_run.code == 1
-    assert "no such channel" in demo_run.output
+    assert "the hook pytest_dbtci_result failed: ValueError: no such channel\n" in demo_run.output
+    assert "dbt_ci_result_hook - the hook pytest_dbtci_result" in demo_run.output
+    for sign in ("Traceback", "pytest_dbtci/", "pluggy/"):
+        assert sign not in demo_run.output
+    assert max(map(int, re.findall(r"\[ *(\d+)%\]", demo_run.output))) <= 100
 
 
 def test_a_setting_that_there_is_not_is_misuse(dogs: Path) -> None:

@@ -41,6 +41,14 @@ def test_selects_the_pytest_way(repository: Path, given: tuple[str, ...], expect
     assert found == expected if expected else all("unique" in f and "income" in f for f in found)
 
 
+@pytest.mark.slow
+def test_an_expression_that_pytest_refuses_builds_nothing(repository: Path) -> None:
+    run = validate(repository, *DEFER, "-k", "and")
+    assert run.code == 4
+    assert "Wrong expression passed to '-k'" in run.output
+    assert "dropped" not in run.output
+
+
 def test_collects_a_folder_and_leaves_out_what_is_deselected(repository: Path) -> None:
     found = collected(validate(repository, *DEFER, "--co", "-q", "models/staging", f"--deselect={FACT}::fact_dogs"))
     assert found

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from tests.support.tiny_project import PROFILES, commit, git, write
+from tests.support.tiny_project import PROFILES, PROJECT, commit, git, write
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +75,10 @@ def orphan(project: Path) -> None:
     commit(project, "another history")
 
 
+def another_default_branch(project: Path) -> None:
+    git(project, "branch", "--quiet", "--move", "master", "trunk")
+
+
 USAGE = (
     Mistake(name="no git repository", spoil=lambda p: shutil.rmtree(p / ".git"), says=("git", "repository")),
     Mistake(name="no commit", spoil=unborn, says=("commit",)),
@@ -83,9 +87,12 @@ USAGE = (
     Mistake(name="several projects", spoil=second_project, says=("sub/a", "sub/b", "--dbt-ci-project-dir")),
     Mistake(name="rootdir elsewhere", args=("--rootdir=.git",), says=("rootdir is", "does not hold", "pytest.ini")),
     Mistake(name="unknown base", args=("--dbt-ci-base=nope",), says=("'nope'", "--dbt-ci-base", "master")),
+    Mistake(name="no default branch", spoil=another_default_branch, says=("nothing to compare with", "--dbt-ci-base")),
     Mistake(name="unrelated histories", spoil=orphan, args=("--dbt-ci-base=master",), says=("master",)),
     Mistake(name="profile missing", args=("--dbt-ci-profile=nope",), says=("'nope'", "it has: tiny")),
     Mistake(name="no profiles.yml", spoil=files(profiles=None), says=("profiles.yml", "--dbt-ci-profiles-dir")),
+    Mistake(name="no outputs", spoil=files(profiles="tiny: {target: ci}\n"), says=("profile 'tiny' in", "no outputs")),
+    Mistake(name="no profile named", spoil=files(project="name: tiny\n"), says=("dbt_project.yml", "names no profile")),
     Mistake(name="profiles.yml is no YAML", spoil=files(profiles="a: [b"), says=("profiles.yml", "not valid YAML")),
     Mistake(name="target missing", args=("--dbt-ci-target=nope",), says=("'nope'", "it has: ci, prod")),
     Mistake(name="defer target missing", args=("--dbt-ci-defer-target=nope",), says=("'nope'", "it has: ci, prod")),
@@ -128,6 +135,16 @@ USAGE = (
         says=('found two models with the name "one"', "models/sub/one.sql"),
     ),
     Mistake(
+        name="described twice",
+        spoil=files(**{f"models/{name}.yml": "models: [{name: one}]\n" for name in "ab"}),
+        says=("dbt found two schema.yml entries for the same resource named one", "models/a.yml", "models/b.yml"),
+    ),
+    Mistake(
+        name="another dbt is asked for",
+        spoil=files(project=PROJECT + "require-dbt-version: '>=3.0.0'\n"),
+        says=("version of dbt is not supported with the 'tiny' package", ">=3.0.0", "DBT_VERSION_CHECK=false"),
+    ),
+    Mistake(
         name="shallow clone", spoil=shallow, args=("--dbt-ci-base=master",), says=("This clone is shallow", "Clone all")
     ),
     Mistake(name="base does not parse", spoil=broken_base, says=("does not parse: Model", "--dbt-ci-base")),
@@ -138,6 +155,7 @@ USAGE = (
     ),
     Mistake(name="hostile pull request", args=("--dbt-ci-pr=1; drop schema x",), says=("1; drop schema x", "not safe")),
     Mistake(name="no pr in template", args=("--dbt-ci-schema=everybody",), says=("everybody", "{pr}")),
+    Mistake(name="unknown in template", args=("--dbt-ci-schema=x_{branch}_{pr}",), says=("{branch}", "{repository}")),
     Mistake(name="template makes a bad name", args=("--dbt-ci-schema=a-{pr}",), says=("a-7", "not safe")),
     Mistake(name="too long a name", args=("--dbt-ci-pr=" + "9" * 200,), says=("longer", "bytes")),
     Mistake(
@@ -162,6 +180,18 @@ USAGE = (
     Mistake(name="vars are no YAML", args=("--dbt-ci-vars={a",), says=("{a", "YAML")),
     Mistake(name="keep-schema unknown", args=("--dbt-ci-keep-schema=maybe",), says=("maybe", "never, failed, always")),
     Mistake(name="misspelt option", args=("--dbt-ci-defer-tagret=prod",), says=("--dbt-ci-defer-target", "mean")),
+    Mistake(
+        name="misspelt ini key",
+        args=("-o", "dbt_ci_defer_tagret=prod"),
+        says=("no option dbt_ci_defer_tagret", "Did you mean dbt_ci_defer_target?"),
+    ),
+    Mistake(name="ini key with dashes", args=("-o", "dbt-ci-target=ci"), says=("Did you mean dbt_ci_target?",)),
+    Mistake(name="ini key of one run", args=("-o", "dbt_ci_release=prod"), says=("one run: write --dbt-ci-release",)),
+    Mistake(
+        name="hook with another argument",
+        spoil=files(**{"conftest.py": "def pytest_dbtci_select(nodes):\n    return []\n"}),
+        says=("Plugin", "for hook 'pytest_dbtci_select'", "pytest_dbtci_select(nodes)"),
+    ),
     Mistake(
         name="path after a space",
         spoil=lambda p: write(p.parent, {"else/where/profiles.yml": "", "else/pytest.ini": "[pytest]\n"}),
