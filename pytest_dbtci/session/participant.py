@@ -42,8 +42,12 @@ HELD_UP = "dbt_held_up"
 class Participant:
     """A process's part in a run; `unselected` maps files that the command line names to names and sentences.
 
-    `item` is the one that is set up or called just now.
+    `item` is the one that is set up or called just now, `built` the plan without what was deselected: there is one
+    once the build has begun. pytest 8.2 reads every attribute of a plugin as the session starts, so no property
+    may keep what is only known later.
     """
+
+    built: Plan
 
     def __init__(
         self, config: pytest.Config, outcomes: Outcomes, unselected: Mapping[str, Mapping[str, str]] | None = None
@@ -86,13 +90,6 @@ class Participant:
         Links below the project stay: a local package is a link in the packages' folder.
         """
         return _seen_from(self._config.rootpath, self.outcomes.plan.project_dir)
-
-    @cached_property
-    def built(self) -> Plan:
-        """Return the plan without what was deselected; ask for it once the build has begun."""
-        plan = self.outcomes.plan
-        begun = plan.needed_by(u.removeprefix(PREFIX) for u in self._begun)
-        return replace(plan, nodes=tuple(n for n in plan.nodes if n.unique_id in begun))
 
     def node_id(self, node: Node) -> str:
         """Return the node id that pytest gives a node's item."""
@@ -216,6 +213,8 @@ class Participant:
         if not self._is_collected or not (asked or needed or queries) or only_looks(self._config) or broken:
             return
         self._begun = asked | needed
+        built = plan.needed_by(u.removeprefix(PREFIX) for u in self._begun)
+        self.built = replace(plan, nodes=tuple(n for n in plan.nodes if n.unique_id in built))
         self.outcomes.begin(asked, needed, queries)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -136,7 +136,8 @@ class Progress:
     @property
     def _reporter(self) -> Any:
         """Return what writes whole lines, which `-q` asks to leave out."""
-        return None if self._config.get_verbosity() < 0 else self._terminal
+        # Without a terminal reporter pytest 8.2 knows no verbosity.
+        return self._terminal if self._terminal is not None and self._config.get_verbosity() >= 0 else None
 
     @property
     def _terminal(self) -> Any:
@@ -146,7 +147,7 @@ class Progress:
     def is_live(self) -> bool:
         """Whether output goes to a terminal that can be drawn on."""
         able = sys.platform != "win32" and os.environ.get("TERM", "dumb") != "dumb"
-        return able and self._config.get_verbosity() >= -1 and bool(getattr(self._terminal, "isatty", False))
+        return able and bool(getattr(self._terminal, "isatty", False)) and self._config.get_verbosity() >= -1
 
     def _text(self) -> str:
         begun, results = self._run.begun, self._run.results

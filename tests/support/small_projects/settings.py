@@ -123,7 +123,7 @@ SETTINGS = Small(
         ),
         Change(
             name="with one that has an effect",
-            files={"dbt_project.yml": _SETTINGS.replace("{", "{use_colors: false, warn_error: true, ", 1)},
+            files={"dbt_project.yml": _SETTINGS.replace("{", "{use_colors: false, introspect: false, ", 1)},
             roots=dict.fromkeys("abcs", "can be affected: flags (how dbt itself behaves) changed"),
             effects={"dbt_project.yml": "everything: flags (how dbt itself behaves) changed"},
             notes=("every node can be affected: flags (how dbt itself behaves) changed (dbt_project.yml)",),
