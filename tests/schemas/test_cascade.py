@@ -55,7 +55,14 @@ UNKNOWN_TO_REDSHIFT = ("policy", "domain", "statistics", "partition", "heir")
 NOWHERE = {
     "cast": "create cast (dbt_build_7.size as bigint) with function dbt_build_7.count(dbt_build_7.size); "
     "create cast (dbt_build_7.size as finance.money) with inout",
+    "publication kept": "create publication kept for table dbt_build_7.dogs",
+    "publication kept, too": "create publication kept for tables in schema dbt_build_7",
+    "extension plpgsql": "alter extension plpgsql add table dbt_build_7.dogs",
     "event trigger kept": "create event trigger kept on ddl_command_end execute function dbt_build_7.told()",
+}
+UNDO = {
+    "cast": "drop cast (dbt_build_7.size as finance.money)",
+    "extension plpgsql": "alter extension plpgsql drop table dbt_build_7.dogs",
 }
 
 
@@ -111,7 +118,8 @@ def test_takes_nothing_along_that_lies_in_no_schema(opened: Host, server_warehou
         "create function dbt_build_7.told() returns event_trigger language plpgsql as 'begin end'; "
         "create function dbt_build_7.count(dbt_build_7.size) returns bigint language sql as 'select 1::bigint'"
     )
-    for name, outside in NOWHERE.items():
+    for kind, outside in NOWHERE.items():
+        name = kind.partition(",")[0]
         server_warehouse.query(outside)
         said = refusal(opened)
         assert (
@@ -121,7 +129,7 @@ def test_takes_nothing_along_that_lies_in_no_schema(opened: Host, server_warehou
         assert "dbt_build_7" in server_warehouse.schemas()
         if name == "cast":
             assert "as bigint" not in said, "this one is between types of ours and the server's"
-            server_warehouse.query("drop cast (dbt_build_7.size as finance.money)")
+        server_warehouse.query(UNDO.get(kind, f"drop {name}"))
 
 
 def test_drops_what_is_ours_of_every_kind(opened: Host, server_warehouse: Warehouse) -> None:

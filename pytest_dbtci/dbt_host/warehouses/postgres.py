@@ -15,7 +15,8 @@ from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
 # What `drop schema … cascade` takes along: whatever depends on something that goes, and the owner of what goes as its
 # part (a view of its rule). `homes` climbs from each to the object that lies in a schema; a cast or an event trigger
-# lies in none. A table elsewhere stays where a partition or heir of it goes, and loses its rows.
+# lies in none. A table elsewhere stays where a partition or heir of it goes, and loses its rows; so does a publication,
+# whose subscribers hear no more.
 _DEPENDENTS = """
 with recursive doomed (classid, objid) as (
     select 'pg_namespace'::regclass::oid, oid from pg_namespace where nspname = {schema}
@@ -27,7 +28,7 @@ with recursive doomed (classid, objid) as (
         where d.refclassid = doomed.classid and d.refobjid = doomed.objid
         union all
         select d.refclassid, d.refobjid from pg_depend as d
-        where d.classid = doomed.classid and d.objid = doomed.objid and d.deptype = 'i'
+        where d.classid = doomed.classid and d.objid = doomed.objid and d.deptype in ('i', 'e')
     ) as next
 ), homes (classid, objid, ownerclass, ownerid) as (
     select classid, objid, classid, objid from doomed where classid <> 'pg_namespace'::regclass
@@ -60,6 +61,10 @@ with recursive doomed (classid, objid) as (
     inner join pg_inherits as i on o.classid = 'pg_class'::regclass and i.inhrelid = o.objid
     inner join pg_class as c on c.oid = i.inhparent and c.relkind in ('r', 'p', 'f')
     inner join pg_namespace as n on n.oid = c.relnamespace and n.nspname not in ({inside})
+    union
+    select d.refclassid, d.refobjid from doomed as o
+    inner join pg_depend as d on d.classid = o.classid and d.objid = o.objid
+    where d.refclassid = 'pg_publication'::regclass
 )
 select case when classid = 'pg_class'::regclass then '' else type || ' ' end || identity
 from outside
