@@ -104,7 +104,9 @@ def _node(node: Any, known: Known) -> dict[str, Any]:
     config = getattr(node, "config", None)
     depends = getattr(node, "depends_on", None)
     parents = [p for p in getattr(depends, "nodes", ()) if p]
-    hooks = [h.sql for k in ("pre_hook", "post_hook") for h in getattr(config, k, ()) or ()]
+    # To a hook of the whole run dbt gives the hooks that are configured for models, and never runs them.
+    has_hooks = node.resource_type != "operation"
+    hooks = [h.sql for k in ("pre_hook", "post_hook") for h in getattr(config, k, ()) or ()] if has_hooks else []
     shown = {
         "resource_type": "external" if is_external(node) else str(node.resource_type),
         "name": node.name,
@@ -114,7 +116,9 @@ def _node(node: Any, known: Known) -> dict[str, Any]:
         **vars(place(node)),
         "materialized": getattr(config, "materialized", "") or "",
         "parents": parents,
-        "macros": [m for m in getattr(depends, "macros", ()) if m],
+        "macros": [
+            m for m in getattr(depends, "macros", ()) if m and (has_hooks or m.rpartition(".")[2] in node.raw_code)
+        ],
         "attached": getattr(node, "attached_node", None),
         "column": getattr(node, "column_name", None),
         "severity": str(getattr(config, "severity", "") or ""),

@@ -25,10 +25,11 @@ _READ = (".sql", ".csv", ".yml", ".yaml", ".md")
 _Lock = Mapping[str, Mapping[str, Any]]
 
 
-def check_installed(project: Project, repository: Repository, base: str, work: Path) -> None:
+def check_installed(project: Project, repository: Repository, base: str, work: Path) -> tuple[str, ...]:
     """Raise UsageError where dbt would read another version of a package than the branch names.
 
-    `project` is the head as dbt knows it; of the commit `base` the lock is read, into `work`.
+    `project` is the head as dbt knows it; of the commit `base` the lock is read, into `work`. Returns notes on
+    what can't be told.
     """
     now, lock = _locked(project.directory / LOCK), project.in_repository(LOCK)
     then: _Lock = {}
@@ -43,6 +44,13 @@ def check_installed(project: Project, repository: Repository, base: str, work: P
             f"{wrong[0]}{more}: dbt would read something else than what the branch says. Run `dbt deps`, as a step of "
             "the job before pytest."
         )
+    return tuple(
+        f"{LOCK} names another commit of the package {name} than the base's, and what is installed of a git package's "
+        "subdirectory does not tell its commit: where the job keeps it from run to run, it has to run `dbt deps`"
+        for name, entry in now.items()
+        if "git" in entry and name in then and entry.get("revision") != then[name].get("revision")
+        if not (_folder(project, name) / ".git").exists()
+    )
 
 
 def _stale(project: Project, repository: Repository) -> Iterator[str]:

@@ -66,7 +66,7 @@ class NodePlanner:
         parsing = workspace.invocation(self.project, profile, "parse", placeholder)
         with workspace.step("project"):
             project = rendered(host, self.project, parsing)
-        check_installed(project, self.repository, self.comparison.base, workspace.work)
+        unknown = check_installed(project, self.repository, self.comparison.base, workspace.work)
         sparse = left_out(project, self.repository)
         plan = replace(plan, packages_dir=project.packages_dir)
         trees = Trees(host=host, project=project, profile=profile, invocation=parsing, tell=workspace.tell)
@@ -77,7 +77,7 @@ class NodePlanner:
         with workspace.step("repoint"):
             places = host.ask(Repoint(tree="head", placeholder=placeholder, schema=plan.destination.schema))
             parsed = replace(parsed, head=parsed.head.moved(places))
-        notes = (*generic_notes(parsed.head.adapter), *sparse, *narrowed, *choice.notes)
+        notes = (*generic_notes(parsed.head.adapter), *unknown, *sparse, *narrowed, *choice.notes)
         planned = self._place(replace(plan, changes=choice.changes, notes=notes), choice, parsed)
         if settings.compare == "none" or planned.build is None or not planned.plan.nodes:
             return planned

@@ -11,6 +11,9 @@ from typing import ClassVar
 import pytest
 
 from pytest_dbtci.errors import UsageError
+from pytest_dbtci.git.repository import Repository
+from pytest_dbtci.planning.installed import check_installed
+from pytest_dbtci.project.project import read_project
 from tests.support.layouts import (
     AT_ROOT,
     BASE,
@@ -271,6 +274,16 @@ class TestInstalledPackages:
         files = {**SHARED, ".gitignore": "dbt_packages/\n", "dbt/package-lock.yml": lock}
         said = refusal(Layout(name="", files=files, edits={"dbt/models/other.sql": "select 2 as n\n"}), install)
         assert said.startswith("package-lock.yml names commit aaaaaaaaaa of the package kit, and ")
+
+    def test_of_a_subdirectory_it_is_noted_that_its_commit_is_not_known(self, tmp_path: Path) -> None:
+        lock = "packages:\n  - {name: kit, git: x, revision: %s, subdirectory: kit}\n"
+        then = {**SHARED, ".gitignore": "dbt_packages/\n", "dbt/package-lock.yml": lock % ("a" * 40)}
+        place = repository(tmp_path / "clone", then)
+        commit(place, {"dbt/package-lock.yml": lock % ("b" * 40)})
+        write(place / "dbt/dbt_packages/kit", {"dbt_project.yml": "name: kit\n"})
+        project = replace(read_project(place / "dbt", place), changed=frozenset({"dbt/package-lock.yml"}))
+        (note,) = check_installed(project, Repository(place), git(place, "rev-parse", "HEAD^"), tmp_path / "work")
+        assert note.startswith("package-lock.yml names another commit of the package kit than the base's, and what is")
 
     @pytest.mark.parametrize(
         ("lock", "said"),

@@ -173,6 +173,23 @@ SEARCH_ORDER = Small(
     ),
 )
 
+HOOKS = Small(
+    name="hooks of all models",
+    files={
+        "dbt_project.yml": str(SKELETON["dbt_project.yml"])
+        + "on-run-start: select 1\nmodels: {+post-hook: '{{ noted() }}'}\nvars: {note: 1}\n",
+        "macros/noted.sql": "{% macro noted() %}select {{ var('note') }}{% endmacro %}\n",
+        "tests/plain.sql": "select 1 from {{ ref('a') }} where false\n",
+    },
+    changes=(
+        Change(
+            name="a macro that they call, beside a hook of the run",
+            files={"macros/noted.sql": "{% macro noted() %}select {{ var('note') }} + 1{% endmacro %}\n"},
+            roots=dict.fromkeys("abc", "modified: macro noted"),
+        ),
+    ),
+)
+
 _REDSHIFT = """\
 depot:
   target: ci
