@@ -203,6 +203,7 @@ def _cache_dir(config: pytest.Config) -> Path | None:
 
 def _settings(config: pytest.Config) -> Settings:
     from pytest_dbtci.errors import UsageError
+    from pytest_dbtci.session.plugin_hooks import ask_plugins
 
     try:
         settings = read_settings(
@@ -214,7 +215,7 @@ def _settings(config: pytest.Config) -> Settings:
             environ=dict(os.environ),
         )
         changes: dict[str, Any] = {}
-        for found in reversed(config.hook.pytest_dbtci_settings(config=config, settings=settings)):
+        for found in reversed(ask_plugins(config, "pytest_dbtci_settings", settings=settings)):
             changes.update(found)
         return change(settings, changes)
     except UsageError as error:

@@ -40,12 +40,12 @@ class Observer:
             try:
                 self._listener(result)
             except Exception as error:
-                self.trouble = self.trouble or _told(error)
+                self.trouble = self.trouble or told(error, "pytest_dbtci_result")
 
 
-def _told(error: Exception) -> str:
-    """Return what a listener raised, and where in its own code."""
+def told(error: Exception, hook: str) -> str:
+    """Return what a plugin's hook raised, and where in its own code."""
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [f for f in frames if not {"pytest_dbtci", "pluggy"}.intersection(Path(f.filename).parts)]
-    reason = f"the hook pytest_dbtci_result failed: {type(error).__name__}: {error}"
+    reason = f"the hook {hook} failed: {type(error).__name__}: {error}"
     return "\n".join([reason, *traceback.format_list(theirs)]).rstrip()

@@ -27,7 +27,7 @@ class Veto:
     reason: str
 
 
-def adjust(choice: Choice, wishes: Iterable[Add | Veto], head: Manifest) -> Choice:
+def adjust(choice: Choice, wishes: Iterable[object], head: Manifest) -> Choice:
     """Apply the wishes, vetoes last; UsageError for a node that the project does not have.
 
     A vetoed node that something selected reads is deferred, or built where it can't be. Tests of a vetoed model
@@ -35,6 +35,8 @@ def adjust(choice: Choice, wishes: Iterable[Add | Veto], head: Manifest) -> Choi
     """
     reasons, notes = dict(choice.reasons), list(choice.notes)
     for wish in sorted(wishes, key=lambda w: isinstance(w, Veto)):
+        if not isinstance(wish, Add | Veto):
+            raise UsageError(f"a plugin's pytest_dbtci_select gives {wish!r}, which is neither an Add nor a Veto.")
         for unique_id in _find(wish.node, head):
             if isinstance(wish, Add):
                 reasons.setdefault(unique_id, Reason(kind="selected", text=wish.reason))

@@ -31,6 +31,7 @@ from pytest_dbtci.session.last_failed import Rerun
 from pytest_dbtci.session.last_lines import last_lines
 from pytest_dbtci.session.late_reports import LateReports
 from pytest_dbtci.session.participant import Participant
+from pytest_dbtci.session.plugin_hooks import ask_plugins
 from pytest_dbtci.session.progress import Progress
 from pytest_dbtci.session.terminal_guard import TerminalGuard
 from pytest_dbtci.settings import Settings
@@ -280,8 +281,7 @@ class Controller(Participant):
         }
 
     def _adjust(self, choice: Choice, head: Manifest) -> Choice:
-        hook = self._config.hook.pytest_dbtci_select
-        found = hook(config=self._config, selected=choice.reasons, manifest=head)
+        found = ask_plugins(self._config, "pytest_dbtci_select", selected=choice.reasons, manifest=head)
         return adjust(choice, [wish for wishes in found for wish in wishes], head)
 
     def _show(self, result: Result) -> None:

@@ -106,6 +106,27 @@ def test_a_setting_that_there_is_not_is_misuse(dogs: Path) -> None:
     assert "sets tarjet, which is no setting" in found.output
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("hook", "says"),
+    [
+        (
+            "def pytest_dbtci_select(selected):\n    return [selected.nope]\n",
+            "pytest_dbtci_select failed: AttributeErr",
+        ),
+        ("def pytest_dbtci_select():\n    return ['fact_dogs']\n", "gives 'fact_dogs', which is neither"),
+        ("def pytest_dbtci_settings():\n    raise ValueError('no')\n", "pytest_dbtci_settings failed: ValueError: no"),
+    ],
+)
+def test_a_hook_that_fails_is_misuse(hook: str, says: str, dogs: Path) -> None:
+    (dogs / "conftest.py").write_text(hook)
+    found = validate(dogs, "--dbt-ci-pr=1066", "--collect-only")
+    assert found.code == 4, found.output
+    assert says in found.output
+    for sign in ("Traceback", "INTERNALERROR", "pytest_dbtci/", "pluggy/"):
+        assert sign not in found.output
+
+
 @pytest.mark.parametrize("wish", [Add(node="nobody", reason="x"), Veto(node="nobody", reason="x")])
 def test_a_node_that_there_is_not_is_misuse(wish: Add | Veto) -> None:
     head = Manifest(
