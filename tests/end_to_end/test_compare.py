@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.compare_project import FILES, STAYS, Shop, shop
+from tests.support.compare_project import FILES, ON_THE_QUICK_ONES, STAYS, Shop, shop
 from tests.support.validation import Case, Validation
 from tests.support.warehouses.dbt_project import run_dbt, write_profiles
 
@@ -35,7 +35,7 @@ def test_a_refactoring_shows_no_difference_that_production_would_show(shop: Shop
     auto = shop.validate(directory, "--dbt-ci-compare", "-v")
     assert auto.code == 0, auto.output
     assert counts(auto) == {"stays": ("twin", "0", "0", "0"), "dogs": ("twin", "0", "0", "0")}
-    assert compared(auto)["stays"].properties["dbt_compare_columns"] == "price: reordered"
+    assert compared(auto)["stays"].properties["dbt_compare_columns"] == f"{shop.stored('price')}: reordered"
     assert "dropped dbt_build_7, dbt_build_7__base" in auto.output
     assert shop.others() == shop.before
 
@@ -47,6 +47,7 @@ def test_a_refactoring_shows_no_difference_that_production_would_show(shop: Shop
 
 
 @pytest.mark.slow
+@ON_THE_QUICK_ONES
 def test_says_what_the_pull_request_changed_with_no_values_but_in_the_terminal(shop: Shop) -> None:
     files = {
         "models/stays.sql": DEARER,
@@ -65,19 +66,20 @@ def test_says_what_the_pull_request_changed_with_no_values_but_in_the_terminal(s
     assert counts(run)["stays"] == ("twin", "0", "0", "2")
     assert stays.outcome == "failed"
     assert "dbt_ci.fail_if: changed > 1" in stays.text
-    assert (stays.properties["dbt_compare_key"], stays.properties["dbt_compare_columns"]) == ("id", "price: 2")
+    key, price = shop.stored("id"), shop.stored("price")
+    assert (stays.properties["dbt_compare_key"], stays.properties["dbt_compare_columns"]) == (key, f"{price}: 2")
     assert counts(run)["dogs"] == ("twin", "0", "0", "2")
     assert counts(run)["breeds"] == ("prod", "0", "0", "0")
     cats = compared(run)["cats"]
     assert (cats.outcome, cats.message) == ("skipped", "new: the base builds no such relation")
-    assert "id=0  price 1.50 → 7001.51" in run.output
+    assert f"{key}=0  {price} 1.50 → 7001.51" in run.output
 
     page = summary.read_text()
     shown = page + run.junit.read_text()
     assert "7001.51" not in shown, "no value leaves the terminal"
     assert "### Breaking changes" in page
     assert "  - read by [Anatomy](<https://bi.example/7>), Ada" in page
-    assert "| `stays` | base twin | 101 | 0 | 0 | 2 (2 %) | `price` 2 |" in page
+    assert f"| `stays` | base twin | 101 | 0 | 0 | 2 (2 %) | `{price}` 2 |" in page
     again = shop.validate(
         directory, "--dbt-ci-compare=auto", "--dbt-ci-compare-values", f"--dbt-ci-summary={summary}", "-k", "stays"
     )
@@ -114,7 +116,7 @@ exposures:
     assert run.code == 0, run.output
     page = summary.read_text()
     breaking = page[page.index("### Breaking changes") : page.index("### Compared")]
-    assert "`breeds`: column legs retyped (integer →" in breaking
+    assert f"`breeds`: column {shop.stored('legs')} retyped (integer →" in breaking
     assert "named by paws\n" in breaking
     assert "tested by not" in breaking
     assert "in the enforced contract of breeds" in breaking
@@ -124,6 +126,7 @@ exposures:
 
 
 @pytest.mark.slow
+@ON_THE_QUICK_ONES
 def test_without_deferral_everything_is_compared_with_twins(shop: Shop) -> None:
     directory = shop.branch("alone", {"models/dogs.sql": f"{FILES['models/dogs.sql']}-- the same\n"})
     run = shop.validate(directory, "--dbt-ci-compare=auto", "models/dogs.sql::dogs::compare", defer=False)
@@ -133,6 +136,7 @@ def test_without_deferral_everything_is_compared_with_twins(shop: Shop) -> None:
 
 
 @pytest.mark.slow
+@ON_THE_QUICK_ONES
 def test_a_twin_that_is_too_dear_or_broken_is_said_and_production_stands_in(shop: Shop) -> None:
     directory = shop.branch("dear", {"models/stays.sql": REFACTORED})
     run = shop.validate(directory, "--dbt-ci-compare=auto", "--dbt-ci-compare-budget=0", "-v")
@@ -147,6 +151,7 @@ def test_a_twin_that_is_too_dear_or_broken_is_said_and_production_stands_in(shop
 
 
 @pytest.mark.slow
+@ON_THE_QUICK_ONES
 def test_incremental_twins_go_the_same_way_as_the_heads(shop: Shop) -> None:
     directory = shop.branch("log", {"models/log.sql": f"{FILES['models/log.sql']}-- the same\n"})
     for how in ("build", "clone"):

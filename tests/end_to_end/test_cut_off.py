@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.compare_project import STAYS, Shop, shop
+from tests.support.compare_project import ON_THE_QUICK_ONES, STAYS, Shop, shop
 from tests.support.validation import Validation
 
 __all__ = ["shop"]
@@ -39,6 +39,7 @@ def test_a_refactoring_builds_what_it_changed_and_nothing_that_reads_it(shop: Sh
     assert shop.others() == shop.before
 
 
+@ON_THE_QUICK_ONES
 def test_what_reads_other_contents_is_built(shop: Shop) -> None:
     for name, text in (("dearer", DEARER), ("moved", REFACTORED.replace("id, dog, price", "dog, id, price"))):
         directory = shop.branch(name, {"models/stays.sql": text})

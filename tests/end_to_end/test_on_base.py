@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.compare_project import FILES, Shop, shop
+from tests.support.compare_project import FILES, ON_THE_QUICK_ONES, Shop, shop
 from tests.support.validation import Validation
 
 __all__ = ["shop"]
@@ -98,6 +98,7 @@ def test_says_of_each_failed_test_how_it_stands_on_the_base(shop: Shop) -> None:
 
 
 @pytest.mark.slow
+@ON_THE_QUICK_ONES
 def test_what_failed_before_is_red_unless_it_is_to_warn(shop: Shop) -> None:
     refactored = f"with p as ({TESTS['models/prices.sql']}) select kind, id, dog, price, note, hint from p\n"
     refactored = "{{ config(materialized='table') }}\n" + refactored.replace("{{ config(materialized='table') }}\n", "")
@@ -115,6 +116,7 @@ def test_what_failed_before_is_red_unless_it_is_to_warn(shop: Shop) -> None:
 
 
 @pytest.mark.slow
+@ON_THE_QUICK_ONES
 def test_what_can_not_be_told_stays_red(shop: Shop) -> None:
     told = str(FILES["models/models.yml"]).replace(
         "data_tests: [unique, not_null]}",

@@ -12,9 +12,12 @@ import pytest
 
 from tests.support.tiny_project import commit, git, write
 from tests.support.validation import Validation, validate
-from tests.support.warehouses import Warehouse
+from tests.support.warehouses import KINDS, Warehouse
 from tests.support.warehouses.dbt_project import PROFILE, run_dbt, write_profiles
-from tests.support.warehouses.fixtures import empty_warehouse
+from tests.support.warehouses.fixtures import ALL_KINDS, empty_warehouse
+
+ON_THE_QUICK_ONES = pytest.mark.parametrize("shop", KINDS, indirect=True)
+"""For what Snowflake's stand-in, which takes a second for each statement, shows by other tests."""
 
 STAYS = "select s.id, s.dog, cast(s.price as decimal(9,2)) as price from {{ source('raw', 'stays') }} s"
 FILES: dict[str, str | None] = {
@@ -98,6 +101,10 @@ class Shop:
         options = ["--dbt-ci-pr=7", "--dbt-ci-base=main", "--dbt-ci-target=ci", *deferral, *args]
         return validate(directory, *options, DBT_PROFILES_DIR=str(self._profiles), **environ)
 
+    def stored(self, name: str) -> str:
+        """Return a column's name as the warehouse stores it."""
+        return name.upper() if self.warehouse.kind == "snowflake" else name
+
     def others(self) -> dict[str, Any]:
         """Return what the warehouse holds apart from pull requests' schemas."""
         return {n: rows for n, rows in self.warehouse.contents().items() if not n.startswith("dbt_build")}
@@ -112,7 +119,7 @@ class Shop:
                 cursor.execute("grant select on all tables in schema raw to dbt")
 
 
-@pytest.fixture(scope="module", params=["duckdb", "postgres", "redshift"])
+@pytest.fixture(scope="module", params=ALL_KINDS)
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """Return a shop on each kind of warehouse."""
     directory = tmp_path_factory.mktemp(request.param)

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_dbtci.dbt_host.compare.dialect import DATE, FLOAT, FLOATS, MOMENT, NUMBER, REAL, TEXT, Dialect, base_name
+from pytest_dbtci.dbt_host.compare.dialect import (
+    COLLATE,
+    DATE,
+    FLOAT,
+    FLOATS,
+    MOMENT,
+    NUMBER,
+    REAL,
+    TEXT,
+    Dialect,
+    base_name,
+)
 from pytest_dbtci.differences import Pair, SchemaChange
 
 
@@ -56,12 +67,15 @@ def read(column: Any) -> Column:
     """Return a column as dbt's adapter shows it."""
     sizes: list[Any] = []
     kind = base_name(column.dtype)
-    if kind in ("numeric", "decimal") and column.numeric_precision is not None:
+    if kind in ("number", "numeric", "decimal") and column.numeric_precision is not None:
         sizes = [column.numeric_precision, column.numeric_scale or 0]
     elif column.char_size is not None:
         sizes = [column.char_size]
     size = f"({','.join(str(int(n)) for n in sizes)})" if sizes and "(" not in column.dtype else ""
-    return Column(name=column.column, type=f"{column.dtype.lower()}{size}")
+    collation = getattr(column, "collation", None)
+    return Column(
+        name=column.column, type=f"{column.dtype.lower()}{size}{f'{COLLATE}{collation}' if collation else ''}"
+    )
 
 
 def match(head: Sequence[Column], base: Sequence[Column], pair: Pair, dialect: Dialect) -> Matched:
@@ -159,7 +173,7 @@ def _compared(head: Column, base: Column, dialect: Dialect, tolerance: float | N
         family = TEXT
         one, other = dialect.as_text(families[0], one), dialect.as_text(families[1], other)
     elif family == MOMENT and DATE in families:
-        one, other = (f"cast({e} as timestamp)" for e in (one, other))
+        one, other = (f"cast({e} as {dialect.moment})" for e in (one, other))
     elif family in FLOATS and set(families) != {FLOAT}:
         one, other = (f"cast({e} as double precision)" for e in (one, other))
     tolerated = tolerance if family in (NUMBER, *FLOATS) else None

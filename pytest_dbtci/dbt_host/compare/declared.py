@@ -10,8 +10,8 @@ from typing import Any
 from pytest_dbtci.differences import Declaration
 
 _VOLATILE = re.compile(
-    r"\b(current_timestamp|current_date|getdate\s*\(|sysdate|now\s*\(|random\s*\(|rand\s*\(|uuid\s*\(|"
-    r"gen_random_uuid|run_started_at|invocation_id)",
+    r"\b(current_timestamp|current_date|getdate\s*\(|sysdate|systimestamp|localtimestamp|now\s*\(|random\s*\(|"
+    r"rand\s*\(|uuid(?:_string)?\s*\(|gen_random_uuid|run_started_at|invocation_id)",
     re.IGNORECASE,
 )
 _SNAPSHOT = ("dbt_valid_from", "dbt_valid_to", "dbt_updated_at", "dbt_scd_id", "dbt_is_deleted")

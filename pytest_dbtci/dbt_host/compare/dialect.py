@@ -19,6 +19,9 @@ ten of a single."""
 DIGITS = {FLOAT: 9, REAL: 6}
 """The significant digits to which a float is rounded where rows are compared as a bag."""
 
+COLLATE = " collate "
+"""What stands between a text's type and its collation."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
@@ -29,7 +32,8 @@ class Dialect:
     is of any number of values, 64 bits, of which only equal values of one type have the same, as far as 64 bits tell:
     `hashed` is a pattern for the types of which that is true. It is empty where it costs more than to compare them.
     `digest` makes a whole number of a text, the same each time; `lossy` is a pattern for the types whose texts leave
-    something out, `alike` one for those of which equal values can have several texts.
+    something out, `alike` one for those of which equal values can have several texts. `moment` is the type that has no
+    zone; `uncollated` gives a text without the collation of its column, by which other texts may be equal.
     """
 
     families: Mapping[str, str]
@@ -43,6 +47,8 @@ class Dialect:
     digest: str = ""
     lossy: str = ""
     alike: str = ""
+    moment: str = "timestamp"
+    uncollated: str = "{}"
 
     def family(self, dtype: str) -> str:
         """Return the family of a type, `text` for one that is compared in a text form, empty for one that can't be."""
@@ -52,7 +58,8 @@ class Dialect:
     def form(self, dtype: str, expression: str) -> str:
         """Return the expression in the form that is compared."""
         name = base_name(dtype)
-        return self.forms.get(name, "{}" if name in self.families else self.other).format(expression)
+        form = self.forms.get(name, "{}" if name in self.families else self.other)
+        return form.format(self.uncollated.format(expression) if COLLATE in dtype else expression)
 
     def is_hashed(self, dtype: str) -> bool:
         """Whether values of the type are compared by their hashes."""
@@ -65,14 +72,19 @@ class Dialect:
     def rounded(self, expression: str, digits: int) -> str:
         """Return a float rounded to so many significant digits, itself where it is zero, extreme or no number."""
         size = f"abs({expression})"
-        power = f"power(cast(10 as double precision), floor({self.logarithm.format(size)}) - {digits - 1})"
-        plain = f"{expression} = 0 or not ({size} between 1e-280 and 1e280)"
+        power = f"power({double('10')}, floor({self.logarithm.format(size)}) - {digits - 1})"
+        plain = f"{expression} = 0 or not ({size} between {double('1e-280')} and {double('1e280')})"
         return f"case when {plain} then {expression} else round({expression} / {power}) * {power} end"
+
+
+def double(number: str) -> str:
+    """Return SQL for a float: what a warehouse takes a bare `1e-290` for is its own affair."""
+    return f"cast('{number}' as double precision)"
 
 
 def base_name(dtype: str) -> str:
     """Return the type's name in lower case, without sizes; a list or a struct keeps what tells it from its parts."""
-    name = " ".join(dtype.lower().split())
+    name = " ".join(dtype.lower().partition(COLLATE)[0].split())
     return name if name.endswith("]") else re.sub(r"\s*\([^()]*\)", "", name)
 
 

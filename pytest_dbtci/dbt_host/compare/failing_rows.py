@@ -12,6 +12,9 @@ from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 from pytest_dbtci.differences import FailingRows, OnBase
 
+_FAILING = {"unique": "unique_field", "accepted_values": "value_field", "relationships": "from_field"}
+"""What dbt's own tests call the values that they find."""
+
 MOST = 1000
 """The most failing rows of a test that are looked at."""
 
@@ -77,11 +80,12 @@ def _rows_of(relation: str, column: str, node: Any, manifest: Any) -> str:
     name = node.test_metadata.name
     own = f"macro.dbt.test_{name}" in node.depends_on.macros
     replaced = any(m.name.endswith(f"__test_{name}") and m.package_name != "dbt" for m in manifest.macros.values())
-    if not own or replaced:
+    if not own or replaced or name not in ("not_null", *_FAILING):
         return ""
     if name == "not_null":
         return f"select * from {relation} where {column} is null"
-    return f"select * from {relation} where {column} in (select failing from (\n{node.compiled_code}\n) as t (failing))"
+    # By its name: Snowflake's grammar gives a subquery's columns no other ones.
+    return f"select * from {relation} where {column} in (select {_FAILING[name]} from (\n{node.compiled_code}\n) t)"
 
 
 def _verdict(head: _Side, base: _Side, asked: FailingRows) -> OnBase:

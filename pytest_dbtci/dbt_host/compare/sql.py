@@ -1,4 +1,4 @@
-"""The SQL of a comparison, in words that PostgreSQL, Redshift and DuckDB all know.
+"""The SQL of a comparison, in words that PostgreSQL, Redshift, DuckDB and Snowflake all know.
 
 Redshift has neither `is distinct from` nor `filter` nor `except all`, and joins no SUPER: the sides are subqueries that
 give every column a plain name and a comparable form.
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_dbtci.dbt_host.compare.columns import Compared
-from pytest_dbtci.dbt_host.compare.dialect import DIGITS, FLOATS, NUMBER, RELATIVE, TEXT, Dialect
+from pytest_dbtci.dbt_host.compare.dialect import DIGITS, FLOATS, NUMBER, RELATIVE, TEXT, Dialect, double
 
-LARGE, SMALL = "1e300", "1e-290"
+LARGE, SMALL = double("1e300"), double("1e-290")
 """Beyond these a float's relative difference can't be computed without overflow: such values are equal or not."""
 
 FEW, SHARE = 10_000, 10
@@ -193,7 +193,7 @@ class Sql:
     def _mean() -> str:
         """Return the mean; null where a value is no number, or near an end of the range, where PostgreSQL stops."""
         number = "cast(v as double precision)"
-        ordinary = f"abs({number}) < 1e140 and ({number} = 0 or abs({number}) > {SMALL})"
+        ordinary = f"abs({number}) < {double('1e140')} and ({number} = 0 or abs({number}) > {SMALL})"
         filled = f"sum(case when {ordinary} then n end)"
         mean = f"sum(case when {ordinary} then {number} * n end) / {filled}"
         return f"case when count(v) = {_count(ordinary)} then {mean} end"

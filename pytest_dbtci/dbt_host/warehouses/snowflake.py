@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from pytest_dbtci.dbt_host.compare.dialect import DATE, MOMENT, Dialect, families
 from pytest_dbtci.dbt_host.mark import MARK_TABLE
+from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 
 # Who owns both may do with the schema what he likes; a role that only may create tables in it owns one of them.
@@ -14,6 +17,16 @@ select 1 from {information}.tables as t
 inner join {information}.schemata as s on s.schema_name = t.table_schema and s.schema_owner = t.table_owner
 where t.table_schema = {schema} and t.table_name = {table} and t.table_type = 'BASE TABLE'
 """
+
+# In any case of letters: a node's own configuration can quote what the project does not.
+_COLLATED = """
+select column_name from {information}.columns
+where upper(table_schema) = upper({schema}) and upper(table_name) = upper({identifier}) and collation_name is not null
+order by ordinal_position
+"""
+
+# As texts: what a cast gives depends on the session's parameters, and can leave out fractions of a second.
+_MOMENT = "YYYY-MM-DD HH24:MI:SS.FF9"
 
 
 class Snowflake(Warehouse):
@@ -26,6 +39,44 @@ class Snowflake(Warehouse):
 
     # Without the fail-safe period, in which nobody can remove what was dropped and the account pays for it.
     creating = "create transient schema"
+    dialect = Dialect(
+        families=families(
+            number=("number", "decimal", "numeric", "int", "integer", "bigint", "smallint", "tinyint", "byteint"),
+            float=("float", "float4", "float8", "double", "double precision", "real"),
+            text=("varchar", "text", "string", "char", "character"),
+            date=("date",),
+            moment=("timestamp_ntz",),
+            boolean=("boolean",),
+            plain=("time",),
+        ),
+        forms={
+            "timestamp_ltz": f"to_char(convert_timezone('UTC', {{}}), '{_MOMENT}')",
+            # Two of the same instant are equal to Snowflake, whatever their offsets.
+            "timestamp_tz": f"to_char({{}}, '{_MOMENT} TZHTZM')",
+            "binary": "hex_encode({})",
+            **dict.fromkeys(("variant", "object", "array"), "to_json({})"),
+            **dict.fromkeys(("geography", "geometry"), "hex_encode(st_asewkb({}))"),
+        },
+        text="varchar",
+        texts={DATE: "to_char({}, 'YYYY-MM-DD')", MOMENT: f"to_char({{}}, '{_MOMENT}')"},
+        logarithm="log(10, nullif({}, 0))",
+        digest="cast(md5_number_lower64({}) as number(37, 0))",
+        lossy="float|double|real|time$",
+        moment="timestamp_ntz",
+        uncollated="collate({}, 'utf8')",
+    )
+
+    def shape(self, place: Sequence[str]) -> Any:
+        """Refuse where a column has a collation, which may call equal what differs."""
+        database, schema, identifier = place
+        names = {
+            "information": f"{self._database(database)}.information_schema",
+            "schema": self._literal(schema),
+            "identifier": self._literal(identifier),
+        }
+        if found := self.fetch(_COLLATED.format(**names)):
+            raise DbtFailed(f"column {found[0][0]} has a collation, which may call equal what differs", usage=False)
+        return ()
 
     def same(self, schema: str) -> str:
         """Return the text by which two names of schemas are one: quoted, a name keeps its case."""

@@ -111,9 +111,11 @@ def test_nothing_elsewhere_goes_with_a_drop_of_which_nobody_knows_what_it_takes(
     assert "view analytics.report depends on" in run.output
     assert stage.warehouse.query("select * from analytics.report") == [(3,)]
     stage.warehouse.query("drop view analytics.report")
-    run = stage.run(PYTHONPATH=str(site))
+    (stage.directory / "models/old.sql").write_text("select 2 as id\n")
+    run = stage.run("--dbt-ci-compare=base", PYTHONPATH=str(site))
     assert run.code == 0, run.output
-    assert f"dropped {SCHEMA}, {SCHEMA}_extra" in run.output
+    assert "it is not known how values of this adapter's warehouse are compared" in run.output
+    assert f"dropped {SCHEMA}, {SCHEMA}__base, {SCHEMA}_extra" in run.output
     stage.assert_nothing_left()
 
 

@@ -27,6 +27,8 @@ from starlette.routing import Route
 server: Any = importlib.import_module("fakesnow.server")
 
 _TEMPORARY = re.compile(r"\bcreate( or replace)? temporary table\b", re.IGNORECASE)
+_MD5 = re.compile(r"\bmd5_number_lower64\(", re.IGNORECASE)
+_CANCEL = re.compile(r"\bsystem\$cancel_all_queries\((\d+)\)", re.IGNORECASE)
 _WITHOUT_EFFECT = [r"\s*(grant|revoke)\b", r"\s*alter\s+table\s+\S+\s+alter\s+\S+\s+comment\b"]
 
 
@@ -35,29 +37,49 @@ def serve(folder: Path) -> None:
     # dbt and the plugin are to meet a schema that isn't there.
     server.shared_fs = FakeSnow(create_schema_on_connect=False, nop_regexes=_WITHOUT_EFFECT)
 
+    tokens: list[str] = []
+    cancelled = set[str]()
+
+    async def login(request: Request) -> JSONResponse:
+        answer: JSONResponse = await server.login_request(request)
+        told = json.loads(bytes(answer.body))
+        tokens.append(told["data"]["token"])
+        told["data"]["sessionId"] = len(tokens)
+        return JSONResponse(told)
+
     async def query(request: Request) -> JSONResponse:
         body = await request.body()
         if request.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        sent = json.loads(body)
+        sent, session = json.loads(body), server.to_token(request)
+        cancelled.discard(session)
         with (folder / "statements").open("a") as file:
             file.write(json.dumps(sent["sqlText"]) + "\n")
         if error := await _fault(folder, sent["sqlText"]):
             return error
+        if cancel := _CANCEL.search(sent["sqlText"]):
+            token = tokens[int(cancel[1]) - 1]
+            cancelled.add(token)
+            server.sessions[token]._duck_conn.interrupt()
+            sent["sqlText"] = "select 'query cancelled.'"
         # DuckDB has temporary tables in a database of their own.
         sent["sqlText"] = _TEMPORARY.sub(r"create\1 table", sent["sqlText"])
+        # Its name for it, which fakesnow spells wrong.
+        sent["sqlText"] = _MD5.sub("md5_number_lower(", sent["sqlText"])
         headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-encoding"]
         plain = Request({**request.scope, "headers": headers})
         plain._body = json.dumps(sent).encode()
         answer: JSONResponse = await server.query_request(plain)
         if answer.status_code != 500:
             return answer
+        if session in cancelled:
+            return _refused("000604", "57014", "SQL execution canceled")
         # The driver would repeat for minutes what fakesnow can't do.
         return _refused("000002", "0A000", json.loads(bytes(answer.body))["message"])
 
+    own = {"/queries/v1/query-request": query, "/session/v1/login-request": login}
     routes = server.app.router.routes
-    (index,) = (i for i, route in enumerate(routes) if getattr(route, "path", "") == "/queries/v1/query-request")
-    routes[index] = Route("/queries/v1/query-request", query, methods=["POST"])
+    routes[:] = [Route(r.path, own[r.path], methods=["POST"]) if getattr(r, "path", "") in own else r for r in routes]
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         print(listener.getsockname()[1], flush=True)
