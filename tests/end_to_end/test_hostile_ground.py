@@ -94,6 +94,22 @@ def test_writes_to_no_place_that_dbts_own_variables_name(project: Path) -> None:
     assert (project / "target/dbt_ci/manifest.json").is_file()
 
 
+FILL = """
+import pathlib
+import tempfile
+
+
+def model(dbt, session):
+    with (pathlib.Path(tempfile.gettempdir()) / "full").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+    return session.sql("select 1 as a")
+"""
+
+
 def run_on_small_disk(
     project: Path, folder: Path, size: str, *args: str, **environ: str
 ) -> tuple[int, str, dict[str, str]]:
@@ -143,3 +159,25 @@ def test_a_full_temporary_folder_is_one_clear_error(project: Path, size: str, gi
     assert not [word for word in ("INTERNALERROR", "Traceback", "Fix it on the target branch") if word in output]
     assert list(outcomes.values()) == ["error"]
     assert not (project.parent / "warehouse.duckdb").exists(), "nothing was written"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("given", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_a_temporary_folder_that_fills_up_while_it_builds_leaves_nothing_green(
+    project: Path, given: tuple[str, ...]
+) -> None:
+    files = {"models/fill.py": FILL, "models/after.sql": "select count(*) as n from {{ ref('fill') }}\n"}
+    python = "def model(dbt, session):\n    dbt.ref('fill')\n    return session.sql('select 2 as a')\n"
+    test = "import pytest\n\n\n@pytest.mark.dbt_needs('after')\ndef test_it(dbt_query):\n    print('x' * 9000)\n"
+    write(project, {**files, "models/another.py": python, "tests/test_it.py": test})
+    commit(project, "fill")
+    temporary = project.parent / "temporary"
+    if not given:
+        (project / "target").symlink_to(temporary)
+    code, output, outcomes = run_on_small_disk(project, temporary, "64m", *given, TMPDIR=str(temporary))
+    assert code == 1, output
+    # What could be built before passes; of each of the others it is said what became of it.
+    assert outcomes.keys() - {"dbt_ci_build"} == {"one", "two", "fill", "after", "another", "test_it"}, output
+    assert "No space left on device" in output
+    assert "dbt-ci: dropped dbt_build_7" in output
+    assert "INTERNALERROR" not in output

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -75,25 +76,25 @@ def _trees(count: int) -> Iterator[queue.Queue[Path]]:
 
 def _pytest(tree: Path, *arguments: str, seconds: float = TEST_SECONDS) -> tuple[int, str]:
     """Run tests in the tree, whose package comes before the installed one in child processes, too."""
-    try:
-        done = _run(tree, arguments, seconds)
-    except subprocess.TimeoutExpired:
-        return -1, f"not within {seconds:g} s"
-    return done.returncode, done.stdout
-
-
-def _run(tree: Path, arguments: Iterable[str], seconds: float) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-B", "-m", "pytest", "-qx", "-p", "no:cacheprovider", *arguments],
-        cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=seconds,
-    )
+    # No pipe: what a test leaves running would keep it open.
+    with tempfile.TemporaryFile() as output:
+        tests = subprocess.Popen(
+            [sys.executable, "-B", "-m", "pytest", "-qx", "-p", "no:cacheprovider", *arguments],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = tests.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(tests.pid, signal.SIGKILL)
+            tests.wait()
+            return -1, f"not within {seconds:g} s"
+        output.seek(0)
+        return code, output.read().decode(errors="replace")
 
 
 def _try(mutant: Mutant, trees: queue.Queue[Path]) -> str:

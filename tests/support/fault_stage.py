@@ -194,7 +194,7 @@ class Running:
         """Return what it has printed by now."""
         return self._output.read_text(errors="replace")
 
-    def wait(self, timeout: float = 600) -> Validation:
+    def wait(self, timeout: float = 180) -> Validation:
         """Wait for the end; end it by force after `timeout` seconds."""
         try:
             code = self.process.wait(timeout)
