@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ from pytest_dbtci.execution.run import Run
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.options import OPTIONS
 from pytest_dbtci.plan import Plan
-from pytest_dbtci.reports import summary
+from pytest_dbtci.reports import junit, summary
 from pytest_dbtci.reports.annotations import annotate
 from pytest_dbtci.reports.comparison import table
 from pytest_dbtci.session.late_reports import TROUBLE
@@ -87,6 +88,12 @@ class Reporting:
         if not self._config.pluginmanager.has_plugin("terminalreporter") or exitstatus not in _SUMMARIZED:
             with contextlib.suppress(DbtCiError):
                 list(self._pages(ci.detect(self._settings.environ)))
+
+    def pytest_unconfigure(self) -> None:
+        """Take the secrets out of the JUnit file, which pytest has written by now."""
+        if path := self._config.getoption("xmlpath", None):
+            written = Path(os.path.expandvars(path)).expanduser()
+            junit.clean(self._config.invocation_params.dir / written, self._run.redact_long)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -27,6 +27,22 @@ select '{{ env_var("SOME_TOKEN") }}' as a, '{{ env_var("PROD_KEY") }}' as b, '{{
 """
 
 
+PYTHON = """\
+import os, pytest
+
+@pytest.fixture
+def broken():
+    raise RuntimeError(os.environ["GITHUB_TOKEN"])
+
+def test_setup(broken):
+    pass
+
+def test_it():
+    print(os.environ["SOME_TOKEN"])
+    assert os.environ["PROD_KEY"] == os.environ["GITHUB_TOKEN"]
+"""
+
+
 def test_no_file_that_stays_holds_a_secret(tmp_path: Path) -> None:
     project = make_tiny(tmp_path / "repo")
     git(project, "switch", "--quiet", "master")
@@ -36,11 +52,13 @@ def test_no_file_that_stays_holds_a_secret(tmp_path: Path) -> None:
     write(
         project, {"models/leaky.sql": LEAKY + "union all select a, a, error('ghs-own-token') from {{ ref('one') }}\n"}
     )
+    write(project, {"tests/test_python.py": PYTHON})
     commit(project, "change")
     for _ in range(2):
-        run = validate(project, "--dbt-ci-pr=7", "--dbt-ci-target=ci", **SECRETS)
+        run = validate(project, "--dbt-ci-pr=7", "--dbt-ci-target=ci", "--override-ini=junit_logging=all", **SECRETS)
         assert run.code == 1, run.output
         assert "***" in run.output
+        assert "AssertionError: assert '***' == '***'" in run.cases["tests.test_python::test_it"].message
         assert not any(secret in run.output or secret in run.junit.read_text() for secret in SECRETS.values())
     stayed = [p for folder in ("target/dbt_ci", ".pytest_cache") for p in (project / folder).rglob("*") if p.is_file()]
     assert {"manifest.json", "run_results.json", "leaky.sql"} <= {p.name for p in stayed}
