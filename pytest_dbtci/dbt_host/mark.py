@@ -1,4 +1,4 @@
-"""The mark: the small table that says whose a schema is; see `protocol.Mark` for what stands in it."""
+"""The tables of our own in a schema: the mark says whose it is (see `protocol.Mark`), the other what it holds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import fields
 from pytest_dbtci.dbt_client.protocol.values import Mark
 
 MARK_TABLE = "dbt_ci_mark"
+BUILT_TABLE = "dbt_ci_built"
 
 
 def mark_of(row: Mapping[str, object]) -> Mark | None:

@@ -99,7 +99,7 @@ class WarehouseOperations:
     def note_built(self, request: ask.NoteBuilt) -> None:
         """Note what stands there: see `built.write`."""
         if self._ownership is not None:
-            built.write(self._warehouse(self._tree), request.schema, self._ownership.mark, request.nodes)
+            built.write(self._warehouse(self._tree), request.schemas, self._ownership.mark, request.nodes)
 
     def copy_tables(self, request: ask.CopyTables) -> Mapping[str, str | None]:
         """Copy tables, each for itself."""

@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.tree_requests import Keep
@@ -195,9 +196,11 @@ class Run:
         self.compared.close()
 
     def holds(self) -> Kept | None:
-        """Return what the kept schemas hold; None unless they were kept."""
-        kept = self._teardown is not None and self._teardown.kept
-        return self._reuse.keep(self.identity, self.results) if kept else None
+        """Return which schemas were kept; None unless they were."""
+        if self._teardown is None or not self._teardown.kept:
+            return None
+        where = self.plan.destination
+        return Kept(run=self.identity, schema=where.schema, target=where.target)
 
     def redact(self, text: str) -> str:
         """Return the text with the run's secrets replaced."""
@@ -274,7 +277,7 @@ class Run:
                 pass
             began = time.perf_counter()
             self.cancel()
-            built, notes = bool(self._builder), self._reuse.notes(self.results)
+            built, notes = bool(self._builder), partial(self._reuse.notes, self.results)
             self._teardown = self._schemas.end(red, built=built, hurry=hurry, notes=notes)
         except Exception as error:
             self._teardown = self._schemas.not_dropped(f"{type(error).__name__}: {error}")

@@ -45,7 +45,7 @@ class RunSchemas:
         """Return what an earlier run of the pull request left in them."""
         return self._of(planned).built()
 
-    def end(self, red: bool, *, built: bool, hurry: bool, notes: Mapping[str, BuiltNode]) -> Teardown:
+    def end(self, red: bool, *, built: bool, hurry: bool, notes: Callable[[], Mapping[str, BuiltNode]]) -> Teardown:
         """Drop or keep them: see `OwnSchemas.end`."""
         return self.own.end(red, built=built, hurry=hurry, notes=notes) if self.own else Teardown()
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.process import HostDied
@@ -87,19 +86,19 @@ class OwnSchemas:
         return self.host.ask(ReadBuilt(tree="head", schemas=self.plan.destination.schemas, owner=self._owner()))
 
     def end(
-        self, red: bool, *, built: bool, hurry: bool, notes: Mapping[str, BuiltNode] = MappingProxyType({})
+        self, red: bool, *, built: bool, hurry: bool, notes: Callable[[], Mapping[str, BuiltNode]] = dict
     ) -> Teardown:
         """Drop them, unless they are to be kept.
 
         `red` tells whether something failed, `built` whether dbt began, `hurry` that somebody waits to kill this
-        process: then a warehouse that does not answer soon is left to the next run. `notes` say what stands in them.
+        process: then a warehouse that does not answer soon is left to the next run. `notes` tells what stands in them.
         """
         if hurry and (why := self._silence()):
             return self.not_dropped(why)
         if not built:
             return self._drop()
         if self.keep == "always" or (self.keep == "failed" and red):
-            return self._keep(notes)
+            return self._keep(notes())
         return self._drop()
 
     def not_dropped(self, why: str) -> Teardown:
@@ -133,9 +132,9 @@ class OwnSchemas:
         return Teardown(kept=kept, shell=shell)
 
     def _note(self, nodes: Mapping[str, BuiltNode]) -> None:
-        first = next(s for s in self.plan.destination.schemas if s[1] == self.plan.destination.schema)
+        noting = NoteBuilt(schemas=self.plan.destination.schemas, nodes=nodes)
         try:
-            self.host.ask(NoteBuilt(schema=first, nodes=nodes), last=True, within=DROP_SECONDS)
+            self.host.ask(noting, last=True, within=DROP_SECONDS)
         except DbtCiError as error:
             self.tell(f"what was built could not be noted, so the next run builds all of it: {reason(str(error))}")
 

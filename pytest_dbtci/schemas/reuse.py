@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytest_dbtci.dbt_client.protocol.values import Built, BuiltNode, node_key
 from pytest_dbtci.manifest import Place
 from pytest_dbtci.plan import Plan
-from pytest_dbtci.results import Result
 
 _REPLACED = ("table", "view", "seed", "ephemeral", "")
 """Materializations whose build replaces what is there; others would go on from a state that a new run has not."""
@@ -17,12 +16,11 @@ _REPLACED = ("table", "view", "seed", "ephemeral", "")
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What a run left: `run` is the identity in its schemas' marks, `nodes` maps what passed to its fingerprint."""
+    """Schemas that a run left; `run` is the identity in their marks."""
 
     run: str
     schema: str
     target: str
-    nodes: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-ready values."""
@@ -32,69 +30,66 @@ class Kept:
     def from_dict(cls, data: Any) -> Kept | None:
         """Read what `to_dict` gave; None for anything else, as the file is the user's to change."""
         try:
-            return cls(run=str(data["run"]), schema=data["schema"], target=data["target"], nodes=dict(data["nodes"]))
-        except (KeyError, TypeError, ValueError):
+            return cls(run=str(data["run"]), schema=data["schema"], target=data["target"])
+        except (KeyError, TypeError):
             return None
 
 
-def keep(run: str, plan: Plan, fingerprints: Mapping[str, str], results: Iterable[Result]) -> Kept:
-    """Note what passed and leaves a relation behind."""
-    passed = {r.unique_id for r in results if r.outcome == "passed"}
-    nodes = {n.unique_id: fingerprints[n.unique_id] for n in plan.nodes if n.unique_id in passed & fingerprints.keys()}
-    return Kept(run=run, schema=plan.destination.schema, target=plan.destination.target, nodes=nodes)
+def same(
+    built: Built, plan: Plan, places: Mapping[str, Place], fingerprints: Mapping[str, str]
+) -> Mapping[str, BuiltNode]:
+    """Return the nodes that an earlier run built from the same, and that still stand there; `places` are theirs."""
+    found, there = dict[str, BuiltNode](), set(built.relations)
+    for node in plan.nodes:
+        noted, place = built.nodes.get(node_key(node.unique_id)), places.get(node.unique_id)
+        if noted is None or noted.fingerprint != fingerprints.get(node.unique_id):
+            continue
+        where = (place.database.lower(), place.schema.lower(), place.identifier.lower()) if place else None
+        if node.relation is None or where in there:
+            found[node.unique_id] = noted
+    return found
 
 
 def reusable(
-    kept: Kept,
+    noted: Mapping[str, BuiltNode],
     plan: Plan,
-    fingerprints: Mapping[str, str],
     asked: frozenset[str],
     needed: frozenset[str],
     lingering: frozenset[str],
 ) -> frozenset[str]:
     """Return the needed nodes that need no building: they are as when they were kept, and so is what they read.
 
-    What was asked for is always built. Nothing is reusable if one of the nodes to build goes on from what is there,
-    as an incremental model does, or one of the needed is `lingering`: then everything is built. So it is where the
-    base's versions, which may be such, are built beside them.
+    `noted` are the nodes that are as they were by themselves. What was asked for is always built. Nothing is reusable
+    if one of the nodes to build goes on from what is there, as an incremental model does, or one of the needed is
+    `lingering`: then everything is built. So it is where the base's versions, which may be such, are built beside them.
     """
-    where = plan.destination
-    if plan.mode == "release" or plan.twins or (kept.schema, kept.target) != (where.schema, where.target):
+    if plan.twins:
         return frozenset()
     fresh = frozenset[str]()
     for node in plan.nodes:
         # Parents stand before their readers.
-        known = fingerprints.get(node.unique_id)
-        same = node.relation is None or (known is not None and kept.nodes.get(node.unique_id) == known)
+        is_same = node.relation is None or node.unique_id in noted
         parents = {p for p in node.parents if p in needed}
-        if node.unique_id in needed - asked and node.about is None and same and parents <= fresh:
+        if node.unique_id in needed - asked and node.about is None and is_same and parents <= fresh:
             fresh |= {node.unique_id}
     left = needed - fresh
     return frozenset() if _goes_on(plan, left) or (left and lingering & needed) else fresh
 
 
 def standing(
-    built: Built,
+    noted: Mapping[str, BuiltNode],
     plan: Plan,
-    places: Mapping[str, Place],
-    fingerprints: Mapping[str, str],
     needed: frozenset[str],
     lingering: frozenset[str],
     seconds: float,
 ) -> Mapping[str, BuiltNode]:
-    """Return the needed nodes that an earlier run built from the same, at most `seconds` ago, with all that they read.
+    """Return the needed nodes that are as an earlier run noted them at most `seconds` ago, with all that they read.
 
-    `places` are where nodes lie. Nothing is, if one of the nodes to build goes on from what is there, or something is
-    to be built and one of the needed is `lingering`: can see, or has changed, what stands there besides.
+    `noted` are the nodes that are so by themselves. Nothing is returned if one of the nodes to build goes on from what
+    is there, or something is to be built and one of the needed is `lingering`: can see, or has changed, what stands
+    there besides.
     """
-    noted, there = dict[str, BuiltNode](), set(built.relations)
-    for node in plan.nodes:
-        found, place = built.nodes.get(node_key(node.unique_id)), places.get(node.unique_id)
-        if found is None or found.fingerprint != fingerprints.get(node.unique_id) or found.age > seconds:
-            continue
-        where = (place.database.lower(), place.schema.lower(), place.identifier.lower()) if place else None
-        if node.relation is None or where in there:
-            noted[node.unique_id] = found
+    noted = {u: n for u, n in noted.items() if n.age <= seconds}
     nodes = [n for n in plan.nodes if n.unique_id in needed]
     unit_tests = [n for n in nodes if n.resource_type == "unit_test"]
     # A unit test runs only together with its model.

@@ -79,8 +79,8 @@ def test_each_push_builds_what_it_changed(tmp_path: Path) -> None:
     assert ask(project, "select a from dbt_build_7.leaf") == [(2,)]
     assert push(project, leaf=LEAF.format(7)) == (1, LEAVES), "a test fails"
     assert push(project) == (1, {TEST}), "it is asked again, and only that"
-    ask(project, "drop table dbt_build_7.middle")
-    assert push(project, leaf=LEAF.format(0)) == (0, {*MIDDLE, *LEAVES}), "a relation is gone"
+    ask(project, "drop table dbt_build_7.middle; create or replace table dbt_build_7.other as select random() as r")
+    assert push(project, leaf=LEAF.format(0)) == (0, {*MIDDLE, *LEAVES, "other"}), "one is gone, one is replaced"
     assert push(project, "--dbt-ci-fresh") == (0, EVERY)
     assert push(project, "--dbt-ci-reuse-age=0m") == (0, EVERY)
     assert ask(project, "select o.r, l.r from dbt_build_7.other o, dbt_build_7.leaf l") != [before]
@@ -116,17 +116,35 @@ def test_needs_schemas_that_stay(tmp_path: Path) -> None:
     assert "--dbt-ci-build-less=reuse goes on from schemas that stay after a run" in run.output
 
 
+def replace(kennel: Kennel) -> set[str]:
+    """Put other relations in the place of some, by hand; return their names."""
+    if kennel.warehouse.kind == "snowflake":
+        # The stand-in knows no times, and of views nothing.
+        query = "create or replace table dbt_build_41.stood as select dog_id from dbt_build_41.near limit 1"
+        kennel.warehouse.query(query)
+        return {"stood"}
+    kennel.warehouse.query(
+        "set role dbt; create table dbt_build_41.other as select * from dbt_build_41.stood; "
+        "drop table dbt_build_41.stood; alter table dbt_build_41.other rename to stood; "
+        "create or replace view dbt_build_41.seen as select 2 as a"
+    )
+    return {"stood", "seen"}
+
+
 @pytest.mark.parametrize("kennel", ["postgres", "redshift", "snowflake"], indirect=True)
 def test_on_servers_and_with_deferral(kennel: Kennel) -> None:
     near = "{{ config(materialized='table') }} select dog_id from {{ ref('stg_dogs') }}\n"
-    directory = kennel.branch("reuse", {"models/near.sql": near, "models/far.sql": "select * from {{ ref('near') }}\n"})
+    far, view = "select * from {{ ref('near') }}\n", "{{ config(materialized='view') }} select 1 as a\n"
+    models = {"near": near, "far": far, "stood": near, "seen": view}
+    directory = kennel.branch("reuse", {f"models/{name}.sql": text for name, text in models.items()})
     first = kennel.validate(directory, "41", *REUSE)
-    assert (first.code, built(first)) == (0, {"near", "far"}), first.output
+    assert (first.code, built(first)) == (0, {*models}), first.output
     Kennel.commit(directory, {"models/far.sql": "select dog_id, 1 as one from {{ ref('near') }}\n"})
+    replaced = replace(kennel)
     second = kennel.validate(directory, "41", *REUSE)
-    assert (second.code, built(second)) == (0, {"far"}), second.output
+    assert (second.code, built(second)) == (0, {"far", *replaced}), second.output
     contents = {name.lower(): found for name, found in kennel.warehouse.contents().items()}
     assert contents["dbt_build_41.far"] == [(*row, 1) for row in contents["dbt_build_41.near"]]
     third = kennel.validate(directory, "41")
-    assert (third.code, built(third), kennel.built("41")) == (0, {"near", "far"}, ()), third.output
+    assert (third.code, built(third), kennel.built("41")) == (0, {*models}, ()), third.output
     assert kennel.others() == kennel.before

@@ -113,7 +113,8 @@ class BuiltNode:
 class Built:
     """What stands in the schemas that an earlier `run` of the pull request left; empty where nothing is known.
 
-    `nodes` are by `node_key`; `relations` are there, as (database, schema, identifier) in lower case.
+    `nodes` are by `node_key`; `relations` are those that are there and nobody has replaced, as far as the warehouse can
+    tell, as (database, schema, identifier) in lower case.
     """
 
     run: str = ""

@@ -76,9 +76,9 @@ class ReadBuilt(Request[Built]):
 
 @dataclass(frozen=True, kw_only=True)
 class NoteBuilt(Request[None]):
-    """Note in the first schema, by `node_key`, what stands in the run's schemas, which no `run` means: this one."""
+    """Note in the first of the run's schemas, by `node_key`, what stands in them; no `run` means this one."""
 
-    schema: tuple[str, str]
+    schemas: tuple[tuple[str, str], ...]
     nodes: Mapping[str, BuiltNode]
 
 

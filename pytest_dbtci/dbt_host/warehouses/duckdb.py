@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,19 @@ from pytest_dbtci.dbt_host.warehouses.generic import Warehouse
 _AT_WORK_SECONDS = 0.05
 """What a process that only waits does not use of the processor between two looks."""
 
+_ROW = "dbt_ci_row"
+
 _COLLATED = """
 select count(*) from (
     select sql from duckdb_tables() union all select sql from duckdb_views() where not internal
     union all select 'collate' where current_setting('default_collation') <> ''
 ) where sql ilike '%collate%'
+"""
+
+_DEFINITIONS = """
+select table_name, sql, true from duckdb_tables() where database_name = {database} and schema_name = {schema}
+union all
+select view_name, sql, false from duckdb_views() where database_name = {database} and schema_name = {schema}
 """
 
 _UNSIGNED = ("utinyint", "usmallint", "uinteger", "ubigint")
@@ -85,6 +93,19 @@ class DuckDb(Warehouse):
         used = time.process_time() - time.thread_time()  # without the thread that asks
         before, DuckDb._used = DuckDb._used, used
         return used - before > _AT_WORK_SECONDS
+
+    def relations(self, database: str, schema: str) -> Mapping[str, str]:
+        """Return the schema's tables and views by name, each with its definition and a table with a hash of its rows.
+
+        The numbers in DuckDB's catalog are those of a process.
+        """
+        where = {"database": self._literal(database), "schema": self._literal(schema)}
+        found = dict[str, str]()
+        for name, definition, is_table in self.fetch(_DEFINITIONS.format(**where)):
+            rows = f"select count(*), sum(cast(hash({_ROW}) as hugeint)) from {self._render(database, schema, name)}"
+            contents = self.fetch(f"{rows} as {_ROW}")[0] if is_table else ()
+            found[name] = " ".join(map(str, (*contents, definition)))
+        return found
 
     def _relations(self, database: str, schema: str) -> tuple[str, ...]:
         return tuple(name for name, _ in self._tables(database, schema))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
 from pytest_dbtci.dbt_client.protocol.values import Mark
 from pytest_dbtci.dbt_host.compare.dialect import Dialect
-from pytest_dbtci.dbt_host.mark import MARK_TABLE, mark_of
+from pytest_dbtci.dbt_host.mark import BUILT_TABLE, MARK_TABLE, mark_of
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.statements import Statements
 
@@ -89,8 +89,9 @@ class Warehouse(Statements):
             raise DbtFailed(f"the mark of schema {schema} could not be read: {error}", usage=False) from error
 
     def size(self, database: str, schema: str) -> tuple[int, int | None]:
-        """Return the number of relations, the mark left out, and their bytes (None where nobody says)."""
-        return sum(name.lower() != MARK_TABLE for name in self._relations(database, schema)), None
+        """Return the number of relations, our own tables left out, and their bytes (None where nobody says)."""
+        ours = (MARK_TABLE, BUILT_TABLE)
+        return sum(name.lower() not in ours for name in self._relations(database, schema)), None
 
     def create(self, database: str, schema: str, mark: Mark) -> None:
         """Create the schema and put the mark in, both or neither.
@@ -181,9 +182,12 @@ class Warehouse(Statements):
         """Return the rows of such a table."""
         return [tuple(map(str, row)) for row in self.fetch(f"select {', '.join(columns)} from {self._render(*place)}")]
 
-    def relations(self, database: str, schema: str) -> tuple[str, ...]:
-        """Return the names of the schema's tables and views."""
-        return self._relations(database, schema)
+    def relations(self, database: str, schema: str) -> Mapping[str, str]:
+        """Return the schema's tables and views by name, each with what tells it from another that takes its place.
+
+        That is empty where the warehouse can't tell.
+        """
+        return dict.fromkeys(self._relations(database, schema), "")
 
     # What warehouses differ in
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -78,6 +78,11 @@ select c.relname, c.relkind from pg_class as c inner join pg_namespace as n on n
 where n.nspname = {schema} and c.relkind in ('r', 'v', 'm', 'p', 'f')
 """
 
+_IDENTITIES = """
+select c.relname, {identity} from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = {schema} and c.relkind in ('r', 'v', 'm', 'p', 'f')
+"""
+
 SHARED = families(
     number=("smallint", "integer", "bigint", "numeric", "decimal", "int2", "int4", "int8"),
     float=("double precision", "float8"),
@@ -136,6 +141,8 @@ class Postgres(Warehouse):
     seconds = "extract(epoch from clock_timestamp())"
     owner = "pg_has_role(c.relowner, 'member')"
     wait = "set lock_timeout = {milliseconds}"
+    identity = "c.oid, c.xmin"
+    """What a statement changes that makes, replaces or truncates a relation, or adds a column."""
     dialect: Dialect | None = Dialect(
         families={
             **SHARED,
@@ -208,6 +215,11 @@ class Postgres(Warehouse):
             # On Redshift only some users may look at svv_table_info; the size is a courtesy.
             return count, None
         return count, 0 if rows[0][0] == "null" else int(float(rows[0][0]))
+
+    def relations(self, database: str, schema: str) -> Mapping[str, str]:
+        """Return the schema's tables and views by name, each with its identity."""
+        rows = self.fetch(_IDENTITIES.format(identity=self.identity, schema=self._literal(schema)))
+        return {name: " ".join(map(str, identity)) for name, *identity in rows}
 
     def _relations(self, database: str, schema: str) -> tuple[str, ...]:
         return tuple(name for name, _ in self.query(_RELATIONS.format(schema=self._literal(schema))).rows)

@@ -86,6 +86,8 @@ class Redshift(Postgres):
         "or exists (select 1 from pg_user where usename = current_user and usesuper))"
     )
     wait = "set statement_timeout to {milliseconds}"
+    # A view that is replaced keeps its number.
+    identity = "c.oid, case when c.relkind = 'v' then pg_get_viewdef(c.oid) else '' end"
     bytes = 'select sum(size) * 1048576 from svv_table_info where "schema" = {schema}'
 
     dialect = Dialect(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -27,6 +27,10 @@ order by ordinal_position
 
 # As texts: what a cast gives depends on the session's parameters, and can leave out fractions of a second.
 _MOMENT = "YYYY-MM-DD HH24:MI:SS.FF9"
+
+_CHANGES = """
+select table_name, created, last_altered, row_count, bytes from {information}.tables where table_schema = {schema}
+"""
 
 
 class Snowflake(Warehouse):
@@ -95,12 +99,15 @@ class Snowflake(Warehouse):
             return tuple(names)
         return tuple(name.lower() if name == name.upper() else f'"{name}"' for name in names)
 
+    def relations(self, database: str, schema: str) -> Mapping[str, str]:
+        """Return the schema's tables and views by name, each with when it was made and changed, and its size."""
+        rows = self.fetch(_CHANGES.format(**self._names(database, schema)))
+        changes = {name: " ".join(map(str, found)) for name, *found in rows}
+        return {name: changes.get(name, "") for name in self._relations(database, schema)}
+
     def _has_own_mark(self, database: str, schema: str) -> bool:
-        stored = schema if self._quotes("schema") else schema.upper()
-        names = {"schema": self._literal(stored), "table": self._literal(MARK_TABLE.upper())}
-        return bool(
-            self.query(_OWN_MARK.format(information=f"{self._database(database)}.information_schema", **names)).rows
-        )
+        table = self._literal(MARK_TABLE.upper())
+        return bool(self.query(_OWN_MARK.format(table=table, **self._names(database, schema))).rows)
 
     def _drop(self, database: str, schema: str) -> None:
         # Not by dbt's macro, which a project can override.
@@ -121,6 +128,10 @@ class Snowflake(Warehouse):
     def _literal(self, text: str) -> str:
         # A backslash is an escape.
         return super()._literal(text.replace("\\", "\\\\"))
+
+    def _names(self, database: str, schema: str) -> dict[str, str]:
+        stored = schema if self._quotes("schema") else schema.upper()
+        return {"information": f"{self._database(database)}.information_schema", "schema": self._literal(stored)}
 
     def _quotes(self, part: str) -> bool:
         return bool(self._adapter.config.quoting.get(part, False))
