@@ -43,6 +43,19 @@ class Evidence:
     by_default: bool = False
 
     @cached_property
+    def defining_files(self) -> frozenset[str]:
+        """The files that a property of some node stands in."""
+        place, found = self.project.place, set[str]()
+        for manifest in (self.base, self.head):
+            for node in manifest.nodes.values():
+                found.add(place(node.package, node.file))
+                if node.patch and "://" in node.patch:
+                    found.add(place(*node.patch.split("://", 1)))
+                found.add(place(node.package, "dbt_project.yml"))
+            found.update(place(*file.split("://", 1)) for file in manifest.docs.values())
+        return frozenset(found)
+
+    @cached_property
     def paths(self) -> frozenset[str]:
         """Every changed path, the old one of a renamed file too."""
         return frozenset(p for c in self.changes for p in (c.path, c.old_path) if p)

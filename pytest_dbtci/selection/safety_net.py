@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
 
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Reason
@@ -268,7 +267,7 @@ class _Net:
 
     def _graph(self) -> None:
         """Add what reads other nodes' properties, when a file that defines some changed."""
-        defining = tuple(sorted(p for p in self.evidence.paths if p in self._defining_files))[:1]
+        defining = tuple(sorted(p for p in self.evidence.paths if p in self.evidence.defining_files))[:1]
         if not defining:
             return
         for unique_id, node in self.head.nodes.items():
@@ -289,19 +288,6 @@ class _Net:
         """Add what reads of its own properties those that dbt does not compare, where they differ."""
         for unique_id, text in self.evidence.read_otherwise(self.found).items():
             self._add([unique_id], text, self.reasons.described_in(unique_id))
-
-    @cached_property
-    def _defining_files(self) -> frozenset[str]:
-        """The files that a property of some node stands in."""
-        place, found = self.project.place, set[str]()
-        for manifest in (self.base, self.head):
-            for node in manifest.nodes.values():
-                found.add(place(node.package, node.file))
-                if node.patch and "://" in node.patch:
-                    found.add(place(*node.patch.split("://", 1)))
-                found.add(place(node.package, "dbt_project.yml"))
-            found.update(place(*file.split("://", 1)) for file in manifest.docs.values())
-        return frozenset(found)
 
 
 def _hooks(manifest: Manifest) -> frozenset[tuple[str, str, str | None]]:
