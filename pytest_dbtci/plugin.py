@@ -89,6 +89,19 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
         raise usage_error(str(error)) from None
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
+    """Take commands to the CI provider out of pytest's own usage errors, which repeat what was asked for."""
+    try:
+        return (yield)
+    except pytest.UsageError as error:
+        if not config.pluginmanager.has_plugin(SESSION):
+            raise
+        from pytest_dbtci.ci.stream import harmless
+
+        raise pytest.UsageError(*(harmless(str(text), os.environ) for text in error.args)) from None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; with `--dbt-ci`, the session that does the work."""
     for name, text in MARKERS.items():

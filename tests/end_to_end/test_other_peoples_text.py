@@ -60,6 +60,10 @@ def test_names_of_files_and_tests_command_nothing(
     assert "task.x" in again.output
     assert "1 test collected" in again.output
     assert not commands(again.output)
+    missing = validate(project, f"no{HOSTILE if environ is GITHUB else '##vso[task.y]'}", **environ)
+    assert missing.code == 4
+    assert "no# #vso[task." in missing.output
+    assert not commands(missing.output)
 
 
 @pytest.mark.parametrize(
