@@ -61,7 +61,7 @@ def visit(page: Path, ask: str = "null", *, milliseconds: int = 20_000, picture:
             ],
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=480,
             check=True,
         )
     console = tuple(line for line in done.stderr.splitlines() if ":CONSOLE:" in line)
