@@ -6,7 +6,7 @@ one the next time. A node that asks for such things is never called the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from pytest_dbtci.dbt_client.protocol.values import Invocation
@@ -15,22 +15,17 @@ from pytest_dbtci.dbt_host.plain_nodes import is_plain, macros_by_name
 from pytest_dbtci.dbt_host.sql_tokens import KNOWN, is_same
 
 
-def same_but_for_formatting(
-    before: tuple[Invocation, Any], now: tuple[Invocation, Any], unique_ids: Iterable[str]
-) -> tuple[str, ...]:
-    """Return those of the nodes whose compiled text has the same tokens in both trees; no warehouse is asked.
+def same_but_for_formatting(invocation: Invocation, manifest: Any, before: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the nodes whose text compiles to the same tokens as the one `before`, by unique_id; no warehouse is asked.
 
-    A tree is what dbt is called with for it, and its manifest, parsed with the same schema in both. Both manifests
-    stay as they are.
+    Both are compiled in one tree: nothing else that makes up such a node has changed. The manifest stays as it is.
     """
-    adapter_type = now[1].metadata.adapter_type
+    adapter_type = manifest.metadata.adapter_type
     if adapter_type not in KNOWN:
         return ()
-    found = list(unique_ids)
-    for _, manifest in (before, now):
-        macros = macros_by_name(manifest)
-        found = [u for u in found if is_plain(manifest, macros, u)]
+    macros = macros_by_name(manifest)
+    found = [u for u in before if is_plain(manifest, macros, u) and is_plain(manifest, macros, u, text=before[u])]
     if not found:
         return ()
-    then, head = (compiled(invocation, manifest, found) for invocation, manifest in (before, now))
-    return tuple(u for u in found if u in then and u in head and is_same(then[u], head[u], adapter_type))
+    then, now = (compiled(invocation, manifest, found, texts) for texts in (before, {}))
+    return tuple(u for u in found if u in then and u in now and is_same(then[u], now[u], adapter_type))

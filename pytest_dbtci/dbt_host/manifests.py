@@ -20,6 +20,8 @@ from pytest_dbtci.project.plugins import has_dbt_plugins
 MARK = "dbtci_"
 """Prefix of the tags by which nodes are handed to dbt's selection; they exist in memory only."""
 
+_BESIDE = ("exposures", "files", "functions", "metrics", "saved_queries", "semantic_models", "unit_tests")
+"""What a manifest holds besides nodes and what nodes read; most of it depends on nodes."""
 
 _WHOLE = ("UnableToPartialParse", "PartialParsingNotEnabled", "PartialParsingError", "ParsedFileLoadFailed")
 """The events by which dbt says that it parses everything after all."""
@@ -227,15 +229,25 @@ def slim(manifest_file: str, unique_ids: Iterable[str], into: str) -> str:
     return into
 
 
-def deepcopy(manifest: Any) -> Any:
-    """Return a copy of the manifest; dbt's own method copies no disabled nodes, nor the selectors of selectors.yml."""
-    kept = {name: getattr(manifest, name) for name in ("selectors", "disabled")}
+def deepcopy(manifest: Any, nodes: Mapping[str, Any] | None = None) -> Any:
+    """Return a copy of the manifest; dbt's own method copies no disabled nodes, nor the selectors of selectors.yml.
+
+    With `nodes` it holds these alone, and nothing that depends on nodes.
+    """
+    whole = {
+        name: getattr(manifest, name)
+        for name in ("nodes", "selectors", "disabled", *_BESIDE)
+        if hasattr(manifest, name)
+    }
+    instead: dict[str, Any] = {"selectors": {}, "disabled": {}}
+    if nodes is not None:
+        instead |= {"nodes": nodes, **{name: {} for name in _BESIDE if name in whole}}
     try:
-        vars(manifest).update({name: {} for name in kept})
+        vars(manifest).update(instead)
         copied = manifest.deepcopy()
     finally:
-        vars(manifest).update(kept)
-    vars(copied).update({name: dict(found) for name, found in kept.items()})
+        vars(manifest).update(whole)
+    vars(copied).update({name: dict(whole[name]) for name in ("selectors", "disabled")})
     return copied
 
 

@@ -86,8 +86,12 @@ def is_plain(
     unique_id: str,
     asking: frozenset[str] = _ASKING,
     kinds: Container[str] = ("model", "test"),
+    text: str = "",
 ) -> bool:
-    """Whether the node is SQL that one of dbt's own materializations takes, and its Jinja asks for nothing."""
+    """Whether the node is SQL that one of dbt's own materializations takes, and its Jinja asks for nothing.
+
+    A `text` stands in for its own.
+    """
     node = manifest.nodes.get(unique_id)
     if node is None or node.resource_type not in kinds or getattr(node, "language", "sql") != "sql":
         return False
@@ -96,7 +100,7 @@ def is_plain(
     hooks = [hook.sql for kind in ("pre_hook", "post_hook") for hook in getattr(node.config, kind, ())]
     if any(_names(text) & {"model", "sql", "graph", "context"} for text in hooks):
         return False
-    return not any(_names(text) & asking for text in texts(macros, node.raw_code))
+    return not any(_names(one) & asking for one in texts(macros, text or node.raw_code))
 
 
 def texts(macros: Mapping[str, list[Any]], text: str) -> Iterator[str]:

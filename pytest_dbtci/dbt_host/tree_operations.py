@@ -103,9 +103,7 @@ class TreeOperations:
 
     def compare_formatting(self, request: ask.CompareFormatting) -> tuple[str, ...]:
         """Compare compiled texts: see `formatting.same_but_for_formatting`."""
-        before = (request.before_invocation, self.manifests[request.before])
-        now = (request.invocation, self.manifests[request.tree])
-        return formatting.same_but_for_formatting(before, now, request.unique_ids)
+        return formatting.same_but_for_formatting(request.invocation, self.manifests[request.tree], request.before)
 
     def contract_changes(self, request: ask.ContractChanges) -> tuple[str, ...]:
         """Return dbt's warnings since this was asked last, each once."""

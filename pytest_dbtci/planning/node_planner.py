@@ -151,19 +151,17 @@ class NodePlanner:
             host=trees.host, invocation=trees.invocation, state=before.folder if before else work, work=work
         )
         if settings.leaves_out("formatting") and before and not settings.state:
-            chooser = replace(chooser, formatted=self._formatting(parsed, before).find)
+            chooser = replace(chooser, formatted=self._formatting(parsed.trees).find)
         choose = chooser.choose if before else chooser.choose_of_new
         return choose(evidence, settings.select, settings.exclude)
 
-    def _formatting(self, parsed: Parsed, before: ParsedBase) -> Formatting:
+    def _formatting(self, trees: Trees) -> Formatting:
         return Formatting(
-            host=parsed.trees.host,
-            project=parsed.trees.project,
+            host=trees.host,
+            project=trees.project,
             repository=self.repository,
             commit=self.comparison.base,
-            base=parsed.base,
-            before=before,
-            invocation=parsed.trees.invocation,
+            invocation=trees.invocation,
             work=self.workspace.work,
         )
 

@@ -148,6 +148,12 @@ def test_without_the_option_formatting_counts(kennel: Bench) -> None:
     assert "CompareFormatting" not in planned.asked
 
 
+def test_the_base_is_not_parsed_again_for_it(kennel: Bench) -> None:
+    asked = [_change(kennel, REFORMATTED, build_less=rule).asked for rule in ("formatting", "none")]
+    assert asked[0].count("CompareFormatting") == 1
+    assert asked[0].count("Parse") == asked[1].count("Parse")
+
+
 def test_what_does_not_look_like_formatting_costs_nothing(kennel: Bench) -> None:
     planned = _change(kennel, ("models/dogs.sql", "1 as id", "2 as id"))
     assert "CompareFormatting" not in planned.asked

@@ -92,13 +92,11 @@ class Select(Request[tuple[str, ...]]):
 
 @dataclass(frozen=True, kw_only=True)
 class CompareFormatting(Request[tuple[str, ...]]):
-    """Ask which of these nodes differ between two trees in their formatting alone: see `dbt_host.formatting`."""
+    """Ask which nodes differ from these texts, by unique_id, in their formatting alone: see `dbt_host.formatting`."""
 
-    before: str
-    before_invocation: Invocation
     tree: str
     invocation: Invocation
-    unique_ids: tuple[str, ...]
+    before: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
