@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -91,9 +91,7 @@ class Ownership:
         others = {p: m for p, m in found.items() if m and m.is_of(self.mark) and m.run != self.mark.run}
         # The mark first: the earlier run, if it lives, then knows that its time is over.
         theirs = {p: taken for p, m in others.items() if (taken := self._take(warehouse, p, m))}
-        left = {(d, warehouse.same(s)) for (d, s), mark in theirs.items() if mark.run == reuse and mark.repository}
-        # Another one, made by a hook, say, would go, and with it what reads it here.
-        as_it_is = bool(reuse) and wanted.keys() == left == {(d, warehouse.same(s)) for d, s in theirs}
+        as_it_is = bool(reuse) and _can_stay(warehouse, theirs, wanted.keys(), reuse)
         for run in sorted({mark.run for mark in theirs.values()}):
             warehouse.end_sessions(run, [s for (_, s), mark in theirs.items() if mark.run == run])
         for place, mark in found.items():
@@ -222,6 +220,17 @@ class Ownership:
             marks = {(database, s): warehouse.read_mark(database, s) for s in sorted(others)}
             found.update({place: mark for place, mark in marks.items() if mark and mark.is_of(self.mark)})
         return found
+
+
+def _can_stay(warehouse: Warehouse, theirs: Mapping[Place, Mark], wanted: Set[Place], reuse: str) -> bool:
+    """Whether exactly the wanted schemas are there, as that run left them, so that a build can go on in them."""
+    left = {(d, warehouse.same(s)) for (d, s), mark in theirs.items() if mark.run == reuse and mark.repository}
+    # Another one, made by a hook, say, would go, and with it what reads it here.
+    if not wanted == left == {(d, warehouse.same(s)) for d, s in theirs}:
+        return False
+    # dbt drops what it replaces with a cascade: what depends on it elsewhere forbids that as it does a drop of ours.
+    inside = {schema for _, schema in theirs}
+    return not any(warehouse.dependents(*place, inside) for place in theirs)
 
 
 def own(schemas: Sequence[str], prefix: str) -> tuple[str, ...]:

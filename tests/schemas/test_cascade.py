@@ -7,9 +7,10 @@ import re
 import pytest
 
 from pytest_dbtci.dbt_client.client import Host
-from pytest_dbtci.dbt_client.protocol.warehouse_requests import DropSchemas
+from pytest_dbtci.dbt_client.protocol.values import Opened
+from pytest_dbtci.dbt_client.protocol.warehouse_requests import DropSchemas, OpenSchemas
 from pytest_dbtci.errors import DbtCiError
-from tests.support.warehouse_project import open_schemas
+from tests.support.warehouse_project import database_of, open_schemas, owner_of
 from tests.support.warehouses import Warehouse
 
 OURS = (
@@ -112,6 +113,27 @@ def what(statement: str) -> str:
     return " ".join(words[1:3]) if words[1] == "materialized" else words[1]
 
 
+def test_goes_on_in_no_schema_that_something_elsewhere_depends_on(
+    server_host: Host, server_warehouse: Warehouse
+) -> None:
+    whose, schemas = {"repository": "github.com/org/shop", "project": "shop"}, ("dbt_build_7", "dbt_build_7_staging")
+    places = tuple((database_of(server_warehouse), schema) for schema in schemas)
+
+    def go_on(run: str, reuse: str) -> Opened:
+        owner = owner_of(server_warehouse, *schemas, run=run, whose=whose)
+        return server_host.ask(OpenSchemas(tree="empty", schemas=places, owner=owner, reuse=reuse))
+
+    open_schemas(server_host, server_warehouse, *schemas, whose=whose)
+    server_warehouse.query(OURS[0])
+    assert go_on("r2", "r1") == Opened(reused=True, dropped=())
+    server_warehouse.query("create schema finance; create view finance.kept as select * from dbt_build_7.dogs")
+    with pytest.raises(DbtCiError, match=r"dbt_build_7 was not dropped, .* depend on it: finance\.kept\. Drop them"):
+        go_on("r3", "r2")
+    assert "finance.kept" in server_warehouse.contents()
+    server_warehouse.query("drop view finance.kept")
+    assert "dbt_build_7" in go_on("r4", "").dropped
+
+
 @pytest.mark.parametrize("server_warehouse", ["postgres"], indirect=True)
 def test_takes_nothing_along_that_lies_in_no_schema(opened: Host, server_warehouse: Warehouse) -> None:
     server_warehouse.query(
@@ -130,6 +152,28 @@ def test_takes_nothing_along_that_lies_in_no_schema(opened: Host, server_warehou
         if name == "cast":
             assert "as bigint" not in said, "this one is between types of ours and the server's"
         server_warehouse.query(UNDO.get(kind, f"drop {name}"))
+
+
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
+def test_takes_nothing_along_on_duckdb(host: Host, warehouse: Warehouse) -> None:
+    open_schemas(host, warehouse, "dbt_build_7", "dbt_build_7_staging")
+    for statement in (
+        "create sequence dbt_build_7.numbers",
+        "create type dbt_build_7.size as enum ('small')",
+        "create macro dbt_build_7.next(x) as x + 1",
+        "create table dbt_build_7_staging.t (n int default nextval('dbt_build_7.numbers'), s dbt_build_7.size)",
+        "create schema finance",
+        "create table finance.default_of (n int default nextval('dbt_build_7.numbers'))",
+        "create table finance.macro_of (n int, m int default (dbt_build_7.next(1)))",
+        "create table finance.type_of (s dbt_build_7.size)",
+    ):
+        warehouse.query(statement)
+    said = refusal(host)
+    assert "dbt_build_7 was not dropped, because objects outside" in said
+    assert "depend on it: finance.default_of, finance.macro_of, finance.type_of. Drop them" in said
+    assert {"finance.type_of", "dbt_build_7.dbt_ci_mark"} <= warehouse.contents().keys()
+    warehouse.query("drop schema finance cascade")
+    assert "dbt_build_7" in host.ask(DropSchemas())
 
 
 def test_drops_what_is_ours_of_every_kind(opened: Host, server_warehouse: Warehouse) -> None:

@@ -1,4 +1,4 @@
-"""DuckDB: a file, its `create schema` part of the transaction, its cascade confined to the schema."""
+"""DuckDB: a file, `create schema` and `drop schema` a part of the transaction."""
 
 from __future__ import annotations
 
@@ -30,6 +30,17 @@ _DEFINITIONS = """
 select table_name, sql, true from duckdb_tables() where database_name = {database} and schema_name = {schema}
 union all
 select view_name, sql, false from duckdb_views() where database_name = {database} and schema_name = {schema}
+"""
+
+# A table's default may ask a sequence or a macro elsewhere, and its column be of a type there: it goes with them.
+_ELSEWHERE = """
+select schema_name || '.' || name from (
+    select schema_name, table_name as name, internal from duckdb_tables() where database_name = {database}
+    union all select schema_name, view_name, internal from duckdb_views() where database_name = {database}
+    union all select schema_name, sequence_name, false from duckdb_sequences() where database_name = {database}
+    union all select schema_name, type_name, internal from duckdb_types() where database_name = {database}
+    union all select schema_name, function_name, internal from duckdb_functions() where database_name = {database}
+) where not internal and lower(schema_name) not in ({inside})
 """
 
 _UNSIGNED = ("utinyint", "usmallint", "uinteger", "ubigint")
@@ -120,6 +131,23 @@ class DuckDb(Warehouse):
             f"where table_catalog = {self._literal(database)} and table_schema = {self._literal(schema)}"
         ).rows
         return [(name, kind) for name, kind in rows]
+
+    def dependents(self, database: str, schema: str, inside: set[str]) -> tuple[str, ...]:
+        # Asked of DuckDB itself, whose drop is undone.
+        names = ", ".join(self._literal(s.lower()) for s in sorted(inside))
+        elsewhere = _ELSEWHERE.format(database=self._literal(database), inside=names)
+        with self._connection("drop"):
+            self._execute("begin transaction")
+            try:
+                before = self._names(elsewhere)
+                self._execute(f"drop schema if exists {self._schema(database, schema)} cascade")
+                return tuple(sorted(before - self._names(elsewhere)))
+            finally:
+                self._execute("rollback")
+
+    def _names(self, sql: str) -> set[str]:
+        _, cursor = self._adapter.connections.add_select_query(sql)
+        return {str(name) for (name,) in cursor.fetchall()}
 
     def _drop(self, database: str, schema: str) -> None:
         # Not by dbt's macro, which a project can override.

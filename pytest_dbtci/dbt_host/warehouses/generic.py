@@ -133,16 +133,18 @@ class Warehouse(Statements):
         `inside` are the schemas whose objects may go with it. Raises DbtFailed, and drops nothing, where an object
         elsewhere depends on one in it, or another session holds a lock for longer than the wait.
         """
-        if outside := self._dependents(schema, {schema, *inside}):
+        try:
+            outside = self.dependents(database, schema, {schema, *inside})
+            if not outside:
+                self._drop(database, schema)
+        except DbtFailed as error:
+            raise DbtFailed(f"schema {schema} could not be dropped: {self._why(str(error))}", usage=False) from error
+        if outside:
             raise DbtFailed(
                 f"schema {schema} was not dropped, because objects outside the pull request's schemas depend on it: "
                 f"{', '.join(outside)}. Drop them, or let them read something else, and drop the schema again.",
                 usage=False,
             )
-        try:
-            self._drop(database, schema)
-        except DbtFailed as error:
-            raise DbtFailed(f"schema {schema} could not be dropped: {self._why(str(error))}", usage=False) from error
         if self.same(schema) in map(self.same, self.list_schemas(database)):
             raise DbtFailed(
                 f"schema {schema} is still there although it was dropped without an error. Drop it by hand.",
@@ -199,7 +201,7 @@ class Warehouse(Statements):
         """Whether there is a table of the mark's name that we, and nobody else, can have made."""
         return any(r.identifier.lower() == MARK_TABLE and r.is_table for r in self._listed(database, schema))
 
-    def _dependents(self, schema: str, inside: set[str]) -> tuple[str, ...]:
+    def dependents(self, database: str, schema: str, inside: set[str]) -> tuple[str, ...]:
         """Return the objects in schemas other than `inside` that a drop of the schema would take along."""
         return ()
 

@@ -228,7 +228,7 @@ class Postgres(Warehouse):
         names = {"schema": self._literal(schema), "table": self._literal(MARK_TABLE), "owner": self.owner}
         return bool(self.query(_OWN_MARK.format(**names)).rows)
 
-    def _dependents(self, schema: str, inside: set[str]) -> tuple[str, ...]:
+    def dependents(self, database: str, schema: str, inside: set[str]) -> tuple[str, ...]:
         names = ", ".join(self._literal(s) for s in sorted(inside))
         found = self.query(_DEPENDENTS.format(schema=self._literal(schema), inside=names))
         return tuple(name for (name,) in found.rows)

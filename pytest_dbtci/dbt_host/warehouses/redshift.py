@@ -144,7 +144,7 @@ class Redshift(Postgres):
         found = ((int(pid), str(text)) for pid, text in self.query(_STATEMENTS.format(which=which)).rows)
         return [(pid, text) for pid, text in found if "sys_query_history" not in text]
 
-    def _dependents(self, schema: str, inside: set[str]) -> tuple[str, ...]:
+    def dependents(self, database: str, schema: str, inside: set[str]) -> tuple[str, ...]:
         # A schema of the pull request that reads this one goes along, and takes what reads it.
         going = {schema}
         while True:
