@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,13 @@ LIST = Path(__file__).with_name("mutants.yml")
 PARTS = ("pytest_dbtci", "tests", "examples", "conftest.py", "pyproject.toml")
 """What a copy of the tree needs."""
 
-TEST_SECONDS = 600.0
-"""How long a mutant's tests may take: one that waits for ever where a guard is gone does not say so."""
+TEST_SECONDS = 300.0
+"""How long a mutant's test may take: one that would wait for ever where a guard is gone has noticed it."""
+
+TIMEOUT = -1
+"""The exit code of tests that were ended as they took too long."""
+
+KILLED, BY_TIME, SURVIVED = "killed", "killed by time", "SURVIVED"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,26 +97,27 @@ def _pytest(tree: Path, *arguments: str, seconds: float = TEST_SECONDS) -> tuple
         except subprocess.TimeoutExpired:
             os.killpg(tests.pid, signal.SIGKILL)
             tests.wait()
-            return -1, f"not within {seconds:g} s"
+            code = TIMEOUT
         output.seek(0)
         return code, output.read().decode(errors="replace")
 
 
-def _try(mutant: Mutant, trees: queue.Queue[Path]) -> str:
-    """Return what is wrong with the mutant's tests, empty if each fails without the guard."""
-    tree = trees.get()
+def _try(mutant: Mutant, trees: queue.Queue[Path]) -> tuple[str, str]:
+    """Return what became of the mutant, and what is wrong with its tests: empty if each fails without the guard."""
+    tree, is_late = trees.get(), False
     try:
         text = mutant.apply(tree)
         try:
             for test in mutant.tests:
                 code, said = _pytest(tree, test)
-                if code != 1:
-                    return f"{test} ends with exit code {code} without the guard:\n{said[-1500:]}"
+                is_late = is_late or code == TIMEOUT
+                if code not in (1, TIMEOUT):
+                    return SURVIVED, f"{test} ends with exit code {code} without the guard:\n{said[-1500:]}"
         finally:
             (tree / mutant.file).write_text(text, encoding="utf-8")
     finally:
         trees.put(tree)
-    return ""
+    return BY_TIME if is_late else KILLED, ""
 
 
 def _try_without_any(mutants: Iterable[Mutant], tree: Path, count: int) -> str:
@@ -131,9 +137,11 @@ def main(asked: Sequence[str]) -> int:
         if wrong := _try_without_any(mutants, trees.queue[0], count):
             print(wrong)
             return 1
-        for mutant, wrong in zip(mutants, pool.map(lambda m: _try(m, trees), mutants), strict=True):
-            print(f"{'SURVIVED' if wrong else 'killed':8} {mutant.guard}{': ' * bool(wrong)}{wrong}", flush=True)
-            survived += bool(wrong)
+        tried = {pool.submit(_try, mutant, trees): mutant for mutant in mutants}
+        for done in as_completed(tried):
+            became, wrong = done.result()
+            print(f"{became:14} {tried[done].guard}{': ' * bool(wrong)}{wrong}", flush=True)
+            survived += became == SURVIVED
     print(f"{len(mutants)} mutants, {survived} survived")
     return min(survived, 1)
 

@@ -211,6 +211,8 @@ def test_waits_for_a_lock_only_so_long_and_names_the_schema(server_host: Host, s
     server_warehouse.query("create table dbt_build_7.dogs as select 1 as id")
     with closing(server_warehouse.connect()) as reader:
         cursor = reader.cursor()
+        # A drop that waited for ever would not be told from one that waits long: it gets its lock then.
+        cursor.execute("set idle_in_transaction_session_timeout = '60s'")
         cursor.execute("begin")
         cursor.execute("select * from dbt_build_7.dogs")
         with pytest.raises(DbtCiError) as caught:
