@@ -14,8 +14,23 @@ _NEXT_STEPS = (
         r"or run dbt again with --no-version-check",
         r"Here DBT_VERSION_CHECK=false in the environment does what that flag does.",
     ),
-    (r"Could not find adapter type (\w+)!", r"Install it where pytest runs: pip install dbt-\1"),
+    (
+        r"Could not find adapter type (\w+)!",
+        r"If that is the right type in profiles.yml, install it where pytest runs: pip install dbt-\1",
+    ),
+    (
+        r"Credentials in profile .* invalid: (\S+) is not of type '(\w+)'",
+        r"Find \1 in profiles.yml, and write it as \2: numbers without quotes, variables with `| as_number`.",
+    ),
     (r"Env var required but not provided: '(\w+)'", r"Set \1 where pytest runs; in CI in the step's own environment."),
+    (r"(?s)\t.*found character .*cannot start any token", r"YAML is indented with spaces, not with tabs."),
+    (
+        r"max_workers must be greater than 0",
+        r"Set the target's threads to 1 or more, in profiles.yml or --dbt-ci-threads.",
+    ),
+    (r"a callable raised a StopIteration", r"The seed's file is empty: write its header line, or delete it."),
+    (r"<{7} ", r"These are git's conflict markers: resolve the merge first."),
+    (r"at path \['threads'\]", r"Set the target's threads in profiles.yml to a whole number."),
     (
         r"permission denied for database \"?(\w+)\"?",
         r"The target's user has to create schemas: grant it create on database \1.",
@@ -33,8 +48,13 @@ def reason(message: str) -> str:
     """Return why dbt refuses something: place and reason in the first line, and what to do where that is known."""
     _, place, text = _unwrapped(message)
     text = _WITHIN.sub(r"\1 ", text.rstrip())
+    return (f"{place}: {text}" if place else text) + next_step(text)
+
+
+def next_step(text: str) -> str:
+    """Return what to do about what dbt or the warehouse says, as a line of its own; empty where that is not known."""
     steps = (found.expand(f"\n{step}") for pattern, step in _NEXT_STEPS if (found := re.search(pattern, text)))
-    return (f"{place}: {text}" if place else text) + next(steps, "")
+    return next(steps, "")
 
 
 def _unwrapped(message: str) -> tuple[list[str], str, str]:

@@ -48,5 +48,5 @@ def pytest_dbtci_result(config: pytest.Config, node: Node, result: Result) -> No
 def pytest_dbtci_summary(config: pytest.Config, plan: Plan, results: Mapping[str, Result]) -> Iterable[str] | None:
     """Add lines to the terminal's summary and to the Markdown page, once the schemas are gone.
 
-    `results` are by unique_id. Called once for each of the two.
+    `results` are by unique_id. Called once. An exception makes the run red.
     """

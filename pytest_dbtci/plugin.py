@@ -145,7 +145,8 @@ def _register_session(config: pytest.Config, settings: Settings) -> None:
 
         controller = Controller(config, settings, host, interrupts)
         config.pluginmanager.register(controller, SESSION)
-        reporting = Reporting(config, controller.run, settings, controller.guard, lambda: controller.trouble)
+        trouble, added = (lambda: controller.trouble), (lambda: controller.added)
+        reporting = Reporting(config, controller.run, settings, controller.guard, trouble, added)
         config.pluginmanager.register(reporting, SESSION + "-reporting")
     if interrupts.missed:
         raise KeyboardInterrupt
@@ -229,6 +230,8 @@ def _settings(config: pytest.Config) -> Settings:
         )
         changes: dict[str, Any] = {}
         for found in reversed(ask_plugins(config, "pytest_dbtci_settings", settings=settings)):
+            if not isinstance(found, Mapping):
+                raise UsageError(f"a plugin's pytest_dbtci_settings gives {found!r}: let it return {{name: value}}.")
             changes.update(found)
         return change(settings, changes)
     except UsageError as error:

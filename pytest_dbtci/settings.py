@@ -163,7 +163,12 @@ def change(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     unknown = sorted(changes.keys() - {f.name for f in fields(Settings)})
     if unknown:
         raise UsageError(f"a plugin's pytest_dbtci_settings sets {', '.join(unknown)}, which is no setting.")
-    return replace(settings, **changes)
+    declared = {o.name.replace("-", "_"): o for o in OPTIONS}
+    try:
+        checked = {k: v if v is None or k not in declared else _value(declared[k], v) for k, v in changes.items()}
+    except UsageError as error:
+        raise UsageError(f"a plugin's pytest_dbtci_settings: {error}") from None
+    return replace(settings, **checked)
 
 
 def _mapping(said: str, flag: str, example: str) -> dict[str, Any]:

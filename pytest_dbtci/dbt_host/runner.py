@@ -30,6 +30,10 @@ NARROWING = ("RESOURCE_TYPES", "EXCLUDE_RESOURCE_TYPES")
 OWN = (*WARNINGS, *NARROWING, "INDIRECT_SELECTION", "EMPTY", "SAMPLE")
 """dbt's settings, as named in the environment, that a job has for its own builds and not for what is asked here."""
 
+_UNSET = re.compile(r"Env var required but not provided: '(\w+)'")
+_UNCLOSED = re.compile(r"Reached EOF without finding a close tag for (\w+)")
+_TEXTS = (".yml", ".yaml", ".sql", ".md", ".py")
+
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -65,7 +69,7 @@ def run_dbt(
     if isinstance(answer.exception, KeyboardInterrupt):
         raise KeyboardInterrupt
     if answer.exception is not None:
-        raise DbtFailed(plain(str(answer.exception)), usage=_is_usage(answer.exception))
+        raise DbtFailed(_words(answer.exception, invocation), usage=_is_usage(answer.exception))
     return answer.result
 
 
@@ -142,6 +146,43 @@ def folder(path: str | Path) -> str:
     """Make the folder if need be and give its path as text."""
     Path(path).mkdir(parents=True, exist_ok=True)
     return str(path)
+
+
+def _words(error: BaseException, invocation: Invocation) -> str:
+    """Return dbt's own words, and the file that they don't name: one that can't be decoded, or reads a variable."""
+    project = Path(invocation.project_dir)
+    if isinstance(error, UnicodeDecodeError):
+        named = (name for name, file in _files(project) if _holds(file, error.object))
+        return f"{next(named, 'a file')} is not UTF-8 text: {error.reason} at position {error.start}. Save it as UTF-8."
+    text = plain(str(error))
+    found = _UNSET.search(text) or _UNCLOSED.search(text)
+    if found is None:
+        return text
+    files = {"profiles.yml": Path(invocation.profiles_dir, "profiles.yml"), **dict(_files(project))}
+    is_meant = _reads if found.re is _UNSET else _leaves_open
+    place = next((n for n, f in files.items() if f.suffix in _TEXTS and f.is_file() and is_meant(f, found[1])), "")
+    return text.replace(found[0], f"{found[0]} (in {place})") if place else text
+
+
+def _reads(file: Path, variable: str) -> bool:
+    return re.search(rf"env_var\(\s*['\"]{variable}['\"]".encode(), file.read_bytes()) is not None
+
+
+def _leaves_open(file: Path, block: str) -> bool:
+    begun, ended = (re.findall(rf"{{%[-+]?\s*{word}\b".encode(), file.read_bytes()) for word in (block, f"end{block}"))
+    return len(begun) > len(ended)
+
+
+def _files(directory: Path) -> Iterator[tuple[str, Path]]:
+    for folder, folders, names in os.walk(directory):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (
+            (Path(folder, name).relative_to(directory).as_posix(), Path(folder, name)) for name in sorted(names)
+        )
+
+
+def _holds(file: Path, content: bytes) -> bool:
+    return file.is_file() and file.stat().st_size == len(content) and file.read_bytes() == content
 
 
 def _is_usage(error: BaseException) -> bool:

@@ -92,11 +92,11 @@ def why_unknown(name: str, plan: Plan, head: Manifest | None) -> str:
     return f"the project has no node named {name}{f': is {near[0]} meant?' if near else ''}"
 
 
-def missing_result(unique_id: str, *, trouble: str, cancelled: bool) -> Result:
+def missing_result(unique_id: str, *, trouble: str, cancelled: bool, empty: bool = False) -> Result:
     """Return what stands for the result of a node that dbt gave none for, which is an error.
 
     Where `trouble` of the run kept it from being built, or the session stopped the build, as `-x` asks, it has the
-    outcome `skipped`: the run is red for that.
+    outcome `skipped`: the run is red for that. Of an `empty` file dbt builds nothing, and says nothing.
     """
     is_compared = unique_id.startswith(PREFIX)
     if trouble:
@@ -104,7 +104,8 @@ def missing_result(unique_id: str, *, trouble: str, cancelled: bool) -> Result:
     if cancelled or is_compared:
         before = "it was compared" if is_compared else "dbt had a result for it"
         return Result(unique_id=unique_id, status="skipped", message=f"the session stopped before {before}")
-    return Result(unique_id=unique_id, status="no result", message="dbt ended without a result for it.", trouble=True)
+    why = "it is empty: write its SQL, or delete the file" if empty else "dbt ended without a result for it."
+    return Result(unique_id=unique_id, status="no result", message=why, trouble=True)
 
 
 class Outcomes(Protocol):

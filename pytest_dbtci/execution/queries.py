@@ -46,6 +46,8 @@ class Queries:
             raise HeldUp("the session stopped before the warehouse answered this query") from None
         except UsageError as error:
             raise DbtCiError(f"dbt can't run this query: {reason(str(error))}\n{sql}") from None
+        except DbtCiError as error:
+            raise DbtCiError(f"{reason(str(error))}{error.next_step}", trouble=error.trouble) from None
         return Answer(columns=columns, rows=tuple(rows))
 
     def _elsewhere(self) -> dict[str, Place]:

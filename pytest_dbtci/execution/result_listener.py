@@ -39,11 +39,11 @@ class Observer:
         while (result := self._waiting.get()) is not None:
             try:
                 self._listener(result)
-            except Exception as error:
+            except BaseException as error:  # `pytest.fail` and `sys.exit`, too, must not end the thread in silence
                 self.trouble = self.trouble or told(error, "pytest_dbtci_result")
 
 
-def told(error: Exception, hook: str) -> str:
+def told(error: BaseException, hook: str) -> str:
     """Return what a plugin's hook raised, and where in its own code."""
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [f for f in frames if not {"pytest_dbtci", "pluggy"}.intersection(Path(f.filename).parts)]

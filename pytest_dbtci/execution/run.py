@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.tree_requests import Keep
@@ -240,8 +241,12 @@ class Run:
 
     def wait(self, unique_id: str) -> Result:
         """Wait for the node's result; one that there will be none for has that of `outcomes.missing_result`."""
-        result = self.results_of(unique_id).wait(unique_id)
-        return result or missing_result(unique_id, trouble=self.trouble, cancelled=self._cancelled)
+        if result := self.results_of(unique_id).wait(unique_id):
+            return result
+        node = self.plan.node(unique_id)
+        file = Path(self.plan.project_dir, node.file) if node else None
+        empty = file is not None and file.is_file() and not file.read_bytes().strip()
+        return missing_result(unique_id, trouble=self.trouble, cancelled=self._cancelled, empty=empty)
 
     def document(self) -> str:
         """Write the released state's documentation once all is known to be green: see `documentation.document`."""

@@ -70,7 +70,11 @@ class NodePlanner:
         sparse = left_out(project, self.repository)
         plan = replace(plan, packages_dir=project.packages_dir)
         trees = Trees(host=host, project=project, profile=profile, invocation=parsing, tell=workspace.tell)
-        parsed = self._parse(plan, trees)
+        try:
+            parsed = self._parse(plan, trees)
+        except UsageError as error:
+            # dbt names relations as it parses them.
+            raise UsageError(str(error).replace(placeholder, plan.destination.schema)) from None
         with workspace.step("selection"):
             choice = self.adjust(self._choose(parsed), parsed.head)
         narrowed = (f"{s} in the environment narrows what dbt builds and tests here" for s in host.ask(Narrowing()))

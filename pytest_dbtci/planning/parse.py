@@ -81,7 +81,12 @@ class Trees:
 
 
 def _may_be_stale(base: Manifest, head: Manifest) -> bool:
-    """Whether something in an unchanged file can mean another macro, node, source or doc block than in the base."""
+    """Whether something in an unchanged file can mean another macro, node, source or doc block than in the base.
+
+    What reads a node that is disabled now dbt refuses only where it parses the reader.
+    """
+    if head.disabled.keys() - base.disabled.keys():
+        return True
     then, now = _packages_by_name(base), _packages_by_name(head)
     shared = (then[n] != now[n] and len(then[n] | now[n]) > 1 for n in then.keys() & now.keys())
     return any(shared) or Macros(base, head).may_be_parsed_stale()

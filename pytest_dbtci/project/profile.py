@@ -165,8 +165,10 @@ def _find(places: list[Path]) -> Path:
 
 
 def _load(path: Path) -> Mapping[str, Any]:
+    text = ""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         # Without the snippet that the parser shows: the line may hold a password.
         line = (
@@ -175,6 +177,8 @@ def _load(path: Path) -> Mapping[str, Any]:
             else ""
         )
         said = error.problem if isinstance(error, yaml.MarkedYAMLError) else "unreadable"
+        if re.search(r"^<{7} ", text, flags=re.MULTILINE):
+            said = "git's conflict markers stand in it. Resolve the merge first."
         raise UsageError(f"{path}{line} is not valid YAML: {said}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not valid YAML: it is not UTF-8 text.") from None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from pytest_dbtci.dbt_words import unwrapped
+from pytest_dbtci.dbt_words import next_step, unwrapped
 from pytest_dbtci.plan import Node, Plan
 from pytest_dbtci.reports.locations import line_of, tested_by
 from pytest_dbtci.reports.table import cut, plain, table
@@ -91,7 +91,7 @@ def own_words(result: Result, plan: Plan | None = None) -> str:
     # DuckDB's words name their own kind (`Binder Error: …`); "Runtime" only says that dbt doesn't know.
     if kinds and kinds[-1] != "Runtime Error" and not re.match(r"[A-Z][\w ]* Error:", text):
         text = f"{kinds[-1]}: {text}"
-    return text
+    return text + next_step(text)
 
 
 def skip_reason(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]) -> str:

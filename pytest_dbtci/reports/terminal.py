@@ -48,11 +48,12 @@ def _header_lines(plan: Plan, verbosity: int) -> list[str]:
     left_out = len(plan.left_out)
     untouched = plan.total - sum(kinds[k] for k in (*_COUNTED, "tests")) - left_out
     where = f"deferred to {plan.destination.defer_target}" if plan.destination.defer_target else "not needed"
+    where = f" ({where})" if untouched else ""
     built = f"{counts or 'no nodes'}, {tests} test{'s' * (tests != 1)}"
     built += f" · {left_out} left out (formatting only)" if left_out else ""
     lines.append(
         f"dbt-ci: {changed} file{'s' * (changed != 1)} changed → {built}"
-        f" · {untouched} of {plan.total} nodes untouched ({where})"
+        f" · {untouched} of {plan.total} nodes untouched{where}"
     )
     lines += [f"dbt-ci: {note}" for note in plan.notes]
     if verbosity > 0:
@@ -120,7 +121,8 @@ def unasked_line(plan: Plan, built: frozenset[str]) -> str:
     count = sum(n.unique_id in built for n in plan.items)
     if not count:
         return f"dbt-ci: no dbt item was asked for: none of the {len(plan.items)} planned nodes, so nothing was built"
-    return f"dbt-ci: no dbt item was asked for: {count} nodes were built for Python tests"
+    were = "nodes were" if count > 1 else "node was"
+    return f"dbt-ci: no dbt item was asked for: {count} {were} built for Python tests"
 
 
 def ignored_line(nodes: Sequence[Node]) -> str:

@@ -100,6 +100,11 @@ def read_criteria(settings: Settings) -> Criteria:
         age = age_of(settings.sweep_age, "--dbt-ci-sweep-age")
     given = [p for p in re.split(r"[,\s]+", settings.sweep_pr) if p]
     prs, closed = tuple(p for p in given if p != CLOSED), CLOSED in given
+    if "all" in prs or "*" in prs:
+        raise UsageError(
+            f"--dbt-ci-sweep-pr={settings.sweep_pr}: name pull requests, such as 12,15, or closed. "
+            "--dbt-ci-sweep-age=0d means those of all."
+        )
     if settings.sweep == "drop" and age is None and not given:
         raise UsageError(
             "--dbt-ci-sweep=drop: say what may go, with --dbt-ci-sweep-age (such as 7d) or --dbt-ci-sweep-pr (such as "

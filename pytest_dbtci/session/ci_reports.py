@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -56,18 +56,25 @@ def repeated(settings: Settings) -> list[str]:
 class Reporting:
     """Print and write what the provider shows, once the run is over.
 
-    `trouble` gives what kept the plan from being made, or nodes from being built. Nothing here changes the run's
-    outcome: trouble with a report is a line in the terminal.
+    `trouble` gives what kept the plan from being made, or nodes from being built, `added` what a team's own
+    plugins add. Nothing here changes the run's outcome: trouble with a report is a line in the terminal.
     """
 
     def __init__(
-        self, config: pytest.Config, run: Run, settings: Settings, guard: TerminalGuard, trouble: Callable[[], str]
+        self,
+        config: pytest.Config,
+        run: Run,
+        settings: Settings,
+        guard: TerminalGuard,
+        trouble: Callable[[], str],
+        added: Callable[[], Sequence[str]],
     ) -> None:
         self._config = config
         self._run = run
         self._settings = settings
         self._guard = guard
         self._trouble = trouble
+        self._added = added
         self._began = time.monotonic()
         self._python_failures = 0
         self._exit_code = 0
@@ -109,7 +116,8 @@ class Reporting:
             for line in self._pages(build):
                 terminalreporter.write_line(line)
         except (DbtCiError, OSError) as error:
-            terminalreporter.write_line(f"dbt-ci: {error}")
+            if str(error) not in self._trouble():
+                terminalreporter.write_line(f"dbt-ci: {error}")
 
     def _signal(self, build: Build) -> Iterator[str]:
         signal = provider_of(build.provider).warning(self._run.plan.warning) if self._run.plan.warning else None
@@ -188,9 +196,7 @@ class Reporting:
     def _begun(self) -> Plan:
         """Return the plan without what was deselected, with notes on other failures and from plugins."""
         plan, begun = self._run.plan, self._run.begun
-        if plan.nodes:
-            added = self._config.hook.pytest_dbtci_summary(config=self._config, plan=plan, results=self._run.known())
-            plan = replace(plan, notes=(*plan.notes, *(line for lines in added for line in lines)))
+        plan = replace(plan, notes=(*plan.notes, *self._added()))
         if begun:
             kept = tuple(n for n in plan.nodes if n.unique_id in begun or n.resource_type == "operation")
             plan = replace(plan, nodes=kept)

@@ -31,7 +31,7 @@ from pytest_dbtci.session.last_failed import Rerun
 from pytest_dbtci.session.last_lines import last_lines
 from pytest_dbtci.session.late_reports import LateReports
 from pytest_dbtci.session.participant import Participant
-from pytest_dbtci.session.plugin_hooks import ask_plugins
+from pytest_dbtci.session.plugin_hooks import added_lines, gather
 from pytest_dbtci.session.progress import Progress
 from pytest_dbtci.session.terminal_guard import TerminalGuard
 from pytest_dbtci.settings import Settings
@@ -62,7 +62,8 @@ class Controller(Participant):
         self._misuse: str | None = None
         self._trouble: str | None = None
         self._late = LateReports(config, self.run, self.harmless, self.node_id)
-        self._documented = self._undocumented = ""
+        self._documented = self._undocumented = self._unadded = ""
+        self.added: tuple[str, ...] = ()
         self._teardown = Teardown()
         self._server: Server | None = None
         self._interrupts = interrupts
@@ -195,6 +196,7 @@ class Controller(Participant):
         self.progress.stop()
         troubled = self._late.report_trouble(session)
         self._close(red=bool(session.testsfailed) or session.exitstatus not in (0, 5), stopped=stopped)
+        self.added, self._unadded = added_lines(self._config, self.plan, self.run.known())
         # pytest shows nothing of the items that it stopped before, and the run is red.
         but_asked = stopped and not self._cut_off and session.exitstatus != pytest.ExitCode.INTERNAL_ERROR
         unseen = self._late.report_unseen(but_asked=but_asked)
@@ -218,19 +220,16 @@ class Controller(Participant):
         self.progress.stop()
         self._close(red=True, stopped=True)
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
         """Write what became of the schemas, and what the plan wants a reader to know."""
-        for line in terminal_lines(self.plan, self.run.comparisons):
-            terminalreporter.write_line(self.harmless(line))
-        is_built = not (self._failed or only_looks(self._config))
-        for line in last_lines(self.run, self._teardown, self._arguments.ignored, self._documented, is_built=is_built):
-            for part in self._fitting(line):
-                terminalreporter.write_line(part)
-        if self.plan.nodes:
-            known = self.run.known()
-            for lines in self._config.hook.pytest_dbtci_summary(config=self._config, plan=self.plan, results=known):
-                for line in lines:
-                    terminalreporter.write_line(line)
+        cut_off = exitstatus == pytest.ExitCode.INTERRUPTED and not self.run.begun
+        is_built = not (self._failed or only_looks(self._config) or cut_off)
+        last = last_lines(self.run, self._teardown, self._arguments.ignored, self._documented, is_built=is_built)
+        lines = [self.harmless(line) for line in terminal_lines(self.plan, self.run.comparisons)]
+        lines += [*(part for line in last for part in self._fitting(line)), *self.added]
+        is_below_failures = bool(terminalreporter.stats.keys() & {"failed", "error"})
+        for line in [""] * bool(lines and is_below_failures) + lines:
+            terminalreporter.write_line(line)
 
     def _fitting(self, line: str) -> list[str]:
         """Break a line at words on a terminal; a log is searched by whole lines, and what shows it wraps them."""
@@ -277,12 +276,13 @@ class Controller(Participant):
             "dbt_ci_schemas": str(self.run.misuse) if self.run.misuse is not None and self._misuse is None else "",
             "dbt_ci_docs": self._undocumented,
             "dbt_ci_result_hook": self._observer.trouble if self._observer is not None else "",
+            "dbt_ci_summary_hook": self._unadded,
             "dbt_ci_teardown": self._teardown.trouble,
         }
 
     def _adjust(self, choice: Choice, head: Manifest) -> Choice:
-        found = ask_plugins(self._config, "pytest_dbtci_select", selected=choice.reasons, manifest=head)
-        return adjust(choice, [wish for wishes in found for wish in wishes], head)
+        wishes = gather(self._config, "pytest_dbtci_select", selected=choice.reasons, manifest=head)
+        return adjust(choice, wishes, head)
 
     def _show(self, result: Result) -> None:
         node = self.plan.node(result.unique_id)

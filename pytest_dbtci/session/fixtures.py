@@ -103,7 +103,9 @@ def dbt_relation(request: pytest.FixtureRequest) -> Callable[..., Relation]:
         found = outcomes.relation(name, deferred)
         if found is None:
             where = "in the deferral target" if deferred else "in this run or in its deferral target"
-            raise LookupError(f"there is no relation of a node named {name!r} {where}")
+            no_target = "" if outcomes.plan.destination.defer_target else "none is set, pass --dbt-ci-defer-target"
+            why = outcomes.why_unknown(name) or no_target
+            raise LookupError(f"there is no relation of a node named {name!r} {where}{f': {why}' if why else ''}")
         return found
 
     return relation

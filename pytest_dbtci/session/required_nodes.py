@@ -79,7 +79,9 @@ def check_needs(item: pytest.Item) -> None:
         if not nodes and not (deferred and outcomes.relation(name, True)):
             if unknown := outcomes.why_unknown(name):
                 pytest.fail(f"dbt_needs: {unknown}", pytrace=False)
-            pytest.skip(f"{name} was not selected by this pull request")
+            nowhere = deferred and not outcomes.plan.destination.defer_target
+            otherwise = ", and there is no --dbt-ci-defer-target to read it from" if nowhere else ""
+            pytest.skip(f"{name} was not selected by this pull request{otherwise}")
         _wait(outcomes, nodes)
 
 

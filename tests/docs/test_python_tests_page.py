@@ -24,12 +24,13 @@ def code(page: Path) -> list[str]:
 
 *TESTS, HOOKS = code(PAGE)
 README_TEST = code(ROOT / "README.md")[0]
+IMPORT = "import pytest\n\n\n"
 NAMES = re.findall(r"^def (test_\w+)", "".join(TESTS), flags=re.MULTILINE)
 
 
 def test_its_tests_are_those_of_the_example() -> None:
     example = (ROOT / "examples/dogs/tests/python/test_dogs.py").read_text(encoding="utf-8")
-    assert example.split("import pytest\n", 1)[1] == "".join(f"\n\n{block}" for block in TESTS)
+    assert example.split("import pytest\n", 1)[1] == "".join(f"\n\n{block.removeprefix(IMPORT)}" for block in TESTS)
     assert len(NAMES) == 3
 
 

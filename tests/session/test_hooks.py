@@ -88,22 +88,42 @@ def test_a_result_that_no_item_shows_is_seen_too(repository: Path, processes: tu
     assert seen == ["fact_dogs passed controller", "unique_fact_dogs_stay_id passed controller"]
 
 
-def test_a_listener_that_fails_makes_the_run_red(dogs: Path) -> None:
-    (dogs / "conftest.py").write_text("def pytest_dbtci_result(result):\n    raise ValueError('no such channel')\n")
+def test_hooks_that_fail_make_the_run_red(dogs: Path) -> None:
+    (dogs / "conftest.py").write_text(
+        "def pytest_dbtci_result(result):\n    raise ValueError('no such channel')\n\n"
+        "def pytest_dbtci_summary(plan):\n    yield 'a first line'\n    raise ValueError('no such page')\n"
+    )
     demo_run = validate(dogs, "--dbt-ci-pr=1066", "--dbt-ci-target=ci", "--dbt-ci-defer-target=prod", "-k", "prices")
     assert demo_run.code == 1
     assert "the hook pytest_dbtci_result failed: ValueError: no such channel\n" in demo_run.output
     assert "dbt_ci_result_hook - the hook pytest_dbtci_result" in demo_run.output
+    assert "the hook pytest_dbtci_summary failed: ValueError: no such page\n" in demo_run.output
+    assert "in pytest_dbtci_summary\n" in demo_run.output
+    assert demo_run.cases["dbt_project.yml::dbt_ci_summary_hook"].outcome == "error"
     for sign in ("Traceback", "pytest_dbtci/", "pluggy/"):
         assert sign not in demo_run.output
     assert max(map(int, re.findall(r"\[ *(\d+)%\]", demo_run.output))) <= 100
 
 
-def test_a_setting_that_there_is_not_is_misuse(dogs: Path) -> None:
-    (dogs / "conftest.py").write_text("def pytest_dbtci_settings():\n    return {'tarjet': 'ci'}\n")
+@pytest.mark.parametrize(
+    ("hook", "says"),
+    [
+        ("settings(): return {'tarjet': 'ci'}", "sets tarjet, which is no setting"),
+        ("settings(): return {'keep_schema': 'mostly'}", "--dbt-ci-keep-schema mostly: choose one of never, failed"),
+        ("settings(): return 'ci'", "pytest_dbtci_settings gives 'ci': let it return {name: value}"),
+        ("settings(): pytest.fail('not on Mondays')", "the hook pytest_dbtci_settings failed: Failed: not on Mondays"),
+        pytest.param(
+            "select(): yield 1 / 0", "the hook pytest_dbtci_select failed: ZeroDivision", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_a_hook_that_fails_or_answers_nonsense_is_misuse(dogs: Path, hook: str, says: str) -> None:
+    (dogs / "conftest.py").write_text(f"import pytest\n\ndef pytest_dbtci_{hook}\n")
     found = validate(dogs, "--dbt-ci-pr=1066")
     assert found.code == 4
-    assert "sets tarjet, which is no setting" in found.output
+    assert says in found.output
+    assert "INTERNALERROR" not in found.output
+    assert "Traceback" not in found.output
 
 
 @pytest.mark.slow

@@ -88,6 +88,17 @@ def test_prepares_what_python_tests_need_and_says_that_no_dbt_item_was_asked_for
     assert "dropped dbt_build_1066" in run.output
 
 
+def test_blames_no_choice_of_items_where_a_file_can_not_be_collected(repository: Path) -> None:
+    broken = repository / "tests/python/test_broken.py"
+    broken.write_text("import no_such_module\n")
+    run = validate(repository, *DEFER)
+    broken.unlink()
+    assert run.code == pytest.ExitCode.INTERRUPTED
+    assert "no_such_module" in run.output
+    assert "no dbt item was asked for" not in run.output
+    assert "dropped" not in run.output
+
+
 @pytest.fixture(scope="module")
 def hidden(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example with planned nodes in folders that pytest leaves out by name, or because a conftest file says so."""

@@ -79,6 +79,12 @@ def another_default_branch(project: Path) -> None:
     git(project, "branch", "--quiet", "--move", "master", "trunk")
 
 
+def in_utf16(project: Path) -> None:
+    (project / "models/three.sql").write_text("select 1 as a\n", encoding="utf-16")
+
+
+CONFLICT = f"<<<<<<< HEAD\n{PROJECT}=======\n{PROJECT}>>>>>>> master\n"
+
 USAGE = (
     Mistake(name="no git repository", spoil=lambda p: shutil.rmtree(p / ".git"), says=("git", "repository")),
     Mistake(name="no commit", spoil=unborn, says=("commit",)),
@@ -99,7 +105,32 @@ USAGE = (
     Mistake(
         name="env_var without value",
         spoil=files(profiles=PROFILES.replace("threads: 2}", "user: \"{{ env_var('NO_SUCH_VAR') }}\"}", 1)),
-        says=("Env var required but not provided: 'NO_SUCH_VAR'", "Set NO_SUCH_VAR where pytest runs"),
+        says=(
+            "Env var required but not provided: 'NO_SUCH_VAR' (in profiles.yml)",
+            "Set NO_SUCH_VAR where pytest runs",
+        ),
+    ),
+    Mistake(
+        name="env_var without value in a model",
+        spoil=files(model="select '{{ env_var( \"NO_SUCH_VAR\") }}' as a\n"),
+        says=("not provided: 'NO_SUCH_VAR' (in models/three.sql)", "Set NO_SUCH_VAR where pytest runs"),
+    ),
+    Mistake(
+        name="port as text",
+        spoil=files(
+            profiles=PROFILES.replace("duckdb, path: tiny.duckdb", "postgres, host: h, port: '5432', dbname: d")
+        ),
+        says=("Credentials in profile", "'5432' is not of type 'integer'", "Find '5432' in profiles.yml"),
+    ),
+    Mistake(
+        name="disabled although it is read",
+        spoil=files(**{"models/one.sql": "{{ config(enabled=false) }} select 1 as a\n"}),
+        says=("can't parse the project: Model 'model.tiny.two' (models/two.sql) depends on a node named 'one' which",),
+    ),
+    Mistake(
+        name="model named like a seed",
+        spoil=files(**{"seeds/one.csv": "a\n1\n"}),
+        says=("two resources with the database representation", '"dbt_build_7"."one"', "seeds/one.csv"),
     ),
     Mistake(
         name="adapter not installed",
@@ -120,6 +151,36 @@ USAGE = (
         name="broken macro",
         spoil=files(**{"macros/spell.sql": "{% macro spell() %}{{ 1 + }}{% endmacro %}\n"}),
         says=("can't parse the project: unexpected 'end of print statement'", "{% macro spell() %}"),
+    ),
+    Mistake(
+        name="no UTF-8",
+        spoil=in_utf16,
+        says=("can't parse the project: models/three.sql is not UTF-8 text", "Save it as UTF-8"),
+    ),
+    Mistake(
+        name="conflict in dbt_project.yml",
+        spoil=files(project=CONFLICT),
+        says=("dbt_project.yml, line 2 is not valid YAML: git's conflict markers", "Resolve the merge"),
+    ),
+    Mistake(
+        name="conflict in YAML",
+        spoil=files(**{"models/m.yml": "models:\n<<<<<<< HEAD\n- name: one\n=======\n- name: two\n>>>>>>> master\n"}),
+        says=("m.yml - Syntax error near line", "git's conflict markers: resolve the merge"),
+    ),
+    Mistake(
+        name="threads as a word",
+        spoil=files(profiles=PROFILES.replace("threads: 2", "threads: many")),
+        says=("can't parse the project: at path ['threads']: 'many'", "threads in profiles.yml to a whole number"),
+    ),
+    Mistake(
+        name="macro without end",
+        spoil=files(**{"macros/spell.sql": "{% macro spell() %} 1\n"}),
+        says=("Reached EOF without finding a close tag for macro (in macros/spell.sql)", "searched from line 1"),
+    ),
+    Mistake(
+        name="YAML with tabs",
+        spoil=files(**{"models/m.yml": "models:\n\t- name: one\n"}),
+        says=("m.yml - Syntax error near line 2", "YAML is indented with spaces"),
     ),
     Mistake(
         name="broken YAML",
@@ -154,6 +215,11 @@ USAGE = (
         says=("dbt deps",),
     ),
     Mistake(name="hostile pull request", args=("--dbt-ci-pr=1; drop schema x",), says=("1; drop schema x", "not safe")),
+    Mistake(
+        name="number that is none from CI",
+        environ={"TF_BUILD": "True", "BUILD_REASON": "PullRequest", "SYSTEM_PULLREQUEST_PULLREQUESTID": "seven"},
+        says=("SYSTEM_PULLREQUEST_PULLREQUESTID is 'seven'", "which is not a pull request's number", "--dbt-ci-pr"),
+    ),
     Mistake(name="no pr in template", args=("--dbt-ci-schema=everybody",), says=("everybody", "{pr}")),
     Mistake(name="unknown in template", args=("--dbt-ci-schema=x_{branch}_{pr}",), says=("{branch}", "{repository}")),
     Mistake(name="template makes a bad name", args=("--dbt-ci-schema=a-{pr}",), says=("a-7", "not safe")),
@@ -213,6 +279,9 @@ USAGE = (
         says=("'tag:nonsuch'", "names nothing"),
     ),
     Mistake(name="age without sweep", args=("--dbt-ci-sweep-age=7d",), says=("--dbt-ci-sweep-age", "goes with")),
+    Mistake(
+        name="sweep of all", args=("--dbt-ci-sweep", "--dbt-ci-sweep-pr=all"), says=("--dbt-ci-sweep-pr=all: name",)
+    ),
     Mistake(name="rules without compare", args=("--dbt-ci-compare-rules={}",), says=("compare-rules", "goes with")),
     Mistake(name="production without its target", args=("--dbt-ci-compare=prod",), says=("-defer-target", "goes with")),
     Mistake(name="sweep's pr without sweep", args=("--dbt-ci-sweep-pr=7",), says=("--dbt-ci-sweep-pr", "goes with")),
@@ -252,6 +321,27 @@ FAILING = (
         args=("-k", "nonsuch"),
         code=5,
         says=("no dbt item was asked for", "none of the 2 planned nodes, so nothing was built"),
+    ),
+    Mistake(
+        name="no threads in the profile",
+        code=1,
+        slow=True,
+        spoil=files(profiles=PROFILES.replace("threads: 2", "threads: 0")),
+        says=("dbt stopped before it had a result: max_workers", "Set the target's threads to 1 or more"),
+    ),
+    Mistake(
+        name="empty model",
+        code=1,
+        slow=True,
+        spoil=files(model=""),
+        says=("it is empty: write its SQL", "models/three.sql"),
+    ),
+    Mistake(
+        name="empty seed",
+        code=1,
+        slow=True,
+        spoil=files(**{"seeds/s.csv": ""}),
+        says=("Compilation Error: value was undefined", "The seed's file is empty: write its header", "seeds/s.csv"),
     ),
     Mistake(
         name="nobody listens",
