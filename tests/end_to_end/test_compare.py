@@ -126,7 +126,6 @@ exposures:
 
 
 @pytest.mark.slow
-@ON_THE_QUICK_ONES
 def test_without_deferral_everything_is_compared_with_twins(shop: Shop) -> None:
     directory = shop.branch("alone", {"models/dogs.sql": f"{FILES['models/dogs.sql']}-- the same\n"})
     run = shop.validate(directory, "--dbt-ci-compare=auto", "models/dogs.sql::dogs::compare", defer=False)
@@ -136,7 +135,6 @@ def test_without_deferral_everything_is_compared_with_twins(shop: Shop) -> None:
 
 
 @pytest.mark.slow
-@ON_THE_QUICK_ONES
 def test_a_twin_that_is_too_dear_or_broken_is_said_and_production_stands_in(shop: Shop) -> None:
     directory = shop.branch("dear", {"models/stays.sql": REFACTORED})
     run = shop.validate(directory, "--dbt-ci-compare=auto", "--dbt-ci-compare-budget=0", "-v")
@@ -151,7 +149,6 @@ def test_a_twin_that_is_too_dear_or_broken_is_said_and_production_stands_in(shop
 
 
 @pytest.mark.slow
-@ON_THE_QUICK_ONES
 def test_incremental_twins_go_the_same_way_as_the_heads(shop: Shop) -> None:
     directory = shop.branch("log", {"models/log.sql": f"{FILES['models/log.sql']}-- the same\n"})
     for how in ("build", "clone"):

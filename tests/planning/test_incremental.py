@@ -14,6 +14,7 @@ from pytest_dbtci.selection.nodes import plan_nodes
 from tests.support.warehouse_project import NEW_VISIT, Kennel
 from tests.support.warehouses import KINDS, SERVER_KINDS
 from tests.support.warehouses.faults import STATEMENT_TIMEOUT
+from tests.support.warehouses.fixtures import ALL_KINDS
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +36,7 @@ def changed(kennel: Kennel) -> dict[str, str]:
     return {"seeds/raw_dogs.csv": dogs, "seeds/raw_visits.csv": kennel.read("seeds/raw_visits.csv") + NEW_VISIT}
 
 
-@pytest.mark.parametrize("kennel", KINDS, indirect=True)
+@pytest.mark.parametrize("kennel", ALL_KINDS, indirect=True)
 def test_adds_the_new_batch_to_a_real_copy_of_prods_rows(kennel: Kennel) -> None:
     directory = kennel.branch("batch", changed(kennel))
     run = kennel.validate(directory, "17", CLONE, "--dbt-ci-keep-schema=always", "-v")

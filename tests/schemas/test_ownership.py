@@ -16,7 +16,7 @@ from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.warehouse_requests import DropSchemas
 from pytest_dbtci.errors import DbtCiError, UsageError
 from tests.support.warehouse_project import attach, database_of, open_schemas, running_host
-from tests.support.warehouses import KINDS, Warehouse
+from tests.support.warehouses import Warehouse
 from tests.support.warehouses.faults import REDSHIFT_CANCELLED, REDSHIFT_SERIALIZABLE
 
 LATER = "2024-05-01T10:05:00+00:00"
@@ -106,7 +106,6 @@ def test_notices_a_takeover_that_came_while_it_built(host: Host, warehouse: Ware
     assert warehouse.contents()[MARK][0][2] == "r2"
 
 
-@pytest.mark.parametrize("warehouse", KINDS, indirect=True)
 def test_has_no_eye_for_a_pull_request_whose_number_begins_alike(host: Host, warehouse: Warehouse) -> None:
     open_schemas(host, warehouse, "dbt_build_7")
     warehouse.query("create schema dbt_build_77")

@@ -17,7 +17,7 @@ from tests.support.warehouses.dbt_project import PROFILE, run_dbt, write_profile
 from tests.support.warehouses.fixtures import ALL_KINDS, empty_warehouse
 
 ON_THE_QUICK_ONES = pytest.mark.parametrize("shop", KINDS, indirect=True)
-"""For what Snowflake's stand-in, which takes a second for each statement, shows by other tests."""
+"""For what passes on Snowflake's stand-in, too, where each run takes ten seconds: docs/warehouses.md lists it."""
 
 STAYS = "select s.id, s.dog, cast(s.price as decimal(9,2)) as price from {{ source('raw', 'stays') }} s"
 FILES: dict[str, str | None] = {

@@ -7,6 +7,7 @@ JSON text a line; those that match one of `faults.json` are held or answered wit
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import importlib
 import json
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import uvicorn
 from fakesnow.instance import FakeSnow
 from starlette.requests import Request
@@ -26,7 +28,9 @@ from starlette.routing import Route
 # The package has a function of that name.
 server: Any = importlib.import_module("fakesnow.server")
 
-_TEMPORARY = re.compile(r"\bcreate( or replace)? temporary table\b", re.IGNORECASE)
+_TEMPORARY = re.compile(r"\bcreate( or replace)?\s+temporary (table|view)\b", re.IGNORECASE)
+_GRANTS = re.compile(r"\s*show grants on\b", re.IGNORECASE)
+_INSERTED = re.compile(r"(?<=\bvalues)\s*\(([\w\s\",]+)\)", re.IGNORECASE)
 _MD5 = re.compile(r"\bmd5_number_lower64\(", re.IGNORECASE)
 _CANCEL = re.compile(r"\bsystem\$cancel_all_queries\((\d+)\)", re.IGNORECASE)
 _WITHOUT_EFFECT = [r"\s*(grant|revoke)\b", r"\s*alter\s+table\s+\S+\s+alter\s+\S+\s+comment\b"]
@@ -63,7 +67,16 @@ def serve(folder: Path) -> None:
             server.sessions[token]._duck_conn.interrupt()
             sent["sqlText"] = "select 'query cancelled.'"
         # DuckDB has temporary tables in a database of their own.
-        sent["sqlText"] = _TEMPORARY.sub(r"create\1 table", sent["sqlText"])
+        sent["sqlText"] = _TEMPORARY.sub(r"create\1 \2", sent["sqlText"])
+        # It has no grants, as none has an effect.
+        if _GRANTS.match(sent["sqlText"]):
+            sent["sqlText"] = "select '' as privilege, '' as granted_to, '' as grantee_name where false"
+        if "DBT_INTERNAL_SOURCE" in sent["sqlText"]:
+            # Of its several statements for a merge one writes to another database, which no transaction can do as well.
+            with contextlib.suppress(duckdb.TransactionException):
+                server.sessions[session]._duck_conn.commit()
+            # What is inserted is the source's, which it does not know where the target has a column of that name, too.
+            sent["sqlText"] = _INSERTED.sub(_of_the_source, sent["sqlText"])
         # Its name for it, which fakesnow spells wrong.
         sent["sqlText"] = _MD5.sub("md5_number_lower(", sent["sqlText"])
         headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-encoding"]
@@ -99,6 +112,10 @@ async def _fault(folder: Path, statement: str) -> JSONResponse | None:
         (folder / "held").touch()
         await asyncio.sleep(0.05)
     return None
+
+
+def _of_the_source(values: re.Match[str]) -> str:
+    return "(" + ", ".join(f"DBT_INTERNAL_SOURCE.{name.strip()}" for name in values[1].split(",")) + ")"
 
 
 def _refused(number: str, state: str, message: str) -> JSONResponse:
