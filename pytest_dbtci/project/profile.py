@@ -91,7 +91,10 @@ def read_profile(
     profiles = _load(file)
     if name not in profiles:
         known = ", ".join(str(p) for p in profiles if p != "config") or "none"
-        raise UsageError(f"profile {name!r} is not in {file} (it has: {known}). Pass --dbt-ci-profile or add it.")
+        raise UsageError(
+            f"profile {name!r}{_named_by('DBT_PROFILE', name, environ)} is not in {file} (it has: {known}). "
+            "Pass --dbt-ci-profile or add it."
+        )
     found = profiles[name]
     outputs = found.get("outputs") if isinstance(found, Mapping) else None
     if not isinstance(outputs, Mapping) or not outputs:
@@ -124,10 +127,15 @@ def known_target(outputs: Mapping[str, Any], target: str, name: str, file: Path,
     if rendered not in outputs:
         known = ", ".join(str(o) for o in outputs)
         raise UsageError(
-            f"profile {name!r} in {file} has no target {rendered!r} (it has: {known}). "
+            f"profile {name!r} in {file} has no target {rendered!r}{_named_by('DBT_TARGET', target, environ)} "
+            f"(it has: {known}). "
             "Pass --dbt-ci-target, --dbt-ci-defer-target or --dbt-ci-release with one of them."
         )
     return rendered
+
+
+def _named_by(variable: str, name: str, environ: Mapping[str, str]) -> str:
+    return f" of {variable}" if environ.get(variable) == name else ""
 
 
 def project_file(project_dir: Path) -> Mapping[str, Any]:

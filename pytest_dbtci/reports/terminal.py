@@ -23,7 +23,7 @@ KINDS: dict[ReasonKind, str] = {
 }
 """The word under which nodes are counted, for every kind of reason."""
 
-GO_ON = "dbt-ci: to go on with what failed, and look at its schemas, add: --lf --dbt-ci-keep-schema=failed"
+GO_ON = "dbt-ci: to run what failed again, and keep its schemas to look at, add: --lf --dbt-ci-keep-schema=failed"
 """What a red run on somebody's machine says last."""
 
 _COUNTED = ("modified", "downstream", "selected", "ancestors")

@@ -101,6 +101,11 @@ USAGE = (
     Mistake(name="no profile named", spoil=files(project="name: tiny\n"), says=("dbt_project.yml", "names no profile")),
     Mistake(name="profiles.yml is no YAML", spoil=files(profiles="a: [b"), says=("profiles.yml", "not valid YAML")),
     Mistake(name="target missing", args=("--dbt-ci-target=nope",), says=("'nope'", "it has: ci, prod")),
+    Mistake(
+        name="target of the environment missing",
+        environ={"DBT_TARGET": "nope"},
+        says=("no target 'nope' of DBT_TARGET (it has: ci, prod)",),
+    ),
     Mistake(name="defer target missing", args=("--dbt-ci-defer-target=nope",), says=("'nope'", "it has: ci, prod")),
     Mistake(
         name="env_var without value",
