@@ -10,10 +10,11 @@ import pytest
 
 from tests.support.fault_stage import Running, Stage, eventually
 from tests.support.tiny_project import git
-from tests.support.warehouses.faults import REDSHIFT_SERIALIZABLE, Hold
+from tests.support.warehouses.faults import REDSHIFT_SERIALIZABLE, Hold, Trouble
 
 TWINS = "dbt_build_7__base"
 COMPARE = "--dbt-ci-compare=base"
+BUILDS_A_TWIN = rf"create\s+table[^;]*{TWINS}[^;]*old"
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +27,7 @@ def change_what_the_base_has(directory: Path) -> None:
 def at_work_on_twins(stage: Stage) -> tuple[Running, Hold]:
     """Start a run and stop it in the middle of building a twin."""
     change_what_the_base_has(stage.directory)
-    hold = stage.warehouse.faults.hold(rf"create\s+table[^;]*{TWINS}[^;]*old")
+    hold = stage.warehouse.faults.hold(BUILDS_A_TWIN)
     running = stage.start(COMPARE)
     hold.wait()
     assert TWINS in stage.own_schemas()
@@ -61,14 +62,56 @@ def test_sigterm_leaves_no_twin(stage: Stage) -> None:
     stage_is_clean(stage)
 
 
+@pytest.mark.parametrize("stage", ["postgres"], indirect=True)
+def test_ctrl_c_leaves_no_twin(stage: Stage) -> None:
+    running, hold = at_work_on_twins(stage)
+    running.signal(signal.SIGINT, group=True)
+    run = running.wait()
+    hold.release()
+    assert run.code == 2, run.output
+    stage_is_clean(stage)
+
+
 def test_a_twin_that_can_not_be_built_is_said_and_the_rest_stays_as_it_is(stage: Stage) -> None:
     change_what_the_base_has(stage.directory)
-    stage.warehouse.faults.fail(rf"create\s+table[^;]*{TWINS}[^;]*old", REDSHIFT_SERIALIZABLE, times=9)
+    stage.warehouse.faults.fail(BUILDS_A_TWIN, REDSHIFT_SERIALIZABLE, times=9)
     run = stage.run(COMPARE)
     assert run.code == 0, run.output
     case = next(c for n, c in run.cases.items() if n.endswith("old::compare"))
     assert case.outcome == "skipped"
     assert case.message.startswith("the base's version could not be built: ")
+    stage_is_clean(stage)
+
+
+@pytest.mark.parametrize("stage", ["postgres"], indirect=True)
+def test_a_newer_run_takes_the_twins_schemas_over(stage: Stage) -> None:
+    older, hold = at_work_on_twins(stage)
+    newer = stage.run(COMPARE)
+    stage.assert_others_untouched()
+    assert newer.code == 0, newer.output
+    assert "old: compared with base twin" in newer.output
+    hold.release()
+    overtaken = older.wait()
+    assert overtaken.code == 1, overtaken.output
+    stage_is_clean(stage)
+
+
+@pytest.mark.parametrize("stage", ["redshift"], indirect=True)
+def test_twins_that_could_not_be_dropped_go_with_a_later_run_that_has_none(stage: Stage) -> None:
+    change_what_the_base_has(stage.directory)
+    stage.warehouse.faults.drop(BUILDS_A_TWIN, times=9)
+    denied = Trouble(code="42501", message=f"must be owner of schema {TWINS}")
+    stage.warehouse.faults.fail(rf"drop\s+schema[^;]*{TWINS}", denied, times=99)
+    run = stage.run(COMPARE)
+    assert run.code == 1, run.output
+    case = next(c for n, c in run.cases.items() if n.endswith("old::compare"))
+    assert case.message.startswith("the base's version could not be built: "), "the connection was lost"
+    assert "must be owner" in run.output
+    assert stage.own_schemas() == [TWINS]
+    stage.assert_others_untouched()
+    stage.warehouse.faults.reset()
+    later = stage.run()
+    assert later.code == 0, later.output
     stage_is_clean(stage)
 
 

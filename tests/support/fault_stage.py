@@ -30,6 +30,9 @@ NODES = (
 )
 """What the pull request adds: `second` reads `first`, `third` is by itself; a node's name ends with a digest."""
 
+TWINS = bool(os.environ.get("DBT_CI_TESTS_WITH_TWINS"))
+"""Whether the base has other versions of these nodes, and runs compare with twins: any fault can be tried so, too."""
+
 RUN = "dbt_project.yml::dbt_ci_build"
 """The case of a JUnit file that tells what kept nodes from being built."""
 
@@ -57,6 +60,8 @@ def make_repository(directory: Path) -> Path:
     """Make the project's repository: `main`, and the pull request's branch checked out."""
     directory.mkdir(parents=True)
     _write(directory, _FILES)
+    if TWINS:
+        _write(directory, {name: text.replace("select ", "select 7 as more, ") for name, text in _CHANGE.items()})
     git(directory, "init", "--quiet", "--initial-branch=main")
     for name in ("user.name", "user.email"):
         git(directory, "config", name, "anton@example.com")
@@ -106,7 +111,8 @@ class Stage:
 
     def start(self, *args: str, pr: object = PR, **extra: str) -> Running:
         """Start `pytest --dbt-ci` in a session of its own."""
-        running = Running(self, (f"--dbt-ci-pr={pr}", "--dbt-ci-base=main", *args), extra)
+        compare = ["--dbt-ci-compare=base"] if TWINS else []
+        running = Running(self, (f"--dbt-ci-pr={pr}", "--dbt-ci-base=main", *compare, *args), extra)
         self.started.append(running)
         return running
 
