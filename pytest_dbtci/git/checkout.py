@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from pytest_dbtci.errors import UsageError
+from pytest_dbtci.git.disk_form import take_form_of_disk
 from pytest_dbtci.git.process import Git
 
 _SUBMODULE = "160000"
 
 
-def check_out(git: Git, git_dir: Path, commit: str, into: Path, paths: Sequence[str]) -> tuple[str, ...]:
+def check_out(
+    git: Git, git_dir: Path, commit: str, into: Path, paths: Sequence[str], ruled: Collection[str] | None = None
+) -> tuple[str, ...]:
     """Write `paths` of `commit` (all of it when empty) under `into`; return the submodules left empty.
 
     An index of our own makes it a real checkout: line endings and filters such as LFS apply, export-ignore
     doesn't, and neither HEAD, index nor work tree of the user are involved. A path that the commit lacks is
-    left out. UsageError when a wanted path lies in a submodule whose commit isn't here.
+    left out. With `ruled` files get the form that the disk has them in; see `take_form_of_disk`.
+    UsageError when a wanted path lies in a submodule whose commit isn't here.
     """
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="dbt-ci-index-") as private:
@@ -29,22 +33,33 @@ def check_out(git: Git, git_dir: Path, commit: str, into: Path, paths: Sequence[
         own("read-tree", commit)
         # All of the commit goes into the index, so that a .gitattributes above the paths counts.
         entries = [entry for entry in own("ls-files", "--stage", "-z").split("\0") if entry]
-        files, modules, wanted = [], [], frozenset(paths)
+        files, modules, wanted = dict[str, str](), [], frozenset(paths)
         for entry in entries:
             (mode, sha, _), path = entry.partition("\t")[0].split(" "), entry.partition("\t")[2]
             if mode == _SUBMODULE:
                 modules.append((path, sha))
             elif not wanted or not wanted.isdisjoint((path, *map(str, PurePosixPath(path).parents))):
-                files.append(path)
+                files[path] = sha
         own("checkout-index", "--force", "-z", "--stdin", stdin="".join(f"{path}\0" for path in files))
+        if ruled is not None:
+            # A line of git's input holds a path.
+            take_form_of_disk(own, {p: sha for p, sha in files.items() if "\n" not in p}, git.directory, ruled)
     empty: list[str] = []
     for path, sha in modules:
-        empty += _check_out_submodule(git, git_dir, commit, into, paths, path, sha)
+        inside = None if ruled is None else [rule.removeprefix(f"{path}/") for rule in ruled if _within(rule, path)]
+        empty += _check_out_submodule(git, git_dir, commit, into, paths, path, sha, inside)
     return tuple(empty)
 
 
 def _check_out_submodule(
-    git: Git, git_dir: Path, commit: str, into: Path, paths: Sequence[str], module: str, sha: str
+    git: Git,
+    git_dir: Path,
+    commit: str,
+    into: Path,
+    paths: Sequence[str],
+    module: str,
+    sha: str,
+    ruled: Collection[str] | None,
 ) -> tuple[str, ...]:
     inside = [wanted for wanted in paths if _within(wanted, module)]
     if paths and not inside and not any(_within(module, wanted) for wanted in paths):
@@ -57,7 +72,7 @@ def _check_out_submodule(
         return (module,)
     deeper = tuple(wanted[len(module) + 1 :] for wanted in inside)
     module_dir = Path(module_git("rev-parse", "--absolute-git-dir"))
-    left = check_out(module_git, module_dir, sha, into / module, () if "" in deeper else deeper)
+    left = check_out(module_git, module_dir, sha, into / module, () if "" in deeper else deeper, ruled)
     return tuple(f"{module}/{path}" for path in left)
 
 

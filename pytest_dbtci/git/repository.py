@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -174,15 +174,18 @@ class Repository:
             attributed={p: rules for p, rules in ruled.differing.items() if p not in {c.path for c in changes}},
         )
 
-    def checkout(self, commit: str, into: Path, paths: Sequence[str] = ()) -> tuple[str, ...]:
+    def checkout(
+        self, commit: str, into: Path, paths: Sequence[str] = (), *, ruled: Collection[str] = ()
+    ) -> tuple[str, ...]:
         """Write the files of `commit`, or only those under `paths`, into a directory of its own.
 
-        `into` mirrors the repository's layout. Line endings and filters (LFS) apply as in any checkout;
-        a path that the commit lacks is left out. Returns the submodules left empty, as they aren't here;
-        UsageError when one of `paths` lies in such a submodule.
+        `into` mirrors the repository's layout. Line endings and filters (LFS) apply as in any checkout, but where the
+        work tree has a file in another form that git stores alike, it gets that one; not those that a changed
+        .gitattributes rules (`ruled`). A path that the commit lacks is left out. Returns the submodules left empty, as
+        they aren't here; UsageError when one of `paths` lies in such a submodule.
         """
         git_dir = Path(self._git("rev-parse", "--absolute-git-dir"))
-        return check_out(self._git, git_dir, commit, into.resolve(), paths)
+        return check_out(self._git, git_dir, commit, into.resolve(), paths, ruled)
 
     def tree(self, commit: str, path: str = "") -> str | None:
         """Return the object id of a directory (or file) as `commit` has it, None when it has none there.

@@ -236,9 +236,20 @@ class Base:
                 return None  # where a plugin of dbt reads them, and what is there now, it alone knows
             if complete["outside"] != self._repository.object_ids(self._commit, complete["outside"]):
                 return None
+            if not self._has_form_of_disk(kept):
+                return None
             return view if all(self._fingerprint(name) == value for name, value in view.env_vars.items()) else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
+
+    def _has_form_of_disk(self, kept: Path) -> bool:
+        """Whether unchanged files were parsed as the disk has them, if any were: git stores both line endings alike."""
+        project, installed = self._project, f"{self._project.in_repository(self._project.packages_dir)}/"
+        parsed = json.loads(_text(kept / "files.json") or "{}").values()
+        found = {os.path.realpath(project.directory / place): digest for place, digest in parsed}
+        others = {*project.changed, *project.attributed, None}
+        same = (f for f in found if (path := project.path_of(f)) not in others and not f"{path}".startswith(installed))
+        return all(_digest(Path(file)) == found[file] for file in same if Path(file).is_file())
 
     def _fingerprint(self, name: str) -> str | None:
         value = self._environ.get(name)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.tree_requests import InstallPackages
 from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.errors import DbtCiError, UsageError
+from pytest_dbtci.git.attributes import NAME as ATTRIBUTES
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.layout import Package
 from pytest_dbtci.planning.project_settings import rendered
@@ -39,11 +40,11 @@ class BaseTree:
         """
         if self._project is None:
             self._tree.mkdir(parents=True)
-            empty = self.repository.checkout(self.commit, self._tree)
+            empty = self.repository.checkout(self.commit, self._tree, ruled=self._ruled)
             base = self._read(invocation, installed=False)
             for path in (p for m in empty for p in (*base.reads, *self.head.reads) if f"{p}/".startswith(f"{m}/")):
                 # Wanted by name, what lies in a submodule that isn't here is an error.
-                self.repository.checkout(self.commit, self._tree, [path])
+                self.repository.checkout(self.commit, self._tree, [path], ruled=self._ruled)
             self._bridge(base)
             self._give_packages(base, invocation.vars)
             self._project = self._read(invocation, installed=True)
@@ -58,6 +59,13 @@ class BaseTree:
         """Return the checkout's root, which lies as deep as the repository's, so that no `..` leads out of `work`."""
         root = self.head.repository
         return self._mirror / root.relative_to(root.anchor)
+
+    @property
+    def _ruled(self) -> frozenset[str]:
+        """Return the files whose form may be a change: where a .gitattributes changed, what it rules, what changed."""
+        if not any(PurePosixPath(path).name == ATTRIBUTES for path in self.head.changed):
+            return frozenset()
+        return self.head.changed.union(self.head.attributed)
 
     def _read(self, invocation: Invocation, *, installed: bool) -> Project:
         base = read_project(self._tree / self.head.inside, self._tree)

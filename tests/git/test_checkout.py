@@ -56,15 +56,41 @@ def test_line_endings_are_those_of_the_commit_s_own_attributes(tmp_path: Path, i
     path = repository(tmp_path / "project", {".gitattributes": "*.sql text eol=crlf\n", "dbt/a.sql": "1\n2\n"})
     first = git(path, "rev-parse", "HEAD")
     commit(path, {".gitattributes": "*.sql text eol=lf\n"})
-    Repository.find(path).checkout(first, into, ["dbt"])
+    Repository.find(path).checkout(first, into, ["dbt"], ruled=["dbt/a.sql"])
     assert (into / "dbt/a.sql").read_bytes() == b"1\r\n2\r\n"
 
 
 def test_settings_of_the_clone_apply(tmp_path: Path, into: Path) -> None:
     path = repository(tmp_path / "project", {"a.sql": "1\n2\n"})
     git(path, "config", "core.autocrlf", "true")
+    (path / "a.sql").unlink()
     Repository.find(path).checkout("HEAD", into)
     assert (into / "a.sql").read_bytes() == b"1\r\n2\r\n"
+
+
+@pytest.mark.parametrize("ruled", [(), ("a.sql",)])
+@pytest.mark.parametrize(
+    ("disk", "text"),
+    [(b"1\n2\n", b"1\n2\n"), (b"1\n3", b"1\n2\n"), (b"1\r\n3", b"1\r\n2\r\n"), (b"1\r\n2\n", b"1\r\n2\n")],
+    ids=["the same", "changed", "changed, CRLF", "mixed"],
+)
+def test_line_endings_are_those_on_the_disk(
+    disk: bytes, text: bytes, ruled: tuple[str, ...], tmp_path: Path, into: Path
+) -> None:
+    """Whatever a checkout would write; not where a changed .gitattributes rules the file."""
+    path = repository(tmp_path / "project", {"a.sql": "1\n2\n", "gone.sql": "1\n"})
+    (path / "gone.sql").unlink()
+    (path / "a.sql").write_bytes(disk)
+    git(path, "config", "core.autocrlf", "true")
+    Repository.find(path).checkout("HEAD", into, ruled=ruled)
+    assert (into / "a.sql").read_bytes() == (b"1\r\n2\r\n" if ruled else text)
+
+
+def test_line_endings_that_git_stores_differ(tmp_path: Path, into: Path) -> None:
+    path = repository(tmp_path / "project", {"a.sql": "1\n2\n"})
+    (path / "a.sql").write_bytes(b"1\r\n2\r\n")
+    Repository.find(path).checkout("HEAD", into)
+    assert (into / "a.sql").read_bytes() == b"1\n2\n"
 
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"

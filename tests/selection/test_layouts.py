@@ -197,6 +197,25 @@ def test_what_a_changed_gitattributes_checks_out_otherwise_is_changed_by_it(made
     assert same.roots.keys() == {"other"}
 
 
+@pytest.mark.slow
+def test_line_endings_that_git_stores_alike_are_no_change(made: Bench, tmp_path: Path) -> None:
+    """Of a file that has changed, too: the macro that stands beside a changed one is the same."""
+    twice = TWICE.replace("(", "(\n")
+    macros = twice + "{% macro once(c) %}(\n{{ c }}){% endmacro %}\n"
+    other = "select\n{{ once('1') }} as n\n"
+    files = {**BASE, "dbt/macros/all.sql": macros, "dbt/models/other.sql": other, "dbt/seeds/steps.csv": "id\n1\n"}
+    found = layout_bench(made, tmp_path, Layout(name="", files=files))
+    place = found.clone({"dbt/macros/all.sql": macros.replace("2", "3")})
+    git(place, "config", "core.autocrlf", "true")
+    for ending in (b"\n", b"\r\n"):
+        for name in git(place, "ls-files").splitlines():
+            (place / name).write_bytes((place / name).read_bytes().replace(b"\r\n", b"\n").replace(b"\n", ending))
+        planned = found.plan(place)
+        assert planned.told[0] == "base: parsed", "one that has other line endings than the disk is not believed"
+        assert planned.roots.keys() == {"load"}
+    assert found.plan(place).told[0] == "base: cached"
+
+
 Refusal = Callable[[Layout, Callable[[Path], object]], str]
 
 
