@@ -32,10 +32,10 @@ class ManifestNode:
     (`package://path`). `parts` holds a digest for each part that dbt's state comparison looks at, `effects` one
     for each that shows after rendering only. `variables` are the dbt variables that its text reads (`*`: one
     with a computed name), `mentions` the files it names; `graph` tells that it reads other nodes' properties,
-    `properties` that it reads its own, of which `told` is a digest as far as neither `parts` nor `effects` hold them,
-    `environment` are the variables of the environment that its text reads (`*`: one with a computed name), `lingers`
-    tells that building it depends on what stands in its schema before, or adds to that, `writes` whether it leaves a
-    relation behind. `macros` are those that dbt records, `calls` what its
+    `settings` that it reads what the project files say, `properties` that it reads its own, of which `told` is a digest
+    as far as neither `parts` nor `effects` hold them, `environment` are the variables of the environment that its text
+    reads (`*`: one with a computed name), `lingers` tells that building it depends on what stands in its schema before,
+    or adds to that, `writes` whether it leaves a relation behind. `macros` are those that dbt records, `calls` what its
     Jinja calls by name (`macro` or `package.macro`), `hook_calls` those that only its hooks do, `dispatches` the
     name and the namespace of each dispatch, `computed` patterns of the names that it looks macros up by.
     `full_refresh` is what its config says of that, None for nothing. Exposures have a `label`, an `owner` and a
@@ -68,6 +68,7 @@ class ManifestNode:
     dispatches: tuple[tuple[str, str], ...] = ()
     computed: tuple[str, ...] = ()
     graph: bool = False
+    settings: bool = False
     properties: bool = False
     environment: tuple[str, ...] = ()
     lingers: bool = False
@@ -101,6 +102,7 @@ class ManifestMacro:
     dispatches: tuple[tuple[str, str], ...] = ()
     computed: tuple[str, ...] = ()
     graph: bool = False
+    settings: bool = False
     properties: bool = False
     environment: tuple[str, ...] = ()
     lingers: bool = False
@@ -144,6 +146,11 @@ class Manifest:
     parsed: str = ""
     schema_uses: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
+
+    @cached_property
+    def texts(self) -> Mapping[str, ManifestNode | ManifestMacro]:
+        """Return all whose text is rendered, nodes and macros."""
+        return {**self.nodes, **self.macros}
 
     @property
     def is_since_1_12(self) -> bool:

@@ -59,6 +59,7 @@ def _mentions(text: str, known: Known, *, python: bool = False) -> dict[str, Any
         "mentions": references.files(text, python=python),
         "computed": references.computed_calls(text, known.packages),
         "graph": references.reads_graph(text),
+        "settings": references.reads_settings(text),
         "properties": references.reads_properties(text, python=python),
         "environment": references.environment(text),
         "lingers": references.depends_on_standing(text),

@@ -48,6 +48,12 @@ _CALLED_MEMBER = re.compile(r"\w\s*\[([^\]]+)\]\s*\(")
 _MEMBERSHIP = re.compile(r"\bin\s+\w+\b(?!\s*[.\[(|])")
 _QUOTED = re.compile(r"""\s*(['"])([^'"]*)\1\s*""")
 _GRAPH = re.compile(r"\bgraph\b\s*[.\[|]")
+_OF_DBT = re.compile(
+    r"""(builtins\s*(?:\.\s*|\[\s*['"]))?\b(adapter|function|metric|ref|source)\b(?:['"]\s*\])?"""
+    r"""\s*(?:(?:\.\s*|\[\s*['"])(config|db_wrapper|manifest)\b|(?![\s.\[(\w]))"""
+)
+"""A member of one of dbt's objects that holds all settings and nodes, or such an object of `builtins` as a value."""
+
 _PROPERTY = re.compile(
     r"""\b(?:model|config)\s*(?:\.\s*\w+\s*|\[\s*['"]\w+['"]\s*\]\s*|\(\s*['"]\w+['"][^()]*\)\s*)*?"""
     r"""(?:\.\s*|\[\s*['"]|\(\s*['"])(?:columns|constraints|description|docs|group|tags)\b"""
@@ -70,13 +76,15 @@ def variables(text: str) -> list[str]:
     """Name the dbt variables that the text reads, `*` for one whose name is computed."""
     if "var" not in text:
         return []
-    found = {m.group(1) or ANY_VAR for m in _VAR.finditer(text)}
+    found = {m.group(1) or ANY_VAR for m in _VAR.finditer(_COMMENT.sub("", text))}
     return sorted(found | ({ANY_VAR} if "var" in values(text) else set()))
 
 
 def environment(text: str) -> list[str]:
     """Name the variables of the environment that the text reads, `*` for one whose name is computed."""
-    return sorted({m.group(1) or ANY_VAR for m in _ENV_VAR.finditer(text)}) if "env_var" in text else []
+    if "env_var" not in text:
+        return []
+    return sorted({m.group(1) or ANY_VAR for m in _ENV_VAR.finditer(_COMMENT.sub("", text))})
 
 
 def depends_on_standing(text: str) -> bool:
@@ -210,8 +218,21 @@ def _as_pattern(expression: str) -> str:
 
 
 def reads_graph(text: str) -> bool:
-    """Whether the text reads other nodes' properties through `graph`."""
-    return _GRAPH.search(text) is not None or ("graph" in text and "graph" in values(text))
+    """Whether the text reads other nodes' properties through `graph`, or through dbt's own object of all nodes."""
+    named = "graph" in text and (_GRAPH.search(_code(text)) is not None or "graph" in values(text))
+    return named or bool({"manifest", ""} & _members_of_dbt(text))
+
+
+def reads_settings(text: str) -> bool:
+    """Whether the text reads what the project files say, through one of dbt's objects that holds all of it."""
+    return bool({"config", "db_wrapper", ""} & _members_of_dbt(text))
+
+
+def _members_of_dbt(text: str) -> set[str]:
+    """Name the members that the text reads of those objects of dbt's; empty for such an object itself."""
+    code = _code(text)
+    bound = _bound(code)
+    return {member for builtin, owner, member in _OF_DBT.findall(code) if builtin or (member and owner not in bound)}
 
 
 def reads_properties(text: str, *, python: bool = False) -> bool:

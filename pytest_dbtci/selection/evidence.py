@@ -122,3 +122,10 @@ class Affected:
     def without(self, unique_ids: frozenset[str]) -> Affected:
         """Return the same without these nodes."""
         return replace(self, reasons={u: r for u, r in self.reasons.items() if u not in unique_ids})
+
+
+def run_hooks(manifest: Manifest) -> frozenset[tuple[str, str, str | None]]:
+    """Return the package, the id and the text's digest of each hook of the whole run."""
+    return frozenset(
+        (n.package, n.unique_id, n.parts.get("body")) for n in manifest.nodes.values() if n.resource_type == "operation"
+    )

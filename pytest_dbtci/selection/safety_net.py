@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
-from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Reason
 from pytest_dbtci.project.references import ANY_VAR
-from pytest_dbtci.selection.evidence import TELLING, Affected, Evidence
+from pytest_dbtci.selection.evidence import TELLING, Affected, Evidence, run_hooks
 from pytest_dbtci.selection.reasons import Reasons, with_files
 from pytest_dbtci.selection.settings_diff import profile_difference, project_difference, variables_difference
 
@@ -50,6 +49,7 @@ class _Net:
         self._hooks()
         self._macros()
         self._settings()
+        self._read_settings()
         self._named_files()
         self._graph()
         self._properties()
@@ -125,10 +125,10 @@ class _Net:
 
     def _hooks(self) -> None:
         """Treat a hook of the whole run that was added, removed or changed as able to affect everything."""
-        then, now = _hooks(self.base), _hooks(self.head)
         # A hook of the project may do more than call what observes.
         idle = {hook for hook in self.macros.observers if not hook.startswith(f"operation.{self.head.project}.")}
-        differing = {(package, hook) for package, hook, _ in then ^ now if hook not in idle}
+        changed = run_hooks(self.base) ^ run_hooks(self.head)
+        differing = {(package, hook) for package, hook, _ in changed if hook not in idle}
         for package in sorted({package for package, _ in differing}):
             path = self.project.place(package, "dbt_project.yml")
             if path in self.evidence.paths:
@@ -254,16 +254,26 @@ class _Net:
             name, is_named = file.rsplit("/", 1)[-1], self.project.is_named_by
             if is_named(file, self.evidence.loaded):
                 self._add_everything(f"{name}, which target {self.evidence.target} loads, changed", (path,))
-            readers = [n for n in self.head.nodes.values() if n.mentions and is_named(file, n.mentions)]
-            self._add((n.unique_id for n in readers), f"reads {name}", (path,))
-            if any(n.resource_type == "operation" for n in readers):
-                self._add_everything(f"{name}, which a hook of the whole run reads, changed", (path,))
+            self._add_readers_of(name, path, {u for u, one in self.head.texts.items() if is_named(file, one.mentions)})
             for variable, patterns in self.project.files_of_variables.items():
                 if is_named(file, patterns):
                     self._add_readers(variable, f"{name}, which variable {variable} names", path)
-            for macro in self.head.macros.values():
-                if macro.mentions and is_named(file, macro.mentions):
-                    self._add_reach(macro.unique_id, f"macro {macro.name} reads {name}", path)
+
+    def _read_settings(self) -> None:
+        """Add what reads the settings themselves, where those of the project or of a package can be others."""
+        files = {*self.project.settings, *self.project.package_files, self.project.variable_file}
+        readers = {u for u, one in self.head.texts.items() if one.settings}
+        for path in sorted(files & self.evidence.paths):
+            if self.reasons.settings.get(path, path):
+                self._add_readers_of("the project's settings", path, readers)
+
+    def _add_readers_of(self, what: str, path: str, readers: Set[str]) -> None:
+        """Add the nodes that read it by their own text, and all that macros and hooks of the whole run do with it."""
+        self._add(sorted(readers), f"reads {what}", (path,))
+        if any(u.startswith("operation.") for u in readers):
+            self._add_everything(f"{what}, which a hook of the whole run reads, changed", (path,))
+        for unique_id in sorted(readers & self.head.macros.keys()):
+            self._add_reach(unique_id, f"macro {self.head.macros[unique_id].name} reads {what}", path)
 
     def _graph(self) -> None:
         """Add what reads other nodes' properties, when a file that defines some changed."""
@@ -288,9 +298,3 @@ class _Net:
         """Add what reads of its own properties those that dbt does not compare, where they differ."""
         for unique_id, text in self.evidence.read_otherwise(self.found).items():
             self._add([unique_id], text, self.reasons.described_in(unique_id))
-
-
-def _hooks(manifest: Manifest) -> frozenset[tuple[str, str, str | None]]:
-    return frozenset(
-        (n.package, n.unique_id, n.parts.get("body")) for n in manifest.nodes.values() if n.resource_type == "operation"
-    )
