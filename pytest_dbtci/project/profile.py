@@ -70,12 +70,7 @@ class Profile:
 
 
 def read_profile(
-    project_dir: Path,
-    environ: Mapping[str, str],
-    *,
-    profiles_dir: str = "",
-    profile: str = "",
-    target: str = "",
+    project_dir: Path, environ: Mapping[str, str], *, profiles_dir: str = "", profile: str = "", target: str = ""
 ) -> Profile:
     """Find the profile and target that dbt would use for the project.
 
