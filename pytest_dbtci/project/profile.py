@@ -77,7 +77,9 @@ def read_profile(
     The places are dbt's own: the option, DBT_PROFILES_DIR, the project's folder, `~/.dbt`. Raises UsageError
     when the file, the profile or the target is missing, or the file is no valid YAML.
     """
-    name = profile or environ.get("DBT_PROFILE") or str(project_file(project_dir).get("profile") or "")
+    name = _render(
+        profile or environ.get("DBT_PROFILE") or str(project_file(project_dir).get("profile") or ""), environ
+    )
     if not name:
         raise UsageError(
             f"{project_dir / 'dbt_project.yml'} names no profile. Add `profile: NAME` or pass --dbt-ci-profile."
@@ -86,18 +88,11 @@ def read_profile(
     profiles = _load(file)
     if name not in profiles:
         known = ", ".join(str(p) for p in profiles if p != "config") or "none"
-        raise UsageError(
-            f"profile {name!r}{_named_by('DBT_PROFILE', name, environ)} is not in {file} (it has: {known}). "
-            "Pass --dbt-ci-profile or add it."
-        )
-    found = profiles[name]
-    outputs = found.get("outputs") if isinstance(found, Mapping) else None
-    if not isinstance(outputs, Mapping) or not outputs:
-        raise UsageError(
-            f"profile {name!r} in {file} has no outputs. Add one: see dbt's documentation of profiles.yml."
-        )
+        called = f"profile {name!r}{_named_by('DBT_PROFILE', name, environ)}"
+        raise UsageError(f"{called} is not in {file} (it has: {known}). Pass --dbt-ci-profile or add it.")
+    outputs = _outputs(profiles[name], name, file)
     named = target or environ.get("DBT_TARGET")
-    said, config = named or str(found.get("target") or "default"), profiles.get("config")
+    said, config = named or str(profiles[name].get("target") or "default"), profiles.get("config")
     return Profile(
         name=name,
         target=known_target(outputs, said, name, file, environ),
@@ -127,6 +122,15 @@ def known_target(outputs: Mapping[str, Any], target: str, name: str, file: Path,
             "Pass --dbt-ci-target, --dbt-ci-defer-target or --dbt-ci-release with one of them."
         )
     return rendered
+
+
+def _outputs(profile: object, name: str, file: Path) -> Mapping[str, Mapping[str, Any]]:
+    outputs = profile.get("outputs") if isinstance(profile, Mapping) else None
+    if not isinstance(outputs, Mapping) or not outputs:
+        raise UsageError(
+            f"profile {name!r} in {file} has no outputs. Add one: see dbt's documentation of profiles.yml."
+        )
+    return outputs
 
 
 def _named_by(variable: str, name: str, environ: Mapping[str, str]) -> str:
@@ -193,12 +197,15 @@ def _load(path: Path) -> Mapping[str, Any]:
 def _render(text: str, environ: Mapping[str, str]) -> str:
     if "{{" not in text:
         return text
-    from jinja2 import Environment
+    from jinja2 import Environment, TemplateError
 
     def env_var(name: str, default: str | None = None) -> str:
         value = environ.get(name, default)
         if value is None:
-            raise UsageError(f"the profile's target needs the environment variable {name}, which is not set.")
+            raise UsageError(f"{text} needs the environment variable {name}, which is not set where pytest runs.")
         return value
 
-    return Environment().from_string(text).render(env_var=env_var)
+    try:
+        return Environment().from_string(text).render(env_var=env_var)
+    except TemplateError as error:
+        raise UsageError(f"{text}: {error}. Pass --dbt-ci-profile and --dbt-ci-target instead.") from None

@@ -105,6 +105,7 @@ class Reporting:
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the provider's commands and say where the summary and the comment are."""
+        _tell_once(terminalreporter)
         plan = self._run.plan
         if not plan.project_dir and not self._trouble():
             return
@@ -207,3 +208,11 @@ class Reporting:
             note = f"pytest ended with exit code {self._exit_code}: the run is red, see its log"
             plan = replace(plan, notes=(note, *plan.notes))
         return plan
+
+
+def _tell_once(terminalreporter: pytest.TerminalReporter) -> None:
+    """Leave pytest's last lines the first one of a text that stands above: in CI they would repeat all of it."""
+    if terminalreporter.config.option.tbstyle != "no":
+        for report in (*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())):
+            if isinstance(report.longrepr, str):
+                report.longrepr = report.longrepr.partition("\n")[0]

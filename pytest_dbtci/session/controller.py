@@ -225,8 +225,8 @@ class Controller(Participant):
         cut_off = exitstatus == pytest.ExitCode.INTERRUPTED and not self.run.begun
         is_built = not (self._failed or only_looks(self._config) or cut_off)
         last = last_lines(self.run, self._teardown, self._arguments.ignored, self._documented, is_built=is_built)
-        lines = [self.harmless(line) for line in terminal_lines(self.plan, self.run.comparisons)]
-        lines += [*(part for line in last for part in self._fitting(line)), *self.added]
+        compared = map(self.harmless, terminal_lines(self.plan, self.run.comparisons))
+        lines = [*(part for line in (*compared, *last) for part in self._fitting(line)), *self.added]
         is_below_failures = bool(terminalreporter.stats.keys() & {"failed", "error"})
         for line in [""] * bool(lines and is_below_failures) + lines:
             terminalreporter.write_line(line)

@@ -77,6 +77,9 @@ def test_a_mistake_that_only_the_run_shows_is_said_once(mistake: Mistake, tiny: 
         replace(screen, written=told), section[0] if section else told[told.rindex("dbt-ci: ") :], mistake
     )
     assert not section or flat(mistake.says[0])[:20] in flat(shown), screen.text
+    assert "\nselected " not in shown, "what stands above is not said again, as pytest does in CI"
+    rows = [row for row in screen.text.split("\n") if row.startswith("dbt-ci: ") and "\x1b" not in row]
+    assert max(map(len, rows)) <= COLUMNS
 
 
 @pytest.mark.parametrize(

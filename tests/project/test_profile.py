@@ -12,17 +12,21 @@ from pytest_dbtci.project.profile import read_profile
 from pytest_dbtci.selection.settings_diff import profile_difference
 
 
-def test_a_target_with_env_var_is_read_from_the_given_environment(
+def test_a_profile_and_a_target_with_env_var_are_read_from_the_given_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEAM_TARGET", "prod")
-    (tmp_path / "dbt_project.yml").write_text("{name: dogs, profile: dogs}")
+    (tmp_path / "dbt_project.yml").write_text("{name: dogs, profile: \"{{ env_var('TEAM', 'dogs') }}\"}")
     target = "\"{{ env_var('TEAM_TARGET') }}\""
     outputs = "{ci: {type: duckdb}, prod: {type: duckdb}}"
     (tmp_path / "profiles.yml").write_text(f"dogs: {{target: {target}, outputs: {outputs}}}")
     assert read_profile(tmp_path, {"TEAM_TARGET": "ci"}).target == "ci"
     with pytest.raises(UsageError, match="needs the environment variable TEAM_TARGET, which is not set"):
         read_profile(tmp_path, {})
+    with pytest.raises(UsageError, match="profile 'cats' is not in"):
+        read_profile(tmp_path, {"TEAM": "cats"})
+    with pytest.raises(UsageError, match=r"'var' is undefined\. Pass --dbt-ci-profile"):
+        read_profile(tmp_path, {}, target="{{ var('team') }}")
 
 
 def test_flags_of_dbt_beside_the_profiles_hold_for_the_run_too(tmp_path: Path) -> None:
