@@ -13,7 +13,7 @@ import pytest
 from pluggy import PluginValidationError
 
 from pytest_dbtci.options import OPTIONS
-from pytest_dbtci.session.beginning import say_hello, usage_error
+from pytest_dbtci.session.beginning import fit_to_show, say_hello, usage_error
 from pytest_dbtci.session.fixtures import SESSION, dbt_build, dbt_compare, dbt_plan, dbt_query, dbt_relation, dbt_schema
 from pytest_dbtci.settings import Settings, change, check_unused, read_settings
 
@@ -81,6 +81,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
             if "--dbt-ci" not in early_config.invocation_params.args:
                 say_hello(early_config, args)
             early_config.pluginmanager.register(Unbegun(early_config))
+            if any(arg.startswith("--debug") for arg in args):
+                from pytest_dbtci.session.pytests_files import DEBUG, DebugFile
+
+                early_config.pluginmanager.register(DebugFile(early_config), DEBUG)
             check_ini(_ini_values(early_config))
         check(args, Path(early_config.invocation_params.dir), early_config.inipath)
     try:
@@ -91,15 +95,13 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
-    """Take commands to the CI provider out of pytest's own usage errors, which repeat what was asked for."""
+    """Take secrets and commands to the CI provider out of pytest's usage errors, which repeat what was asked for."""
     try:
         return (yield)
     except pytest.UsageError as error:
         if not config.pluginmanager.has_plugin(SESSION):
             raise
-        from pytest_dbtci.ci.stream import harmless
-
-        raise pytest.UsageError(*(harmless(str(text), os.environ) for text in error.args)) from None
+        raise pytest.UsageError(*(fit_to_show(str(text)) for text in error.args)) from None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -117,18 +119,22 @@ def pytest_configure(config: pytest.Config) -> None:
         settings = _settings(config)
         if settings.sweep != "off":
             _check_dbt()
+            from pytest_dbtci.session.pytests_files import keep_secrets
             from pytest_dbtci.session.sweep_items import Sweeping
 
             config.pluginmanager.register(Sweeping(config, settings), SESSION + "-sweep")
+            keep_secrets(config)
             return
         _register_session(config, settings)
     elif "dbtci" in worker:
         from pytest_dbtci.execution.worker_channel import RemoteOutcomes
         from pytest_dbtci.session.participant import Participant
+        from pytest_dbtci.session.pytests_files import keep_secrets
 
         ticket = worker["dbtci"]
         config.args += ticket["added"]
         config.pluginmanager.register(Participant(config, RemoteOutcomes(ticket), ticket["unselected"]), SESSION)
+        keep_secrets(config)
 
 
 def _register_session(config: pytest.Config, settings: Settings) -> None:
@@ -142,12 +148,14 @@ def _register_session(config: pytest.Config, settings: Settings) -> None:
         host = _begin(settings)
         from pytest_dbtci.session.ci_reports import Reporting
         from pytest_dbtci.session.controller import Controller
+        from pytest_dbtci.session.pytests_files import keep_secrets
 
         controller = Controller(config, settings, host, interrupts)
         config.pluginmanager.register(controller, SESSION)
         trouble, added = (lambda: controller.trouble), (lambda: controller.added)
         reporting = Reporting(config, controller.run, settings, controller.guard, trouble, added)
         config.pluginmanager.register(reporting, SESSION + "-reporting")
+        keep_secrets(config, controller.run.redact_long, controller.late)
     if interrupts.missed:
         raise KeyboardInterrupt
 

@@ -1,10 +1,14 @@
-"""Tell trouble of the warehouse (a lost connection, a full disk) from a wrong model, by the warehouse's words."""
+"""Tell trouble of the warehouse, or a full disk here, from a wrong model, by the words of it."""
 
 from __future__ import annotations
 
 import re
 
+HERE = "disk full on this machine"
+"""The kind of trouble in which no warehouse has a part, unless it is DuckDB, which runs on this machine."""
+
 _KINDS: tuple[tuple[str, str], ...] = (
+    (HERE, r"\[errno (28|122)\]|^\s*(\w+ error.*\n\s*)?io error: .*no space left on device"),
     # dbt-redshift shows no more of a serializable violation than its number, in a line of its own.
     (
         "serializable isolation violation",
@@ -46,7 +50,7 @@ _OWN = re.compile(r"\s*(Compilation|Parsing|Dependency|Validation|Contract|Inter
 
 
 def kind_of_trouble(message: str) -> str:
-    """Name the warehouse's trouble that the message tells of; an empty text where it tells of none."""
+    """Name the trouble that the message tells of; an empty text where it tells of none."""
     if _OWN.match(message):
         return ""
     return next((name for name, pattern in _PATTERNS if pattern.search(message)), "")
@@ -54,6 +58,8 @@ def kind_of_trouble(message: str) -> str:
 
 def explain(kind: str, message: str) -> str:
     """Return the message as an item shows it: what kind of trouble it was, and what to do."""
+    if kind == HERE:
+        return f"{kind}, which says nothing about the node\n{message.strip()}\n\nFree space there, and run it again."
     return (
         f"{kind}: the warehouse's trouble, which says nothing about the node\n{message.strip()}\n\n"
         "dbt's adapter had repeated what it repeats (`retries`, `retry_all` of the profile). "

@@ -35,11 +35,18 @@ def unsay_hello(config: pytest.Config) -> None:
 
 def usage_error(text: str) -> pytest.UsageError:
     """Return the error that ends pytest with exit code 4; on a terminal its text is broken at words."""
-    from pytest_dbtci.ci.stream import harmless
     from pytest_dbtci.reports.terminal import wrapped
 
     if _COLUMNS:
         before = "ERROR: "
         lines = (part for line in f"{before}{text}".split("\n") for part in wrapped(line, _COLUMNS, indent=""))
         text = "\n".join(lines).removeprefix(before)
-    return pytest.UsageError(harmless(text, os.environ))
+    return pytest.UsageError(fit_to_show(text))
+
+
+def fit_to_show(text: str) -> str:
+    """Return the text without a secret of the environment, and without a command to the CI provider."""
+    from pytest_dbtci.ci.stream import harmless
+    from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
+
+    return harmless(Redaction(secrets_of({}, os.environ)).long(text), os.environ)

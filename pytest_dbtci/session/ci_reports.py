@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from pytest_dbtci.execution.run import Run
 from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.options import OPTIONS
 from pytest_dbtci.plan import Plan
-from pytest_dbtci.reports import junit, summary
+from pytest_dbtci.reports import summary
 from pytest_dbtci.reports.annotations import annotate
 from pytest_dbtci.reports.comparison import table
 from pytest_dbtci.session.late_reports import TROUBLE
@@ -95,12 +94,6 @@ class Reporting:
         if not self._config.pluginmanager.has_plugin("terminalreporter") or exitstatus not in _SUMMARIZED:
             with contextlib.suppress(DbtCiError):
                 list(self._pages(ci.detect(self._settings.environ)))
-
-    def pytest_unconfigure(self) -> None:
-        """Take the secrets out of the JUnit file, which pytest has written by now."""
-        if path := self._config.getoption("xmlpath", None):
-            written = Path(os.path.expandvars(path)).expanduser()
-            junit.clean(self._config.invocation_params.dir / written, self._run.redact_long)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -177,7 +170,7 @@ class Reporting:
             build,
             seconds,
             red=self._is_red,
-            arguments=repeated(self._settings),
+            arguments=[self._run.redact_long(argument) for argument in repeated(self._settings)],
             limit=limit,
             trouble=self._trouble(),
             repository=self._repository(),
@@ -197,7 +190,7 @@ class Reporting:
     def _begun(self) -> Plan:
         """Return the plan without what was deselected, with notes on other failures and from plugins."""
         plan, begun = self._run.plan, self._run.begun
-        plan = replace(plan, notes=(*plan.notes, *self._added()))
+        plan = replace(plan, notes=(*plan.notes, *map(self._run.redact_long, self._added())))
         if begun:
             kept = tuple(n for n in plan.nodes if n.unique_id in begun or n.resource_type == "operation")
             plan = replace(plan, nodes=kept)

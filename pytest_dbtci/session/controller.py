@@ -61,7 +61,7 @@ class Controller(Participant):
         self._failures = 0
         self._misuse: str | None = None
         self._trouble: str | None = None
-        self._late = LateReports(config, self.run, self.harmless, self.node_id)
+        self.late = LateReports(config, self.run, self.harmless, self.node_id)
         self._documented = self._undocumented = self._unadded = ""
         self.added: tuple[str, ...] = ()
         self._teardown = Teardown()
@@ -109,7 +109,7 @@ class Controller(Participant):
     def wait(self, unique_id: str) -> None:
         """Wait for a node's result, showing what dbt does meanwhile."""
         self.progress.wait(unique_id)
-        self._late.report_trouble(self._session)
+        self.late.report_trouble(self._session)
 
     @property
     def trouble(self) -> str:
@@ -156,13 +156,13 @@ class Controller(Participant):
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note which nodes were shown; once pytest is about to stop, let dbt stop, too, so that no worker waits."""
-        self._late.report_trouble(self._session)
-        self._late.count(self._session)
+        self.late.report_trouble(self._session)
+        self.late.count(self._session)
         self._rerun.note(report)
         self._failures += report.failed
         if report.failed and 0 < (self._config.getoption("maxfail") or 0) <= self._failures:
             self.run.cancel()
-        self._late.note(report)
+        self.late.note(report)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
         """Show the reason of a dbt item behind its outcome in verbose output."""
@@ -194,18 +194,18 @@ class Controller(Participant):
         if session.exitstatus == pytest.ExitCode.OK and not session.testsfailed and not stopped:
             self._document()
         self.progress.stop()
-        troubled = self._late.report_trouble(session)
+        troubled = self.late.report_trouble(session)
         self._close(red=bool(session.testsfailed) or session.exitstatus not in (0, 5), stopped=stopped)
         self.added, self._unadded = added_lines(self._config, self.plan, self.run.known())
         # pytest shows nothing of the items that it stopped before, and the run is red.
         but_asked = stopped and not self._cut_off and session.exitstatus != pytest.ExitCode.INTERNAL_ERROR
-        unseen = self._late.report_unseen(but_asked=but_asked)
-        errors = self._late.report_errors(self._late_errors(), session)
+        unseen = self.late.report_unseen(but_asked=but_asked)
+        errors = self.late.report_errors(self._late_errors(), session)
         green = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         if green and (troubled or unseen or errors):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._cut_off:
-            self._late.report_the_rest(self)
+            self.late.report_the_rest(self)
         if self._interrupted and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
         if self.run.misuse is not None:
@@ -265,7 +265,7 @@ class Controller(Participant):
     def _stop(self, session: pytest.Session, name: str) -> None:
         """End the session with the error, so that a JUnit file holds it too."""
         text = self._misuse or self._trouble or ""
-        self._late.report_stop(session, name, text)
+        self.late.report_stop(session, name, text)
         if self._misuse:
             raise usage_error(self.harmless(text))
         session.shouldfail = text

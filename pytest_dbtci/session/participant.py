@@ -33,7 +33,7 @@ from pytest_dbtci.session.items import (
     StatusItem,
 )
 from pytest_dbtci.session.required_nodes import awaited, check_needs, nodes_asked, nodes_needed, uses_queries
-from pytest_dbtci.session.their_lines import in_plain_words, skipped_at_its_own_line, with_only_theirs
+from pytest_dbtci.session.their_lines import in_plain_words, redacted, skipped_at_its_own_line, with_only_theirs
 
 HELD_UP = "dbt_held_up"
 """The property of a report whose item was skipped because something else failed."""
@@ -270,7 +270,9 @@ class Participant:
         report = yield
         if call.excinfo is not None:
             in_plain_words(report.longrepr, call.excinfo.value)
-        report.longrepr = skipped_at_its_own_line(item, report.longrepr)
+        report.longrepr = redacted(skipped_at_its_own_line(item, report.longrepr), self._redaction.long)
+        if not isinstance(item, DbtItem | CompareItem | StatusItem):
+            report.user_properties = redacted(report.user_properties, self._redaction.long)
         if call.excinfo is not None and isinstance(call.excinfo.value.__cause__, HeldUp):
             # Only this report has it: an item's own properties would stand in the JUnit file.
             report.user_properties.append((HELD_UP, True))

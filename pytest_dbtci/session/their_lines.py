@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -48,6 +48,18 @@ def in_plain_words(longrepr: Any, error: BaseException) -> None:
             entry.lines = [line.replace(name, "", 1) for line in entry.lines]
         if crash is not None:
             crash.message = crash.message.removeprefix(name)
+
+
+def redacted(shown: Any, redact: Callable[[str], str]) -> Any:
+    """Return what a failure shows, which pytest keeps in objects of its own, without secrets."""
+    if isinstance(shown, str):
+        return redact(shown)
+    if isinstance(shown, list | tuple):
+        return type(shown)(redacted(part, redact) for part in shown)
+    if type(shown).__module__.startswith("_pytest._code."):
+        for name, part in vars(shown).items():
+            setattr(shown, name, part if name == "style" else redacted(part, redact))
+    return shown
 
 
 def skipped_at_its_own_line(item: pytest.Item, longrepr: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_dbtci.options import OPTIONS
+from pytest_dbtci.session.beginning import fit_to_show
 
 
 class Unbegun:
@@ -44,8 +45,6 @@ class Unbegun:
     def _pages(self, error: BaseException) -> Iterator[str]:
         # Most sessions never need them.
         from pytest_dbtci.ci import detect as ci
-        from pytest_dbtci.ci.stream import harmless
-        from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
         from pytest_dbtci.plan import Plan
         from pytest_dbtci.reports import summary
         from pytest_dbtci.session.provider_pages import write_comment, write_summary
@@ -62,9 +61,8 @@ class Unbegun:
         )
         is_pytests = type(error).__module__.startswith("_pytest")
         text = str(error) if is_pytests else f"{type(error).__name__}: {error}"
-        text = harmless(Redaction(secrets_of({}, environ)).long(text), environ)
         build = ci.detect(environ)
-        trouble = f"pytest ended before the run began: {text}"
+        trouble = f"pytest ended before the run began: {fit_to_show(text)}"
 
         def page(limit: int) -> str:
             return summary.markdown(Plan(mode="nothing"), {}, build, red=True, trouble=trouble, limit=limit)

@@ -209,13 +209,20 @@ def test_hides_every_line_of_a_key() -> None:
         ("000625 (57014): Statement '1' has locked table 'T' and this lock has not yet been released.", "lock timeout"),
         ("Disk Full", "disk full"),
         ('could not extend file "base/1": No space left on device', "disk full"),
+        (
+            'Runtime Error\n  IO Error: Could not write file "w": No space left on device',
+            "disk full on this machine",
+        ),
+        ("[Errno 28] No space left on device: 'target/dbt_ci/run/a.sql'", "disk full on this machine"),
         ("IO Error: Could not set lock on file", "lock timeout"),
     ],
 )
 def test_tells_the_warehouses_trouble(message: str, kind: str) -> None:
     found = kind_of_trouble(message)
     assert found.startswith(kind)
+    assert ("machine" in found) == ("machine" in kind)
     assert explain(found, message).startswith(f"{kind}")
+    assert ("the warehouse's trouble" in explain(found, message)) == ("machine" not in kind)
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_a_warehouse_whose_disk_is_full_is_one_error_of_the_node_that_filled_it(
     code, output, outcomes = run_on_small_disk(project, disk, "3m", "-n", "2")
     assert code == 1, output
     assert outcomes == {"one": "passed", "two": "passed", "big": "error", "after": "skipped"}
-    assert "disk full: the warehouse's trouble, which says nothing about the node (model big)" in output
+    assert "disk full on this machine, which says nothing about the node (model big)" in output
     assert "dbt-ci: dropped dbt_build_7" in output
     assert not [word for word in ("INTERNALERROR", "Traceback") if word in output]
 
@@ -181,3 +181,29 @@ def test_a_temporary_folder_that_fills_up_while_it_builds_leaves_nothing_green(
     assert "No space left on device" in output
     assert "dbt-ci: dropped dbt_build_7" in output
     assert "INTERNALERROR" not in output
+
+
+LEFT = """\
+import os, pathlib
+
+def pytest_unconfigure():
+    print("left:", os.listdir(DISK))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "why"), [("16k", "secrets can't be taken out of"), ("4k", "pytest could not write")])
+def test_a_junit_file_on_a_full_disk_is_an_error_and_keeps_no_secret(project: Path, size: str, why: str) -> None:
+    disk = project.parent / "disk"
+    test = "import os\n\n\ndef test_it(record_testsuite_property):\n    print('x' * 9000)\n"
+    test += "    record_testsuite_property('token', os.environ['SOME_TOKEN'])\n"
+    write(project, {"tests/test_it.py": test, "conftest.py": LEFT.replace("DISK", repr(str(disk)))})
+    options = (f"--junitxml={disk / 'junit.xml'}", "--override-ini=junit_logging=all")
+    code, output, _ = run_on_small_disk(project, disk, size, *options, SOME_TOKEN="token-of-the-project")
+    assert code == 1, output
+    assert "3 passed, 1 error" in output
+    assert why in output
+    assert "[Errno 28] No space left on device" in output
+    assert "This machine's disk is full" in output
+    assert "left: []" in output
+    assert not [word for word in ("INTERNALERROR", "Traceback", "token-of-the-project") if word in output]
