@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 
 DISK_FULL = "disk full on this machine"
+"""The trouble in which no warehouse has a part, unless it is DuckDB, which runs on this machine."""
 
 _NEXT_STEPS = {
     "disk full": "The warehouse's disk is full: free space there.",
