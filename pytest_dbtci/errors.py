@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 DISK_FULL = "disk full on this machine"
-"""The trouble in which no warehouse has a part, unless it is DuckDB, which runs on this machine."""
+"""What the host calls it when no warehouse has a part in it; this machine's own errors are told the same way."""
 
 _NEXT_STEPS = {
     "disk full": "The warehouse's disk is full: free space there.",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from pytest_dbtci.errors import DISK_FULL
+HERE = "disk full on this machine"
+"""The kind of trouble in which no warehouse has a part, unless it is DuckDB, which runs on this machine."""
 
 _KINDS: tuple[tuple[str, str], ...] = (
-    (DISK_FULL, r"\[errno (28|122)\]|^\s*(\w+ error.*\n\s*)?io error: .*no space left on device"),
+    (HERE, r"\[errno (28|122)\]|^\s*(\w+ error.*\n\s*)?io error: .*no space left on device"),
     # dbt-redshift shows no more of a serializable violation than its number, in a line of its own.
     (
         "serializable isolation violation",
@@ -57,7 +58,7 @@ def kind_of_trouble(message: str) -> str:
 
 def explain(kind: str, message: str) -> str:
     """Return the message as an item shows it: what kind of trouble it was, and what to do."""
-    if kind == DISK_FULL:
+    if kind == HERE:
         return f"{kind}, which says nothing about the node\n{message.strip()}\n\nFree space there, and run it again."
     return (
         f"{kind}: the warehouse's trouble, which says nothing about the node\n{message.strip()}\n\n"
