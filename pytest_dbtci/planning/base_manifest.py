@@ -119,7 +119,7 @@ class Base:
         return Path(tempfile.mkdtemp(prefix=prefix, dir=self._work))
 
     def parse_again(self, tree: str, invocation: Invocation, folder: Path | None) -> tuple[Invocation, Manifest]:
-        """Parse the base as dbt builds it or compiles it; give what dbt is called with for that, and the manifest.
+        """Parse the base as dbt builds it; give what dbt is called with for that, and the manifest.
 
         `tree` names it in the host, `invocation` is what the head is parsed with, `folder` holds an earlier parse.
         """
