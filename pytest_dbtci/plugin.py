@@ -133,8 +133,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
         ticket = worker["dbtci"]
         config.args += ticket["added"]
-        config.pluginmanager.register(Participant(config, RemoteOutcomes(ticket), ticket["unselected"]), SESSION)
-        keep_secrets(config)
+        outcomes = RemoteOutcomes(ticket)
+        config.pluginmanager.register(Participant(config, outcomes, ticket["unselected"]), SESSION)
+        keep_secrets(config, outcomes.redaction().long)
 
 
 def _register_session(config: pytest.Config, settings: Settings) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pytest_dbtci.dbt_client.redaction import Redaction
 from pytest_dbtci.differences import PREFIX
 from pytest_dbtci.manifest import Manifest
 from pytest_dbtci.plan import Plan
@@ -114,6 +115,10 @@ class Outcomes(Protocol):
     @property
     def plan(self) -> Plan:
         """Return the plan."""
+        ...
+
+    def redaction(self) -> Redaction:
+        """Return what takes the run's secrets out of texts, the profile's once that was read."""
         ...
 
     def begin(self, unique_ids: Iterable[str], needs: Iterable[str] = (), queries: bool = False) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.tree_requests import Keep
+from pytest_dbtci.dbt_client.redaction import Redaction
 from pytest_dbtci.dbt_client.requirement import check_installed
 from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.differences import PREFIX, Comparison
@@ -202,6 +203,10 @@ class Run:
             return None
         where = self.plan.destination
         return Kept(run=self.identity, schema=where.schema, target=where.target)
+
+    def redaction(self) -> Redaction:
+        """Return what takes the run's secrets out of texts; see `Outcomes`."""
+        return self._host.redaction
 
     def redact(self, text: str) -> str:
         """Return the text with the run's secrets replaced."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import threading
 from collections.abc import Iterable, Mapping
@@ -10,12 +11,13 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
 from typing import Any
 
+from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
 from pytest_dbtci.errors import DbtCiError, HeldUp
 from pytest_dbtci.execution.outcomes import Answer, Outcomes, Relation
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Result
 
-_QUESTIONS = ("begin", "wait", "known", "relation", "why_unknown", "query")
+_QUESTIONS = ("redaction", "begin", "wait", "known", "relation", "why_unknown", "query")
 
 
 class Server:
@@ -86,7 +88,17 @@ class RemoteOutcomes:
         self._ticket = ticket
         self._connection: Connection | None = None
         self._results: dict[str, Result] = {}
+        self._redaction: Redaction | None = None
         self._asking = threading.Lock()
+
+    def redaction(self) -> Redaction:
+        """Return the run's redaction, of the environment's secrets alone where the controller does not answer."""
+        if self._redaction is None:
+            try:
+                self._redaction = self._ask("redaction")
+            except DbtCiError:
+                self._redaction = Redaction(secrets_of({}, os.environ))
+        return self._redaction
 
     def begin(self, unique_ids: Iterable[str], needs: Iterable[str] = (), queries: bool = False) -> None:
         """Ask the controller to build; see `Outcomes`. What is wrong the controller says, and each `wait`."""

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from pytest_dbtci.ci.stream import harmless
-from pytest_dbtci.dbt_client.redaction import Redaction, secrets_of
 from pytest_dbtci.differences import PREFIX
 from pytest_dbtci.errors import DbtCiError, HeldUp
 from pytest_dbtci.execution.outcomes import Outcomes
@@ -54,7 +53,6 @@ class Participant:
     ) -> None:
         self._config = config
         self.outcomes = outcomes
-        self._redaction = Redaction(secrets_of({}, os.environ))
         self.unselected = unselected or {}
         self._by_file: dict[Path, tuple[Node, ...]] | None = None
         self._folders = set[Path]()
@@ -270,9 +268,10 @@ class Participant:
         report = yield
         if call.excinfo is not None:
             in_plain_words(report.longrepr, call.excinfo.value)
-        report.longrepr = redacted(skipped_at_its_own_line(item, report.longrepr), self._redaction.long)
+        redact = self.outcomes.redaction().long
+        report.longrepr = redacted(skipped_at_its_own_line(item, report.longrepr), redact)
         if not isinstance(item, DbtItem | CompareItem | StatusItem):
-            report.user_properties = redacted(report.user_properties, self._redaction.long)
+            report.user_properties = redacted(report.user_properties, redact)
         if call.excinfo is not None and isinstance(call.excinfo.value.__cause__, HeldUp):
             # Only this report has it: an item's own properties would stand in the JUnit file.
             report.user_properties.append((HELD_UP, True))
@@ -288,8 +287,8 @@ class Participant:
         return report
 
     def harmless(self, text: str) -> str:
-        """Return the text without a secret of the environment, and without a command to the CI provider."""
-        return harmless(self._redaction.long(text), os.environ)
+        """Return the text without a secret of the run, and without a command to the CI provider."""
+        return harmless(self.outcomes.redaction().long(text), os.environ)
 
 
 @cache

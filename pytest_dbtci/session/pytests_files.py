@@ -1,12 +1,15 @@
-"""Keep secrets out of the files that pytest itself writes: JUnit, `--log-file`, `--debug`."""
+"""Keep secrets out of the files that pytest itself writes: JUnit, `--log-file`, `--debug`, and its cache."""
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
+import re
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +51,7 @@ class JunitFile:
 
 
 class LogFile:
-    """Write no secret into the file of `--log-file`, nor into the ids that pytest makes of tests' parameters."""
+    """Write no secret into the file of `--log-file`."""
 
     def __init__(self, config: pytest.Config, redact: Callable[[str], str]) -> None:
         self._config = config
@@ -61,11 +64,47 @@ class LogFile:
         if isinstance(handler, logging.Handler) and handler.formatter is not None:
             handler.setFormatter(_Redacting(handler.formatter, self._redact))
 
+
+class ParameterIds:
+    """Let no secret into the ids of tests' parameters, which pytest's cache, JUnit and folders' names hold."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        self._redact = redact
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_make_parametrize_id(self, val: object) -> str | None:
-        """Return an id without secrets where pytest's own would hold one, as it stands in pytest's cache and JUnit."""
-        redacted = self._redact(val) if isinstance(val, str) else val
-        return None if redacted == val else str(redacted)
+        """Return an id where the one that pytest itself would make of the value holds a secret."""
+        found = self._clean(val)
+        return None if found is val else str(found)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Let `parametrize`, through which marks and fixtures go, too, clean the ids that it is given."""
+        theirs, one = metafunc.parametrize, type(pytest.param())
+
+        def parametrize(*args: Any, **options: Any) -> None:
+            call = inspect.signature(theirs).bind(*args, **options)
+            given = call.arguments
+            given["argvalues"] = [
+                v._replace(id=self._clean(v.id)) if isinstance(v, one) else v for v in given["argvalues"]
+            ]
+            if callable(ids := given.get("ids")):
+                given["ids"] = lambda value: self._clean(ids(value))
+            elif ids is not None:
+                given["ids"] = [*map(self._clean, ids)] if isinstance(ids, Collection) else map(self._clean, ids)
+            theirs(*call.args, **call.kwargs)
+
+        metafunc.parametrize = parametrize  # type: ignore[method-assign]
+
+    def _clean(self, value: Any) -> Any:
+        """Return a value, or the id that stands in its place where the one that pytest makes of it holds a secret."""
+        shown = value.pattern if isinstance(value, re.Pattern) else value
+        if isinstance(shown, bytes):
+            text = shown.decode("ascii", "backslashreplace")
+        else:
+            text = shown if isinstance(shown, str) else str(shown) if isinstance(shown, int | float) else ""
+        cleaned = self._redact(text)
+        return value if cleaned == text else cleaned
 
 
 class _Redacting(logging.Formatter):
@@ -111,6 +150,7 @@ def keep_secrets(
     """Keep secrets out of pytest's files: those of the environment alone where `redact` knows no more."""
     redact = redact or Redaction(secrets_of({}, os.environ)).long
     config.pluginmanager.register(LogFile(config, redact))
+    config.pluginmanager.register(ParameterIds(redact))
     if late is not None and config.getoption("xmlpath", None):
         config.pluginmanager.register(JunitFile(config, redact, late))
     if (debug := config.pluginmanager.get_plugin(DEBUG)) is not None:

@@ -43,10 +43,21 @@ def test_it():
 
 @pytest.mark.parametrize("token", [os.environ["SOME_TOKEN"]])
 def test_parameter(token, record_property, record_testsuite_property):
-    logging.getLogger("any").warning("it is %s", token)
+    logging.getLogger("any").warning("it is %s, not %s", token, "literal-key-in-the-profile")
+    print("literal-key-in-the-profile")
     record_property("token", token)
     record_testsuite_property("token", token)
     assert token is None
+
+@pytest.fixture(params=[1], ids=lambda _: os.environ["SOME_TOKEN"])
+def given(request):
+    return request.param
+
+@pytest.mark.parametrize("n", [pytest.param(1, id="literal-key-in-the-profile"), 2])
+@pytest.mark.parametrize("m", [1], ids=(id for id in [os.environ["GITHUB_TOKEN"]]))
+@pytest.mark.parametrize(["k", "b"], [(1, os.environ["PROD_KEY"].encode())])
+def test_ids(given, n, m, k, b, tmp_path):
+    assert n == str(tmp_path)
 """
 
 
@@ -73,16 +84,17 @@ def test_no_file_that_stays_holds_a_secret(tmp_path: Path) -> None:
     files = ("--log-file=logs/python.log", "--debug=logs/debug.log", "--dbt-ci-report=logs/report.html")
     pages = ("--dbt-ci-summary=logs/summary.md", f"--dbt-ci-vars={{other: {SECRETS['SOME_TOKEN']}}}")
     options = (*files, *pages, "--log-cli-level=INFO", "--override-ini=junit_logging=all", "-rA")
+    known = (*SECRETS.values(), "literal-key-in-the-profile")
     for workers in ("0", "2"):
         run = validate(project, "--dbt-ci-pr=7", "--dbt-ci-target=ci", f"-n{workers}", *options, **SECRETS)
         assert run.code == 1, run.output
         assert "***" in run.output
         assert "AssertionError: assert '***' == '***'" in run.cases["tests.test_python::test_it"].message
-        assert not any(secret in run.junit.read_text() for secret in SECRETS.values())
-        # With --debug pytest-xdist prints what workers send, who don't know what the profile calls a secret.
-        told = {value for name, value in SECRETS.items() if workers == "0" or name != "PROD_KEY"}
-        assert not [line for line in run.output.splitlines() if any(secret in line for secret in told)]
+        assert not any(secret in run.junit.read_text() for secret in known)
+        # With --debug pytest-xdist prints what workers send, past what guards the terminal.
+        assert not [line for line in run.output.splitlines() if any(secret in line for secret in known)]
         assert "tests.test_python::test_parameter[***]" in run.cases
+        assert {f"tests.test_python::test_ids[***-1-***-***-{n}]" for n in ("***", "2")} <= run.cases.keys()
     mistaken = validate(project, f"--dbt-ci-threads={SECRETS['SOME_TOKEN']}", **SECRETS)
     assert mistaken.code == 4
     assert "--dbt-ci-threads ***: write a whole number" in mistaken.output
@@ -91,9 +103,9 @@ def test_no_file_that_stays_holds_a_secret(tmp_path: Path) -> None:
     assert {"manifest.json", "run_results.json", "leaky.sql", "debug.log", "python.log"} <= {p.name for p in stayed}
     assert "a plugin tells \\*\\*\\*" in (project / "logs/summary.md").read_text()
     assert "other: ***" in (project / "logs/summary.md").read_text()
-    assert "it is ***" in (project / "logs/python.log").read_text()
+    assert "it is ***, not ***" in (project / "logs/python.log").read_text()
     for path in stayed:
-        for secret in (*SECRETS.values(), "literal-key-in-the-profile"):
+        for secret in known:
             assert secret.encode() not in path.read_bytes(), path
     assert (project / "target/dbt_ci").stat().st_mode & 0o077 == 0
 
