@@ -40,8 +40,8 @@ def normalise(address: str, directory: Path) -> str:
     `https://TOKEN@github.com/Org/shop.git` and `git@github.com:org/shop` are one. A port other than the protocol's own
     stays, as another server may listen there; so do the letters' cases where the host is not known to fold them.
     """
-    url = re.fullmatch(r"([a-z][a-z0-9+.-]*)://(?:[^/@]*@)?(\[[^]]*\]|[^/:]*)(?::(\d*))?/*(.*)", address, re.IGNORECASE)
-    scp = re.fullmatch(r"(?:[^/@:]+@)?(\[[^]]*\]|[^/:@\\]{2,}):(?!//)/*(.+)", address)
+    url = re.fullmatch(r"([a-z][a-z0-9+.-]*)://(?:[^/]*@)?(\[[^]]*\]|[^/:]*)(?::(\d*))?/*(.*)", address, re.IGNORECASE)
+    scp = re.fullmatch(r"(?:[^/:]+@)?(\[[^]]*\]|[^/:@\\]{2,}):(?!//)/*(.+)", address)
     if url and url[1].lower() != "file":
         scheme, host, port, path = url[1].lower(), url[2].lower(), url[3] or "", url[4]
     elif scp and not url:

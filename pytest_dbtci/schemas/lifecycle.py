@@ -24,6 +24,7 @@ from pytest_dbtci.dbt_words import reason
 from pytest_dbtci.errors import DbtCiError
 from pytest_dbtci.plan import Plan
 from pytest_dbtci.results import Teardown
+from pytest_dbtci.schemas.names import in_mark
 
 DROP_SECONDS = 300.0
 """How long a host may take to drop the schemas before another one is tried."""
@@ -178,8 +179,8 @@ class OwnSchemas:
                 pr=plan.pr,
                 run=self.run,
                 head=plan.commits.head,
-                repository=plan.repository[:200],
-                project=plan.project[:200],
+                repository=in_mark(plan.repository),
+                project=in_mark(plan.project),
             ),
             databases=tuple(sorted({database for database, _ in where.schemas})),
             keep=self.keep != "never",

@@ -16,6 +16,9 @@ PLACEHOLDER = "ci0parse"
 DEFAULT = "dbt_build_{pr}"
 """The template for a repository with one project, unless another one's schema has the name."""
 
+_LONGEST_IN_MARK = 200
+"""Bytes of a repository's or project's name in a mark, whose columns hold 256."""
+
 _SAFE = re.compile(r"[a-z_][a-z0-9_]*", re.ASCII)
 
 
@@ -70,10 +73,20 @@ def schema_name(template: str, pr: str, adapter: str, *, project: str = "", repo
 
 def fill(template: str, pr: str, project: str, repository: str) -> str:
     """Return the name that the template makes, safe or not."""
+    repository = in_mark(repository)
     last = re.sub(r" \([0-9a-z ]*\)$", "", repository).rpartition("/")[2]
     digest = hashlib.sha256(repository.encode()).hexdigest()[:5]
     filled = template.replace("{repository}", "_".join(p for p in (_slug(last)[:20], digest) if p))
     return filled.replace("{project}", _slug(project)[:30] or "project").replace("{pr}", pr)
+
+
+def in_mark(name: str) -> str:
+    """Return a repository's or project's name as marks hold it: a long one cut, with a digest of the whole."""
+    whole = name.encode("utf-8", "surrogateescape")
+    if len(whole) <= _LONGEST_IN_MARK:
+        return name
+    digest = hashlib.sha256(whole).hexdigest()[:16]
+    return f"{whole[: _LONGEST_IN_MARK - 18].decode(errors='ignore')}_{digest}"
 
 
 def _slug(text: str) -> str:

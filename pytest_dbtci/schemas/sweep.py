@@ -20,7 +20,7 @@ from pytest_dbtci.git.repository import Repository
 from pytest_dbtci.project.profile import Profile, project_file, read_profile
 from pytest_dbtci.project.project import read_project
 from pytest_dbtci.project.siblings import project_identity, siblings
-from pytest_dbtci.schemas.names import PLACEHOLDER, fill, is_inside, schema_name, templates
+from pytest_dbtci.schemas.names import PLACEHOLDER, fill, in_mark, is_inside, schema_name, templates
 from pytest_dbtci.settings import Settings, age_of
 
 CLOSED = "closed"
@@ -233,7 +233,7 @@ def _identity(project_dir: Path) -> tuple[str, str]:
         root = repository.root.resolve()
         project = read_project(project_dir, root)
         name = project_identity(project, siblings(project, root, repository.project_files()))
-        return name[:200], repository.identity()[:200]
+        return in_mark(name), in_mark(repository.identity())
     except DbtCiError:
         return str(project_file(project_dir)["name"]), ""
 

@@ -21,6 +21,8 @@ SAME = {
         "git@github.com:org/shop.git",
         "ssh://git@github.com/org/shop",
         "ssh://git@ssh.github.com:443/org/shop.git",
+        "https://anna@firm.com:p@ss@github.com/org/shop.git",
+        "anna@firm.com@github.com:org/shop.git",
         "git+ssh://git@github.com:22/org/shop",
         "HTTPS://GitHub.com:443/org/shop.git?depth=1",
     ),

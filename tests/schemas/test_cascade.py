@@ -166,11 +166,13 @@ def test_takes_nothing_along_on_duckdb(host: Host, warehouse: Warehouse) -> None
         "create table finance.default_of (n int default nextval('dbt_build_7.numbers'))",
         "create table finance.macro_of (n int, m int default (dbt_build_7.next(1)))",
         "create table finance.type_of (s dbt_build_7.size)",
+        "create table finance.indexed (n int)",
+        "create index index_of on finance.indexed ((dbt_build_7.next(n)))",
     ):
         warehouse.query(statement)
     said = refusal(host)
     assert "dbt_build_7 was not dropped, because objects outside" in said
-    assert "depend on it: finance.default_of, finance.macro_of, finance.type_of. Drop them" in said
+    assert "depend on it: finance.default_of, finance.index_of, finance.macro_of, finance.type_of. Drop them" in said
     assert {"finance.type_of", "dbt_build_7.dbt_ci_mark"} <= warehouse.contents().keys()
     warehouse.query("drop schema finance cascade")
     assert "dbt_build_7" in host.ask(DropSchemas())

@@ -11,7 +11,7 @@ from pytest_dbtci.errors import UsageError
 from pytest_dbtci.manifest import Manifest, ManifestNode
 from pytest_dbtci.project.project import read_project
 from pytest_dbtci.project.siblings import project_identity, siblings
-from pytest_dbtci.schemas.names import DEFAULT, check_isolation, is_inside, schema_name, templates
+from pytest_dbtci.schemas.names import DEFAULT, check_isolation, in_mark, is_inside, schema_name, templates
 from tests.support.tiny_project import write
 
 
@@ -36,6 +36,18 @@ def test_the_default_is_short_and_its_second_choice_is_of_one_repository() -> No
 def test_a_template_without_the_pull_request_or_with_a_strange_word_is_refused(template: str) -> None:
     with pytest.raises(UsageError, match=r"write a name with \{pr\} in it once"):
         named(template, "github.com/org/shop")
+
+
+def test_long_names_that_begin_alike_stay_two_in_a_mark() -> None:
+    deep = f"git.firm.com/{'größe/' * 30}"
+    one, other = in_mark(f"{deep}a"), in_mark(f"{deep}b")
+    assert one != other
+    assert one.startswith("git.firm.com/größe/größe/")
+    assert all(len(name.encode()) <= 200 for name in (one, other))
+    assert in_mark(one) == one
+    second = templates(DEFAULT, several=False)[1]
+    assert named(second, f"{deep}a") == named(second, one) != named(second, other)
+    assert in_mark("github.com/org/shop") == "github.com/org/shop"
 
 
 def test_only_what_can_be_built_counts_as_another_project(tmp_path: Path) -> None:

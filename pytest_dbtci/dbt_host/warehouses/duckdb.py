@@ -32,12 +32,14 @@ union all
 select view_name, sql, false from duckdb_views() where database_name = {database} and schema_name = {schema}
 """
 
-# A table's default may ask a sequence or a macro elsewhere, and its column be of a type there: it goes with them.
+# A table's default may ask a sequence or a macro elsewhere, its column be of a type there, its index call a macro:
+# it goes with them.
 _ELSEWHERE = """
 select schema_name || '.' || name from (
     select schema_name, table_name as name, internal from duckdb_tables() where database_name = {database}
     union all select schema_name, view_name, internal from duckdb_views() where database_name = {database}
     union all select schema_name, sequence_name, false from duckdb_sequences() where database_name = {database}
+    union all select schema_name, index_name, false from duckdb_indexes() where database_name = {database}
     union all select schema_name, type_name, internal from duckdb_types() where database_name = {database}
     union all select schema_name, function_name, internal from duckdb_functions() where database_name = {database}
 ) where not internal and lower(schema_name) not in ({inside})
