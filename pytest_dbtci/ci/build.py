@@ -118,6 +118,22 @@ def file_links(repository: str | None, site: str) -> FileLinks | None:
     }.get(site)
 
 
+_SITES = {
+    "github": r"(https?://[^/]+/[^/]+/[^/]+)/pull/[0-9]+|(?:https://|git@)(github\.com)[:/](.+)",
+    "gitlab": r"(https?://[^/]+/.+)/-/merge_requests/[0-9]+|(?:https://|git@)(gitlab\.com)[:/](.+)",
+    "bitbucket": r"(https://bitbucket\.org/[^/]+/[^/]+)/pull-requests/[0-9]+|(?:https://|git@)(bitbucket\.org)[:/](.+)",
+}
+"""What addresses of pull requests and clones look like on a kind of site."""
+
+
+def links_beside(url: str | None) -> FileLinks | None:
+    """Return where the site of a pull request, or of a clone, shows files; None for an unknown one."""
+    for site, pattern in _SITES.items():
+        if found := re.fullmatch(pattern, url or ""):
+            return file_links(found[1] or f"https://{found[2]}/{found[3]}", site)
+    return None
+
+
 def owner_and_name(url: str | None) -> str:
     """Return `owner/name` of a clone URL of any form, in lower case."""
     return "/".join(re.split(r"[/:]", (url or "").removesuffix(".git").lower())[-2:])

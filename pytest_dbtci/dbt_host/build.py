@@ -13,6 +13,7 @@ from pytest_dbtci.dbt_host import batched_tests
 from pytest_dbtci.dbt_host.batchable_tests import batchable
 from pytest_dbtci.dbt_host.manifests import MARK, forget_hooks, mark
 from pytest_dbtci.dbt_host.runner import plain, run_dbt
+from pytest_dbtci.dbt_host.seed_header import renamed_columns
 from pytest_dbtci.dbt_host.warehouse_errors import explain, kind_of_trouble
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
 from pytest_dbtci.results import Result, Rows
@@ -113,6 +114,8 @@ class Listener:
         failures = getattr(result, "failures", None) if failures is None else failures
         is_test = unique_id.startswith("test.")
         message = plain(result.message or "")
+        if status == "success" and unique_id.startswith("seed.") and (renamed := renamed_columns(node)):
+            status, message = "warn", renamed
         trouble = kind_of_trouble(message) if status in ("error", "runtime error") else ""
         self._emit(
             NodeFinished(

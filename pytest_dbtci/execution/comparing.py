@@ -55,7 +55,7 @@ class Comparing:
             elif result is not None and result.status == LEFT_OUT:
                 self._skip(compared, result.message)
             elif not self._is_built(compared):
-                self._skip(compared, "it was not built")
+                self._skip(compared, "not built")
             else:
                 left.append(compared)
         try:

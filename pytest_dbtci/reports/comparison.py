@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pytest_dbtci.differences import Comparison, Differences, Example, Label, Profile, SchemaChange
-from pytest_dbtci.plan import Exposure, Plan
+from pytest_dbtci.plan import Exposure, Node, Plan
 from pytest_dbtci.reports.markdown import code, grid, prose
 from pytest_dbtci.results import Result
 
@@ -80,13 +80,24 @@ def terminal_lines(plan: Plan, comparisons: Mapping[str, Comparison]) -> Iterato
     names = {n.unique_id: n.item for n in plan.nodes}
     same = [names[u] for u, c in comparisons.items() if c.differences is not None and c.differences.identical]
     for unique_id, comparison in comparisons.items():
-        if comparison.differences is not None and comparison.differences.identical:
+        if comparison.differences is None or comparison.differences.identical:
             continue
         first, *rest = describe(comparison, plan, values=True)
         yield f"dbt-ci: {names[unique_id]}: {first}"
         yield from (f"  {line}" for line in rest)
+    for why, nodes in unknown(plan, comparisons).items():
+        yield f"dbt-ci: {', '.join(n.item for n in nodes[:_ROWS])}{_more(len(nodes) - _ROWS)}: not compared: {why}"
     if same:
         yield f"dbt-ci: identical to the base: {', '.join(same)}"
+
+
+def unknown(plan: Plan, comparisons: Mapping[str, Comparison]) -> dict[str, list[Node]]:
+    """Map each reason why nodes were not compared to these nodes."""
+    found = dict[str, list[Node]]()
+    for node in plan.nodes:
+        if (comparison := comparisons.get(node.unique_id)) is not None and comparison.differences is None:
+            found.setdefault(comparison.why, []).append(node)
+    return found
 
 
 def table(plan: Plan, comparisons: Mapping[str, Comparison], *, values: bool) -> Iterator[str]:
@@ -107,9 +118,11 @@ def table(plan: Plan, comparisons: Mapping[str, Comparison], *, values: bool) ->
     same = [c for c in comparisons.values() if c.differences is not None and c.differences.identical]
     if same:
         yield f"Identical: {', '.join(code(names[c.unique_id]) for c in same[:_ROWS])}" + _more(len(same) - _ROWS)
-    unknown = [c for c in comparisons.values() if c.differences is None]
-    if unknown:
-        yield "\n".join(f"- {code(names[c.unique_id])}: {prose(headline(c))}" for c in unknown[:_ROWS])
+    if left := unknown(plan, comparisons):
+        yield "\n".join(
+            f"- {', '.join(code(n.item) for n in nodes[:_ROWS])}{_more(len(nodes) - _ROWS)}: not compared: {prose(why)}"
+            for why, nodes in list(left.items())[:_ROWS]
+        )
 
 
 def on_base(results: Mapping[str, Result]) -> str:

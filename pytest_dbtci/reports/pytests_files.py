@@ -15,7 +15,10 @@ from pytest_dbtci.errors import next_step_of
 
 
 def clean_junit(path: Path, redact: Callable[[str], str]) -> str:
-    """Take secrets out of all that a JUnit file says, names too; return what is wrong, empty where nothing is."""
+    """Take secrets out of all that a JUnit file says, names too; return what is wrong, empty where nothing is.
+
+    Where a failure's message is the beginning of its text, one line of it stays: providers show both.
+    """
     try:
         if not _is_plain(path):
             return ""
@@ -23,6 +26,8 @@ def clean_junit(path: Path, redact: Callable[[str], str]) -> str:
         for element in tree.iter():
             said = {name: redact(value) for name, value in element.items()}
             text = redact(element.text or "")
+            if element.tag in ("failure", "error") and text.startswith(first := said["message"].partition("\n")[0]):
+                said["message"] = first
             if said != element.attrib or text != (element.text or ""):
                 element.text, is_clean = text, False
                 element.attrib.update(said)

@@ -278,6 +278,23 @@ def test_a_provider_is_one_class_and_one_line_in_the_registry(monkeypatch: pytes
             {**GITLAB, "CI_PROJECT_URL": "https://gitlab.com/kennel/our-datamart"},
             "https://gitlab.com/kennel/our-datamart/-/blob/c0ffee/models/a%20b.sql#L7",
         ),
+        (
+            {**CIRCLECI, "CIRCLE_PULL_REQUEST": "https://github.com/kennel/our-datamart/pull/17"},
+            "https://github.com/kennel/our-datamart/blob/c0ffee/models/a%20b.sql#L7",
+        ),
+        (BUILDKITE, "https://github.com/kennel/our-datamart/blob/c0ffee/models/a%20b.sql#L7"),
+        (
+            {
+                **JENKINS,
+                "ghprbActualCommit": "c0ffee",
+                "ghprbPullLink": "https://gitlab.example.com/kennel/dogs/-/merge_requests/17",
+            },
+            "https://gitlab.example.com/kennel/dogs/-/blob/c0ffee/models/a%20b.sql#L7",
+        ),
+        (
+            {**WOODPECKER, "CI_FORGE_TYPE": "github", "CI_REPO_URL": "https://github.com/kennel/our-datamart"},
+            "https://github.com/kennel/our-datamart/blob/c0ffee/models/a%20b.sql#L7",
+        ),
     ],
 )
 def test_knows_where_the_provider_shows_a_file_at_a_commit(environ: dict[str, str], expected: str) -> None:
@@ -285,3 +302,9 @@ def test_knows_where_the_provider_shows_a_file_at_a_commit(environ: dict[str, st
     assert files is not None
     assert files.address("c0ffee", "models/a b.sql", 7) == expected
     assert files.address("c0ffee", "models/a b.sql") == expected.split("#L7")[0].split("&line=")[0]
+
+
+def test_links_to_no_file_at_a_merge_that_only_the_build_knows() -> None:
+    pull = {"CHANGE_ID": "17", "CHANGE_URL": "https://github.com/kennel/our-datamart/pull/17"}
+    assert detect({**JENKINS, **pull}).files is None
+    assert detect({**BUILDKITE, "BUILDKITE_PULL_REQUEST_USING_MERGE_REFSPEC": "true"}).files is None

@@ -125,6 +125,7 @@ unit_tests:
 """
     )
     (directory / "models/staging/stray.sql").write_text("select 1 as dog_id union all select 1 union all select null\n")
+    (directory / "seeds/twice.csv").write_text("id,id,\n1,2,3\n")
     return validate(directory, *DEFER)
 
 
@@ -137,8 +138,15 @@ def test_shows_the_failing_rows_of_a_data_test(red: Validation) -> None:
     case = red.cases["models.staging.stray.sql::unique_stray_dog_id"]
     assert case.outcome == "failed"
     assert case.message.startswith("Got 1 result, configured to fail if != 0")
+    assert "\n" not in case.message, "providers show message and text, one below the other"
     assert "unique_field | n_records" in case.text
     assert "\ncompiled  target/dbt_ci/compiled/dogs/models/staging/red.yml/unique_stray_dog_id.sql\n" in case.text
+
+
+def test_warns_of_a_seed_whose_columns_are_built_under_other_names(red: Validation) -> None:
+    assert red.cases["seeds.twice.csv::twice"].outcome == "passed"
+    renamed = "column 2 repeats the name id and is built as id_2, column 3 has no name and is built as c"
+    assert renamed in " ".join(red.output.split())
 
 
 def test_shows_the_diff_of_a_unit_test_and_skips_its_model(red: Validation) -> None:

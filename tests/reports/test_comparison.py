@@ -23,7 +23,7 @@ PLAN = Plan(
             defined_in=f"{name}.sql",
             reason=Reason(kind="modified", text="modified"),
         )
-        for name in ("stays", "dogs", "cats")
+        for name in ("stays", "dogs", "cats", "mice")
     ),
     exposures=(
         Exposure(unique_id="e", label="Board | @all", owner="Ada", url="https://bi/7", parents=("model.p.stays",)),
@@ -57,8 +57,9 @@ CHANGED = Comparison(
     ),
 )
 SAME = Comparison(unique_id="model.p.dogs", base="prod", differences=Differences(head_rows=1, base_rows=1))
+OTHER = Comparison(unique_id="model.p.mice", why="new: the base builds no such relation")
 UNKNOWN = Comparison(unique_id="model.p.cats", why="new: the base builds no such relation")
-ALL = {c.unique_id: c for c in (CHANGED, SAME, UNKNOWN)}
+ALL = {c.unique_id: c for c in (CHANGED, SAME, UNKNOWN, OTHER)}
 
 
 def test_a_headline_says_what_differs_in_a_few_words() -> None:
@@ -77,7 +78,8 @@ def test_the_page_begins_with_what_breaks_and_who_reads_it() -> None:
     assert "javascript" not in page
     assert "| `stays` | base twin | 1,000 → 1,200 | 201 | 1 | 15 (1.5 %) | `price` 15, `new` added" in page
     assert "Identical: `dogs`" in page
-    assert "- `cats`: not compared" in page
+    assert "- `cats`, `mice`: not compared: new: the base builds no such relation" in page
+    assert page.count("not compared") == 1
     assert not list(table(PLAN, {}, values=True))
 
 
@@ -89,7 +91,10 @@ def test_values_from_the_data_are_shown_only_where_they_are_asked_for() -> None:
     lines = list(terminal_lines(PLAN, ALL))
     assert "  id=SECRET4  price SECRET5 → SECRET6" in lines
     assert "  price: nulls 0 → 2 · least SECRET1 → SECRET3 · mean 3 → 4" in lines
-    assert lines[-1] == "dbt-ci: identical to the base: dogs"
+    assert lines[-2:] == [
+        "dbt-ci: cats, mice: not compared: new: the base builds no such relation",
+        "dbt-ci: identical to the base: dogs",
+    ]
 
 
 def test_what_is_not_the_pull_requests_doing_is_labelled() -> None:

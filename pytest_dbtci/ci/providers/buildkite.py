@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pytest_dbtci.ci.build import Build, Environment, full_ref, owner_and_name
+from pytest_dbtci.ci.build import Build, Environment, full_ref, links_beside, owner_and_name
 from pytest_dbtci.ci.providers.provider import Provider
 
 
@@ -33,4 +33,5 @@ class Buildkite(Provider):
             is_fork=bool(pr and fork) and owner_and_name(fork) != owner_and_name(env("BUILDKITE_REPO")),
             url=env("BUILDKITE_BUILD_URL"),
             run=env("BUILDKITE_BUILD_URL"),
+            files=links_beside(env("BUILDKITE_REPO")) if is_tip else None,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pytest_dbtci.ci.build import Build, Environment, digits, full_ref
+from pytest_dbtci.ci.build import Build, Environment, digits, full_ref, links_beside
 from pytest_dbtci.ci.providers.provider import Provider
 
 
@@ -33,4 +33,5 @@ class CircleCI(Provider):
             is_fork=of_fork or env("CIRCLE_PR_NUMBER") is not None,
             url=env("CIRCLE_PULL_REQUEST", "CIRCLE_BUILD_URL"),
             run=env("CIRCLE_BUILD_URL"),
+            files=links_beside(env("CIRCLE_PULL_REQUEST")),
         )

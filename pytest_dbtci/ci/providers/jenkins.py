@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pytest_dbtci.ci.build import Build, Environment, address, branch_of, full_ref
+from pytest_dbtci.ci.build import Build, Environment, address, branch_of, full_ref, links_beside
 from pytest_dbtci.ci.providers.provider import Provider
 
 
@@ -34,4 +34,6 @@ class Jenkins(Provider):
             url=env("CHANGE_URL", "ghprbPullLink", "BUILD_URL"),
             run=env("BUILD_URL"),
             artifacts=address(env("BUILD_URL"), "artifact/"),
+            # What Jenkins merged by itself stands on no site.
+            files=links_beside(env("ghprbPullLink")) if env("ghprbActualCommit") else None,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_dbtci.ci.build import Build, Environment, branch_of
+from pytest_dbtci.ci.build import Build, Environment, branch_of, file_links
 from pytest_dbtci.ci.providers.provider import Provider
 
 
@@ -27,4 +27,5 @@ class Woodpecker(Provider):
             head_sha=env("CI_COMMIT_SHA") if pr else None,
             url=env("CI_PIPELINE_FORGE_URL", "CI_PIPELINE_URL"),
             run=env("CI_PIPELINE_URL"),
+            files=file_links(env("CI_REPO_URL"), env("CI_FORGE_TYPE") or ""),
         )

@@ -10,7 +10,7 @@ from pytest_dbtci.ci.build import Build
 from pytest_dbtci.differences import Comparison
 from pytest_dbtci.plan import Exposure, Node, PathChange, Plan
 from pytest_dbtci.reports import comparison
-from pytest_dbtci.reports.failures import by_cause, describe, headline, kind_of
+from pytest_dbtci.reports.failures import by_cause, describe, headline, kind_of, skip_reason
 from pytest_dbtci.reports.head_files import HeadFiles
 from pytest_dbtci.reports.lineage import Lineage
 from pytest_dbtci.reports.summary_head import title
@@ -49,7 +49,7 @@ def contents(
     return {
         "title": title(plan, results, red=red, trouble=trouble),
         "facts": list(_facts(plan, build, seconds)),
-        "notes": [n for n in (plan.status, plan.warning, *plan.notes) if n],
+        "notes": [n for n in (comparison.on_base(results), plan.status, plan.warning, *plan.notes) if n],
         "failures": [
             *([{**_RUN, "text": trouble}] if trouble else ()),
             *(_failure(*one, plan, results, files, redact) for one in bad[:IN_FULL]),
@@ -59,11 +59,17 @@ def contents(
         "compared": [
             _compared(node, found, plan, files, values=values)
             for node in plan.nodes
-            if (found := comparisons.get(node.unique_id)) is not None and not _is_identical(found)
+            if (found := comparisons.get(node.unique_id)) is not None
+            and found.differences is not None
+            and not found.differences.identical
+        ],
+        "not_compared": [
+            {"why": why, "names": [n.item for n in nodes]}
+            for why, nodes in comparison.unknown(plan, comparisons).items()
         ],
         "identical": [n.item for n in plan.nodes if _is_identical(comparisons.get(n.unique_id))],
         "nodes": [
-            *(_node(n, lineage, results, files, comparisons.get(n.unique_id)) for n in plan.nodes),
+            *(_node(n, plan, lineage, results, files, comparisons.get(n.unique_id)) for n in plan.nodes),
             *(_exposure(e) for e in plan.exposures),
         ],
         "critical": critical_path(plan, results),
@@ -87,6 +93,7 @@ _EMPTY: dict[str, Any] = {
     "outcome": "exposure",
     "worst": "exposure",
     "why": "reads what was built",
+    "says": "",
     "file": "",
     "relation": None,
     "seconds": None,
@@ -117,6 +124,7 @@ def _facts(plan: Plan, build: Build, seconds: float) -> Iterator[tuple[str, str,
         ("target", " · ".join(filter(None, (where.target, where.adapter))), None),
         ("unbuilt parents from", where.defer_target or "", None),
         ("took", f"{seconds:.1f} s", None),
+        ("log", "of the build" if build.run else "", build.run),
     )
     yield from (fact for fact in facts if fact[1])
 
@@ -168,12 +176,24 @@ def _compared(node: Node, found: Comparison, plan: Plan, files: HeadFiles, *, va
         "label": node.label,
         "href": files.of_project(node.defined_in),
         "headline": comparison.headline(found),
-        "text": "\n".join(comparison.describe(found, plan, values=values)) if found.differences else "",
+        "text": "\n".join(comparison.describe(found, plan, values=values)),
     }
 
 
+def _says(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]) -> str:
+    """Return why a node has this outcome, in a line; empty where it passed."""
+    if result.outcome == "skipped":
+        return skip_reason(node, result, plan, results)
+    return headline(node, result) if result.is_bad or result.outcome == "warned" else ""
+
+
 def _node(
-    node: Node, lineage: Lineage, results: Mapping[str, Result], files: HeadFiles, found: Comparison | None
+    node: Node,
+    plan: Plan,
+    lineage: Lineage,
+    results: Mapping[str, Result],
+    files: HeadFiles,
+    found: Comparison | None,
 ) -> dict[str, Any]:
     result = results.get(node.unique_id)
     drawn = lineage.is_drawn(node)
@@ -185,7 +205,7 @@ def _node(
         "outcome": result.outcome if result else "none",
         "worst": (lineage.outcome_with_tests(node) if drawn else result.outcome if result else None) or "none",
         "why": node.why,
-        "says": headline(node, result) if result is not None and result.is_bad else "",
+        "says": _says(node, result, plan, results) if result is not None else "",
         "file": node.defined_in,
         "href": files.of_project(node.defined_in),
         "relation": node.relation,

@@ -60,20 +60,21 @@ function failures() {
 
 function changes() {
   const rows = data.changes.map((change) => [link(change.path, change.href), change.status, change.effect]);
-  if (rows.length) show("changes", "What changed", table([["file"], ["change"], ["effect"]], rows));
+  if (rows.length) show("changes", "What changed", table([["file", "text"], ["change", "word"], ["effect", "text"]], rows));
 }
 
 function compared() {
   const parts = data.compared.map((one) => make("article", {},
     make("h3", {}, link(one.label, one.href), `: ${one.headline}`),
-    one.text ? make("pre", { tabindex: "0" }, one.text) : null));
+    make("pre", { tabindex: "0" }, one.text)));
+  for (const { why, names } of data.not_compared) parts.push(make("p", {}, `Not compared (${why}): ${names.join(", ")}`));
   if (data.identical.length) parts.push(make("p", {}, `Identical: ${data.identical.join(", ")}`));
   if (parts.length) show("compared", "Compared", ...parts);
 }
 
 function details(node) {
   const facts = [
-    ["outcome", outcome(node.worst)], ["selected", node.why], ["kind", node.kind], ["relation", node.relation],
+    ["outcome", outcome(node.worst)], ["says", node.says], ["selected", node.why], ["kind", node.kind], ["relation", node.relation],
     ["contents", node.compared],
     ["owner", node.owner], ["seconds", node.seconds === null ? null : seconds(node.seconds)],
   ].filter(([, value]) => value);
@@ -82,7 +83,11 @@ function details(node) {
     make("h3", {}, link(node.name, node.href)),
     make("dl", {}, ...facts.map(([term, value]) => make("div", {}, make("dt", {}, term), make("dd", {}, value)))),
     make("p", {}, tests.length ? `${tests.length} test${tests.length > 1 ? "s" : ""}:` : "no tests in this run"),
-    make("ul", {}, ...tests.map((test) => make("li", {}, outcome(test.outcome), ` ${test.name}`))));
+    make("ul", {}, ...tests.map((test) => make("li", {}, outcome(test.outcome), ` ${test.name}`, says(test)))));
+}
+
+function says(node) {
+  return node.says ? make("div", { class: "quiet" }, node.says) : null;
 }
 
 let graph = null;
@@ -244,9 +249,10 @@ function nodes() {
   const rows = worstFirst.map((node) => {
     const name = make("button", { type: "button", class: "name" }, node.name);
     name.addEventListener("click", () => { choose(node.drawn ? node : byId.get(node.about) || node); at("details").focus(); });
-    return [outcome(node.outcome), at("impact").hidden ? node.name : name, node.kind, node.why, link(node.file, node.href), seconds(node.seconds)];
+    const named = make("span", {}, at("impact").hidden ? node.name : name, ["warned", "skipped"].includes(node.outcome) ? says(node) : null);
+    return [outcome(node.outcome), named, node.kind, node.why, link(node.file, node.href), seconds(node.seconds)];
   });
-  show("nodes", "Nodes and tests", table([["outcome"], ["name"], ["kind"], ["selected because"], ["file"], ["seconds", "number"]], rows));
+  show("nodes", "Nodes and tests", table([["outcome"], ["name", "text"], ["kind", "word"], ["selected because", "text"], ["file", "text"], ["seconds", "number"]], rows));
 }
 
 function timeline() {
@@ -283,7 +289,7 @@ function cost() {
   });
   show("cost", "What it cost",
     make("p", {}, `${total.toFixed(1)} seconds of work by dbt and the warehouse, summed over ${paid.length} nodes and tests${paid.length > 20 ? "; the 20 dearest" : ""}:`),
-    table([["node"], ["kind"], ["seconds", "number"], ["share", "number"], [""]], rows));
+    table([["node", "text"], ["kind", "word"], ["seconds", "number"], ["share", "number"], [""]], rows));
 }
 
 for (const part of [head, failures, changes, compared, impact, nodes, timeline, cost]) part();
