@@ -29,6 +29,10 @@ _NEXT_STEPS = (
         r"Set the target's threads to 1 or more, in profiles.yml or --dbt-ci-threads.",
     ),
     (r"a callable raised a StopIteration", r"The seed's file is empty: write its header line, or delete it."),
+    (
+        r"Snapshots must be configured with a 'strategy' and 'unique_key'",
+        r"dbt does not say which one: give both to each new or changed snapshot, in its config.",
+    ),
     (r"<{7} ", r"These are git's conflict markers: resolve the merge first."),
     (r"at path \['threads'\]", r"Set the target's threads in profiles.yml to a whole number."),
     (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from pytest_dbtci.ci.build import Build
 from pytest_dbtci.plan import Node, Plan
@@ -92,7 +93,9 @@ def _facts(plan: Plan, build: Build, seconds: float | None, report: str) -> Iter
     if build.run:
         yield f"[build](<{build.run}>)"
     if report:
-        yield f"page [{prose(report)}](<{build.artifacts}>)" if build.artifacts else f"page {code(report)}"
+        # Where it lay on the agent is nothing to those who get it from there.
+        name = Path(report).name
+        yield f"page [{prose(name)}](<{build.artifacts}>)" if build.artifacts else f"page {code(report)}"
 
 
 def trouble_of_run(plan: Plan, results: Mapping[str, Result], trouble: str) -> Iterator[str]:
