@@ -7,6 +7,8 @@ import re
 # How dbt wraps what it passes on: `Database Error in model x (models/x.sql)`, then the words, indented.
 _WRAPPED = re.compile(r"(?P<kind>[A-Z][\w ]*? Error)(?: in (?P<place>[\w ]+ .*\(.*\)))?")
 _COMPILED_AT = re.compile(r"^\s*compiled code at .*\n?", re.MULTILINE)
+# … of a hook: its name, then the words.
+_HOOK = re.compile(r"\S+ failed, error:")
 # … and how inside of a sentence: `Credentials invalid: Runtime Error`, then the words, in a line of their own.
 _WITHIN = re.compile(r"(:| -) [A-Z]\w* Error\n\s+")
 _NEXT_STEPS = (
@@ -22,6 +24,10 @@ _NEXT_STEPS = (
         r"Credentials in profile .* invalid: (\S+) is not of type '(\w+)'",
         r"Find \1 in profiles.yml, and write it as \2: numbers without quotes, variables with `| as_number`.",
     ),
+    (
+        r"Required var '(\w+)' not found in config",
+        r"Give \1 a value under `vars` in dbt_project.yml, or in --dbt-ci-vars.",
+    ),
     (r"Env var required but not provided: '(\w+)'", r"Set \1 where pytest runs; in CI in the step's own environment."),
     (r"(?s)\t.*found character .*cannot start any token", r"YAML is indented with spaces, not with tabs."),
     (
@@ -34,6 +40,11 @@ _NEXT_STEPS = (
         r"dbt does not say which one: give both to each new or changed snapshot, in its config.",
     ),
     (r"<{7} ", r"These are git's conflict markers: resolve the merge first."),
+    (
+        r"at path \['name'\]: '.*' does not match",
+        r"The project's name takes letters, digits and underscores, and begins with a letter.",
+    ),
+    (r"at path \['([\w-]+-paths)'\]: '([^']*)' is not valid", r"Write a list: `\1: [\2]`."),
     (r"at path \['threads'\]", r"Set the target's threads in profiles.yml to a whole number."),
     (
         r"permission denied for database \"?(\w+)\"?",
@@ -65,6 +76,9 @@ def _unwrapped(message: str) -> tuple[list[str], str, str]:
     text, kinds, place = message.strip("\n"), list[str](), ""
     while True:
         first, newline, rest = text.partition("\n")
+        if newline and _HOOK.fullmatch(first.strip()):
+            text = rest.removeprefix(" ")
+            continue
         wrapped = _WRAPPED.fullmatch(first.strip())
         if not wrapped or not newline:
             break

@@ -218,7 +218,9 @@ def test_names_who_reads_what_was_built_and_links_files_and_builds(plan: Plan) -
         files=file_links(home, "github"),
     )
     root, name = Path(plan.project_dir).parent, Path(plan.project_dir).name
-    text = markdown(replace(plan, exposures=exposures), RESULTS, build, repository=root, report="/agent/_temp/dbt-ci.html")
+    text = markdown(
+        replace(plan, exposures=exposures), RESULTS, build, repository=root, report="/agent/_temp/dbt-ci.html"
+    )
     assert "### Read by\n\n- [Board](<https://bi.example.com/7>), Ada &lt;@\u200bada&gt;\n- App\n" in text
     at = f"{home}/blob/{plan.commits.head}/{name}/models"
     assert f"| [`models/fact_dogs.sql`](<{home}/blob/{plan.commits.head}/models/fact_dogs.sql>) | modified |" in text

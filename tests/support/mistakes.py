@@ -148,6 +148,16 @@ USAGE = (
         says=("can't parse the project: Model 'model.tiny.three'", "models/three.sql", "nobody"),
     ),
     Mistake(
+        name="snapshot without its strategy",
+        spoil=files(**{"snapshots/s.yml": "snapshots: [{name: s, relation: ref('one'), config: {unique_key: a}}]\n"}),
+        says=("Snapshots must be configured with a 'strategy'", "give both to each new or changed snapshot"),
+    ),
+    Mistake(
+        name="name with a dash",
+        spoil=files(project=PROJECT.replace("name: tiny", "name: ti-ny")),
+        says=("at path ['name']: 'ti-ny' does not match", "letters, digits and underscores"),
+    ),
+    Mistake(
         name="broken Jinja",
         spoil=files(model="{% if %}\n"),
         says=("model three (models/three.sql): Expected an expression",),
