@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
 
 from pytest_dbtci.manifest import BUILDABLE, Manifest
@@ -12,14 +17,31 @@ from tests.support.repositories import Files
 _BUILT = tuple(f"{kind}." for kind in BUILDABLE)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_selects_what_the_change_can_affect_and_says_why(planning_bench: Bench, case: Case) -> None:
-    edits = _edits(planning_bench, case)
+@dataclass(frozen=True, kw_only=True)
+class Changed:
+    """A case's change: the clone that has it, and the plan that is made there from what earlier runs parsed."""
+
+    case: Case
+    place: Path
+    planned: Planned
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
+def changed(request: pytest.FixtureRequest, planning_bench: Bench) -> Iterator[Changed]:
+    """Plan a case once for all that is said of it; pytest runs the tests of a case one after the other."""
+    if planning_bench.count % 25 == 24:
+        planning_bench.renew()
+    case: Case = request.param
+    place = planning_bench.clone(_edits(planning_bench, case))
     # dbt's sub-selectors are asked where there is something to compare with them.
     differs = any(text.startswith("modified") for text in case.roots.values())
     planning_bench.host.parts = (*SUB_SELECTORS, "macros") if differs else ()
-    planned = planning_bench.change(edits)
+    yield Changed(case=case, place=place, planned=planning_bench.plan(place, defer_target="prod"))
+    shutil.rmtree(place)
 
+
+def test_selects_what_the_change_can_affect_and_says_why(changed: Changed) -> None:
+    case, planned = changed.case, changed.planned
     reasons = {name: reason.text for name, reason in planned.roots.items()}
     if case.everything:
         assert set(planned.names) == _all(planned)
@@ -35,17 +57,15 @@ def test_selects_what_the_change_can_affect_and_says_why(planning_bench: Bench, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_plans_the_same_with_and_without_what_earlier_runs_parsed(
-    planning_bench: Bench, case: Case, monkeypatch: pytest.MonkeyPatch
+    planning_bench: Bench, changed: Changed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planning_bench.host, "curious", False)
-    place = planning_bench.clone(_edits(planning_bench, case))
-    parsed = planning_bench.plan(place, defer_target="prod", cached=False)
+    parsed = planning_bench.plan(changed.place, defer_target="prod", cached=False)
     assert "base: cached" not in parsed.told
-    cached = planning_bench.plan(place, defer_target="prod")
+    cached = changed.planned
     if cached.told[:1] == ("base: parsed",):
-        cached = planning_bench.plan(place, defer_target="prod")
+        cached = planning_bench.plan(changed.place, defer_target="prod")
     assert cached.plan == parsed.plan
     assert cached.told[:1] in ((), ("base: cached",))
 

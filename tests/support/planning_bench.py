@@ -124,6 +124,11 @@ class Bench:
         asked = tuple(self.host.asked)
         return Planned(plan=made.plan, own=self.host.own, told=tuple(told), asked=asked, head=made.head)
 
+    def renew(self) -> None:
+        """End dbt's process and have another: it keeps some 15 MB of every project that it parsed."""
+        self.host.close()
+        self.host = _listening(self.folder, self.environ, curious=self.host.curious, parts=self.host.parts)
+
     def change(self, edits: Files, **settings: Any) -> Planned:
         """Plan a change."""
         return self.plan(self.clone(edits), **settings)
@@ -169,10 +174,17 @@ def bench(folder: Path, files: Files, inside: str) -> Iterator[Bench]:
     origin = repository(folder / "origin", files)
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "CI", "DBT_", "GITHUB", "TF_"))}
     environ |= {"KENNEL_WAREHOUSE": str(folder / "kennel.duckdb"), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    made = Bench(folder=folder, origin=origin, inside=inside, host=_listening(folder, environ), environ=environ)
+    try:
+        yield made
+    finally:
+        made.host.close()
+
+
+def _listening(folder: Path, environ: Mapping[str, str], **ways: Any) -> Listening:
     host = Listening(folder, {**environ, "PR_NUMBER": "1"}, folder / "dbt.log")
-    host.own, host.asked = {}, []
-    with host:
-        yield Bench(folder=folder, origin=origin, inside=inside, host=host, environ=environ)
+    vars(host).update(ways, own={}, asked=[])
+    return host
 
 
 def dbt(directory: Path, *arguments: str, environ: Mapping[str, str]) -> str:
