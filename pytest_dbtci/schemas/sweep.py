@@ -146,7 +146,7 @@ class Sweep:
     def __init__(self, settings: Settings, project_dir: Path) -> None:
         self._beginning = settings.schema.split("{")[0]
         self._templates = {t for several in (False, True) for t in templates(settings.schema, several=several)}
-        self._project, self._repository = _identity(project_dir)
+        self._project, self._repository = _identity(project_dir, settings)
         placeholder = schema_name(settings.schema, PLACEHOLDER, "", project=self._project, repository=self._repository)
         profile = _read_profile(settings, project_dir)
         environ = {**settings.environ, "PR_NUMBER": settings.environ.get("PR_NUMBER") or PLACEHOLDER}
@@ -226,10 +226,11 @@ def _read_profile(settings: Settings, project_dir: Path) -> Profile:
     )
 
 
-def _identity(project_dir: Path) -> tuple[str, str]:
+def _identity(project_dir: Path, settings: Settings) -> tuple[str, str]:
     """Return what marks call the project and its repository, which is empty where git knows none."""
     try:
-        repository = Repository.find(project_dir)
+        head = detect(settings.environ).head_sha
+        repository = Repository.of_changes(project_dir, settings.invocation_dir, head)
         root = repository.root.resolve()
         project = read_project(project_dir, root)
         name = project_identity(project, siblings(project, root, repository.project_files()))

@@ -86,11 +86,20 @@ def test_takes_a_name_that_is_free_and_says_whose_one_is_that_is_not(host: Host,
     assert set(marks(warehouse)) == {"dbt_build_7", "dbt_build_8"}
 
 
-def test_a_view_with_the_marks_name_is_no_mark(host: Host, warehouse: Warehouse) -> None:
-    as_dbt(warehouse, "create schema dbt_build_7", f"create view dbt_build_7.dbt_ci_mark as select {OLD}")
-    with pytest.raises(UsageError, match="dbt_build_7 exists and was not created by this tool"):
-        open_schemas(host, warehouse, "dbt_build_7")
-    assert warehouse.schemas() == ("dbt_build_7",)
+def test_what_is_no_plain_table_with_the_marks_name_is_no_mark(host: Host, warehouse: Warehouse) -> None:
+    name, columns = "dbt_build_7.dbt_ci_mark", ("tool", "pr", "run", "head", "started")
+    forms = [[f"create view {name} as select {OLD}"]]
+    if warehouse.kind == "postgres":
+        forms.append([f"create materialized view {name} as select {OLD}"])
+        parted = f"create table {name} ({', '.join(f'{c} varchar' for c in columns)}) partition by list (tool)"
+        part = f"create table dbt_build_7.part partition of {name} default"
+        forms.append([parted, part, f"insert into {name} select {OLD}"])
+    for form in forms:
+        as_dbt(warehouse, "create schema dbt_build_7", *form)
+        with pytest.raises(UsageError, match="dbt_build_7 exists and was not created by this tool"):
+            open_schemas(host, warehouse, "dbt_build_7")
+        assert warehouse.schemas() == ("dbt_build_7",)
+        warehouse.query("drop schema dbt_build_7 cascade")
 
 
 ODD = {

@@ -133,7 +133,7 @@ def test_leaves_another_pull_requests_schema(host: Host, warehouse: Warehouse) -
 def test_keeps_names_as_the_warehouse_does(host: Host, warehouse: Warehouse) -> None:
     if warehouse.kind == "snowflake":
         pytest.skip("dbt quotes no schema there, and such a name needs quotes")
-    named = "dbt_build_7_A näme"
+    named = "dbt_build_7_A näme's 5% {x} \\n"
     open_schemas(host, warehouse, "dbt_build_7", named)
     expected = named.lower() if warehouse.kind == "redshift" else named
     assert warehouse.schemas() == ("dbt_build_7", expected)

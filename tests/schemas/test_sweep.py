@@ -17,6 +17,7 @@ from pytest_dbtci.dbt_client.protocol.warehouse_requests import DropLeftover, Li
 from pytest_dbtci.errors import DbtCiError, UsageError
 from pytest_dbtci.schemas.sweep import Criteria, Leftover, read_criteria
 from pytest_dbtci.settings import Settings
+from tests.support.repositories import commit, git, repository
 from tests.support.scripted_forge import Forge, forge
 from tests.support.tiny_project import make_tiny
 from tests.support.validation import Validation, validate
@@ -184,6 +185,20 @@ def test_leaves_what_another_repository_or_project_owns(process: Host, sweep: Sw
         assert "of pull request 7 of project shop# #vso[task.complete] in github.com/org/shop" in text
         assert "##vso" not in text
     assert "dbt_build_7_theirs" in warehouse.schemas()
+
+
+def test_a_project_in_a_submodule_is_of_the_repository_whose_pull_request_it_was(tmp_path: Path) -> None:
+    make_tiny(tmp_path / "tiny")
+    outer = repository(tmp_path / "outer")
+    git(outer, "submodule", "--quiet", "add", str(tmp_path / "tiny"), "dw")
+    git(outer / "dw", "checkout", "--quiet", "--detach", "origin/master")
+    base = commit(outer, {}, "Add the submodule")
+    git(outer / "dw", "checkout", "--quiet", "--detach", "origin/feature")
+    commit(outer, {}, "Move it")
+    built = validate(outer / "dw", "--dbt-ci-pr=7", f"--dbt-ci-base={base}", "--dbt-ci-keep-schema=always")
+    assert built.code == 0, built.output
+    swept = validate(outer / "dw", "--dbt-ci-sweep=drop", "--dbt-ci-sweep-pr=7")
+    assert outcomes(swept) == {"dbt_build_7": "passed"}, swept.output
 
 
 def test_leaves_a_schema_that_a_new_run_took_between_the_list_and_the_drop(
