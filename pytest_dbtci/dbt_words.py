@@ -47,6 +47,14 @@ _NEXT_STEPS = (
     (r"at path \['([\w-]+-paths)'\]: '([^']*)' is not valid", r"Write a list: `\1: [\2]`."),
     (r"at path \['threads'\]", r"Set the target's threads in profiles.yml to a whole number."),
     (
+        r'IO Error: Cannot open file "[^"]*": No such file or directory',
+        r"Make the folder, or correct the path: a DuckDB target has it in profiles.yml.",
+    ),
+    (
+        r"is not a valid DuckDB database file|IO Error: Could not read from file .*: Is a directory",
+        r"Let the target's path in profiles.yml name another file, or remove this one.",
+    ),
+    (
         r"permission denied for database \"?(\w+)\"?",
         r"The target's user has to create schemas: grant it create on database \1.",
     ),
