@@ -11,6 +11,9 @@ _COMPILED_AT = re.compile(r"^\s*compiled code at .*\n?", re.MULTILINE)
 _HOOK = re.compile(r"\S+ failed, error:")
 # … and how inside of a sentence: `Credentials invalid: Runtime Error`, then the words, in a line of their own.
 _WITHIN = re.compile(r"(:| -) [A-Z]\w* Error\n\s+")
+# A Python model's own error comes last, below the calls that led to it.
+_PYTHON = re.compile(r"Python model failed:\nTraceback \(most recent call last\):\n((?: .*\n)+)(\S[\s\S]*)")
+_CALL = re.compile(r'File "(?![^"\n]*site-packages)[^"\n]*", line (\d+), in .*\n\s+(.*)\n')
 _NEXT_STEPS = (
     (
         r"or run dbt again with --no-version-check",
@@ -33,6 +36,11 @@ _NEXT_STEPS = (
     (
         r"max_workers must be greater than 0",
         r"Set the target's threads to 1 or more, in profiles.yml or --dbt-ci-threads.",
+    ),
+    (r'syntax error at or near ";"', r"A model is one query: leave out the semicolon at its end."),
+    (
+        r"Row \d+ has \d+ values, but Table only has \d+ columns",
+        r"Rows are counted from 0, below the header; a value with a comma in it takes quotes.",
     ),
     (r"a callable raised a StopIteration", r"The seed's file is empty: write its header line, or delete it."),
     (
@@ -80,6 +88,12 @@ def next_step(text: str) -> str:
     return next(steps, "")
 
 
+def line_in_python(message: str) -> int | None:
+    """Return the line of a Python model that its error comes from; None for other messages."""
+    call = _CALL.search(message)
+    return int(call[1]) if call else None
+
+
 def _unwrapped(message: str) -> tuple[list[str], str, str]:
     text, kinds, place = message.strip("\n"), list[str](), ""
     while True:
@@ -93,4 +107,12 @@ def _unwrapped(message: str) -> tuple[list[str], str, str]:
         kinds.append(wrapped["kind"])
         place = wrapped["place"] or place
         text = "\n".join(line.removeprefix("  ") for line in rest.split("\n")).strip("\n")
-    return kinds, place, _COMPILED_AT.sub("", text + "\n")
+    return kinds, place, _of_python(_COMPILED_AT.sub("", text + "\n"))
+
+
+def _of_python(text: str) -> str:
+    """Return a Python model's own error, with the line of the model that raised it; any other text as it is."""
+    if not (found := _PYTHON.fullmatch(text)):
+        return text
+    call = _CALL.search(found[1])
+    return found[2] + (f"\nLINE {call[1]}: {call[2]}\n" if call else "")

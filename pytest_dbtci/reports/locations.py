@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from pytest_dbtci.dbt_words import line_in_python
 from pytest_dbtci.plan import Node
 
 _ENTRIES = ("models", "seeds", "snapshots", "sources", "tables", "functions", "analyses")
@@ -56,6 +57,8 @@ def _in_text(text: str, node: Node, message: str) -> int:
     if node.resource_type == "seed":
         named = _CSV_LINE.search(message)
         return int(named[1]) if named and int(named[1]) <= len(lines) else 1
+    if node.defined_in.endswith(".py") and (line := line_in_python(message)):
+        return min(line, len(lines))
     for found in _complaints(lines, message):
         if len(found) == 1:
             return found[0]

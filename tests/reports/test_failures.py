@@ -95,6 +95,7 @@ skipped   unique_fact_dogs_id, accepted_values_fact_dogs_name, top_dogs and 2 mo
             'dogs.on-run-start.0 failed, error:\n Parser Error: syntax error at or near "selec"\n\nLINE 2: selec 1',
             'Parser Error: syntax error at or near "selec" (model fact_dogs)',
         ),
+        (dogs_run.PYTHON, "NameError: name 'nosuch' is not defined (model fact_dogs)"),
         (dogs_run.DUCKDB_SYNTAX, 'Parser Error: syntax error at or near ""d"" (model fact_dogs)'),
         (
             dogs_run.REDSHIFT_COLUMN,

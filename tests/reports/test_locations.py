@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,12 @@ def test_finds_a_unit_test(project: Path) -> None:
 )
 def test_finds_the_line_that_the_database_complains_of(project: Path, message: str, line: int) -> None:
     assert line_of(project, planned("model.dogs.fact_dogs"), message) == line
+
+
+def test_finds_the_line_of_a_python_model(project: Path) -> None:
+    (project / "models/fact_dogs.py").write_text("def model(dbt, session):\n    x = nosuch\n    return x\n")
+    model = replace(planned("model.dogs.fact_dogs"), defined_in="models/fact_dogs.py")
+    assert line_of(project, model, dogs_run.PYTHON) == 2
 
 
 def test_does_not_guess_between_two_lines_that_fit(project: Path) -> None:

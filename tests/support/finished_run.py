@@ -17,6 +17,17 @@ BINDER = (
     '  Binder Error: Referenced column "nme" not found in FROM clause!\n'
     '  Candidate bindings: "name", "age"'
 )
+PYTHON = """\
+Runtime Error in model fact_dogs (models/fact_dogs.py)
+  Python model failed:
+  Traceback (most recent call last):
+    File "/venv/lib/python3.11/site-packages/dbt/adapters/duckdb/environments/__init__.py", line 286, in run_python_job
+      df = module.model(dbt, con)
+           ^^^^^^^^^^^^^^^^^^^^^^
+    File "/tmp/tmp01fi8mer.py", line 2, in model
+      x = nosuch
+          ^^^^^^
+  NameError: name 'nosuch' is not defined"""
 DUCKDB_SYNTAX = (
     "Runtime Error in model fact_dogs (models/fact_dogs.sql)\n"
     '  Parser Error: syntax error at or near ""d""\n'
