@@ -53,8 +53,8 @@ COLUMNS = {
 LOST = {"status": "case when i % 200 = 7 then 'lost' else status end"}
 CHANGED: dict[str, dict[str, str]] = {
     "identical": {},
-    "few": {"price": "price + case when i % 100 = 5 then 1 else 0 end", **LOST},
-    "many": {"price": "price + case when i % 2 = 0 then 1 else 0 end", **LOST},
+    "few": {"price": "cast(price + case when i % 100 = 5 then 1 else 0 end as decimal(12,2))", **LOST},
+    "many": {"price": "cast(price + case when i % 2 = 0 then 1 else 0 end as decimal(12,2))", **LOST},
 }
 
 HASHES = {

@@ -66,11 +66,23 @@ class Comparisons:
         twins = graph.twins(chosen)
         tests = any(n.resource_type == "test" for n in plan.nodes)
         ready = self._prepare(plan, graph, twins, external) if twins or tests else None
+        declared = self._with_bases_keys(declared, ready)
         compared = [self._compared(c, graph, declared[c.unique_id], rules[c.unique_id], ready) for c in chosen]
         schemas = {(n.database, n.schema) for u in twins if ready and (n := ready.base.nodes[u]).writes}
         every = tuple(sorted({*plan.destination.schemas, *schemas}))
         destination = dataclasses.replace(plan.destination, schemas=every)
         return dataclasses.replace(plan, compared=tuple(compared), twins=twins, destination=destination), ready
+
+    def _with_bases_keys(self, declared: Mapping[str, Declaration], ready: Twins | None) -> Mapping[str, Declaration]:
+        """Return the declarations with the base's key where the head has none; no test of this run has shown that."""
+        without = tuple(u for u, d in declared.items() if ready and not d.key and u in ready.base.nodes)
+        theirs = self.host.ask(Declared(tree="twin", unique_ids=without)) if without else {}
+        keys = {
+            u: dataclasses.replace(declared[u], key=d.key, key_from=f"{d.key_from} of the base")
+            for u, d in theirs.items()
+            if d.key
+        }
+        return {**declared, **keys}
 
     def _rules(self, declared: Mapping[str, Declaration]) -> dict[str, Rules]:
         """Return each node's rules: its own, and where it has none for something, those for all."""

@@ -54,9 +54,9 @@ def test_says_what_the_pull_request_changed_with_no_values_but_in_the_terminal(s
         "models/breeds.sql": f"{TABLE}select 'collie' as race, 1 as legs\n",
         "models/paws.sql": TABLE + "select race, 4 * legs as paws from {{ ref('breeds') }}\n",
         "models/cats.sql": "select 1 as cat\n",
-        "models/models.yml": str(FILES["models/models.yml"]).replace(
-            "- name: stays\n", "- name: stays\n  config: {meta: {dbt_ci: {fail_if: 'changed > 1'}}}\n"
-        ),
+        "models/models.yml": str(FILES["models/models.yml"])
+        .replace("- name: stays\n", "- name: stays\n  config: {meta: {dbt_ci: {fail_if: 'changed > 1'}}}\n")
+        .replace("[{name: dog, data_tests: [unique]}]", "[{name: dog}]"),
     }
     directory = shop.branch("dearer", dict(files))
     summary = directory.parent / f"{shop.warehouse.kind}.md"
@@ -69,6 +69,7 @@ def test_says_what_the_pull_request_changed_with_no_values_but_in_the_terminal(s
     key, price = shop.stored("id"), shop.stored("price")
     assert (stays.properties["dbt_compare_key"], stays.properties["dbt_compare_columns"]) == (key, f"{price}: 2")
     assert counts(run)["dogs"] == ("twin", "0", "0", "2")
+    assert f"dogs: compared with base twin · key {shop.stored('dog')} (unique test of the base)" in run.output
     assert counts(run)["breeds"] == ("prod", "0", "0", "0")
     cats = compared(run)["cats"]
     assert (cats.outcome, cats.message) == ("skipped", "new: the base builds no such relation")

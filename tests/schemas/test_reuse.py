@@ -14,13 +14,15 @@ from tests.support.tiny_project import commit, make_tiny, write
 from tests.support.validation import validate
 
 KEEP = ("--dbt-ci-pr=7", "--dbt-ci-keep-schema=failed")
+SWAPPED = "select 39 as a, {} as b union all select 163893, {}"
+"""DuckDB's hashes of these rows have the same sum with true and false as with false and true."""
 MACRO = "{{% macro size() %}}{}{{% endmacro %}}\n"
 FILES: dict[str, str | None] = {
     "dbt_project.yml": "name: tiny\nprofile: tiny\nmodels: {+materialized: table}\n",
     "macros/size.sql": MACRO.format(1),
     "models/sized.sql": "select {{ size() }} as a\n",
     "models/same.sql": "select 3 as a\n",
-    "models/replaced.sql": "select 3 as a\n",
+    "models/replaced.sql": SWAPPED.format("true", "false"),
     "models/bad.sql": "select no_such_column from {{ ref('two') }}, {{ ref('sized') }}, {{ ref('same') }}, "
     "{{ ref('replaced') }}\n",
 }
@@ -61,8 +63,9 @@ def test_builds_a_kept_parent_anew_where_its_macro_its_parent_or_its_table_is_an
     assert f"dbt-ci: kept dbt_build_7, to look at with\n  duckdb {project / 'tiny.duckdb'}\n" in first.output
     compiled = (project / "target/dbt_ci/compiled/tiny/models/bad.sql").read_text()
     with duckdb.connect(str(project / "tiny.duckdb")) as connection:
-        assert connection.execute(compiled.replace("no_such_column", "count(*)")).fetchall() == [(1,)]
-        connection.execute("create or replace table dbt_build_7.replaced as select 4 as a")
+        assert connection.execute(compiled.replace("no_such_column", "count(*)")).fetchall() == [(2,)]
+        swapped = SWAPPED.format("false", "true")
+        connection.execute(f"create or replace table dbt_build_7.replaced as {swapped}")
     write(project, {"macros/size.sql": MACRO.format(2), "models/one.sql": "select 4 as a\n"})
     commit(project, "a macro and a grandparent")
     again = validate(project, *KEEP, "--lf")

@@ -70,9 +70,9 @@ class RandomPair:
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What a comparison must say."""
+    """What a comparison must say; `keyed` is None where it makes no difference whether rows are matched by the key."""
 
-    keyed: bool
+    keyed: bool | None
     head_rows: int
     base_rows: int
     added: int
@@ -132,7 +132,8 @@ def expected(pair: RandomPair) -> Expected:
     # A key that is claimed to be unique may be found repeated, but only where that makes a difference.
     matter = heads.keys() & theirs.keys() if pair.unique else heads.keys() | theirs.keys()
     if any(len(rows.get(k, ())) > 1 for k in matter for rows in (heads, theirs)):
-        return _as_bag(head.rows, bases, same, schema)
+        found = _as_bag(head.rows, bases, same, schema)
+        return replace(found, keyed=None) if pair.unique and not (found.added or found.removed) else found
     pairs = [(heads[k][0], theirs[k][0]) for k in heads.keys() & theirs.keys()]
     columns = {
         n: sum(not _equal(h[n], b[n], *types) for h, b in pairs) for n, types in same.items() if n not in pair.key

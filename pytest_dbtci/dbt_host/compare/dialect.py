@@ -31,6 +31,7 @@ class Dialect:
     there is none that is sure to work. `texts` gives a family's text where the plain cast to `text` does not. `hash`
     is of any number of values, 64 bits, of which only equal values of one type have the same, as far as 64 bits tell:
     `hashed` is a pattern for the types of which that is true. It is empty where it costs more than to compare them.
+    `sampled` gives some rows of a table, the same each time, without reading the others.
     `digest` makes a whole number of a text, the same each time; `lossy` is a pattern for the types whose texts leave
     something out, `alike` one for those of which equal values can have several texts. `moment` is the type that has no
     zone; `uncollated` gives a text without the collation of its column, by which other texts may be equal.
@@ -44,6 +45,7 @@ class Dialect:
     logarithm: str = "log({})"
     hash: str = ""
     hashed: str = ""
+    sampled: str = ""
     digest: str = ""
     lossy: str = ""
     alike: str = ""

@@ -101,14 +101,32 @@ class _Comparison:
         sides = [side for side, count in found if count]
         return f"{', '.join(self.pair.key)} is not unique in {' and in '.join(sides)}" if sides else ""
 
+    def _identical(self, about: Differences, sql: Sql) -> Differences | None:
+        """Return what there is to say where a scan of each side shows that all rows are the same, else None.
+
+        That is only asked where some rows show no difference, and where it is cheaper than what is asked otherwise.
+        """
+        retyped = any(c.kind == "retyped" for c in self.matched.schema)
+        scanned = bool(self.dialect.sampled) and self.head.is_table and self.base.is_table and self.sample == 1
+        if not scanned or retyped or sql.candidates or (sql.key and self._row(sql.probe())[0]):
+            return None
+        head, base = (_numbers(row) for row in self._fetch(sql.fingerprints()))
+        if head != base:
+            return None
+        key = tuple(c.name for c in sql.key)
+        return replace(about, key=key, head_rows=head[0], base_rows=base[0], keyless=head[1] + base[1])
+
     def _by_key(self, about: Differences) -> Differences:
         sql, matched = self._sql(), self.matched
+        if same := self._identical(about, sql):
+            return same
         rows = self._fetch(sql.rows(self.pair.examples))
         counted = 8 + 2 * len(matched.candidates)
         *numbers, whole = _numbers(rows[0][: counted + 1])
         heads, bases, only_head, only_base, no_key, no_base_key, pairs, changed, *counts = numbers
         if pairs + only_head != heads or pairs + only_base != bases:
-            return self._as_bag(replace(about, note=self._twice() or f"{', '.join(self.pair.key)} is not unique"))
+            twice = self._twice() or f"{', '.join(self.pair.key)} is not unique"
+            return self._as_bag(replace(about, note=twice), differ=True)
         found = replace(
             about,
             key=tuple(c.name for c in matched.key),
@@ -146,10 +164,13 @@ class _Comparison:
             examples=(*found.examples, *examples),
         )
 
-    def _as_bag(self, about: Differences) -> Differences:
+    def _as_bag(self, about: Differences, *, differ: bool = False) -> Differences:
+        """Compare without a key; `differ` tells that it need not be asked first whether all rows are the same."""
         sql = self._sql(key=False)
         if not sql.columns:
             raise DbtFailed("the two relations have no column in common that can be compared", usage=False)
+        if not differ and (same := self._identical(about, sql)):
+            return same
         heads, bases, added, removed = self._row(sql.bag())
         schema = about.schema
         if sql.candidates and self.sample == 1:

@@ -63,6 +63,27 @@ class Sql:
         """Ask how many rows there are in head and base."""
         return f"select {', '.join(f'(select count(*) from {self._table(is_head)})' for is_head in (True, False))}"
 
+    def probe(self) -> str:
+        """Ask how many of some of the head's rows are not exactly the same in the base."""
+        head, base = self._fingerprints(True, sampled=True), self._fingerprints(False)
+        return f"select count(*) - {_count('h.x = b.x')} from {head} h left join {base} b on {self._on('h', 'b')}"
+
+    def fingerprints(self) -> str:
+        """Ask of both sides, a row each: the rows, those without a key, and a sum that tells the rows' values."""
+        no_key = _count(_any_null("s", self.key)) if self.key else "0"
+        return " union all ".join(
+            f"select count(*), {no_key}, sum(x) from {self._fingerprints(is_head)} s" for is_head in (True, False)
+        )
+
+    def _fingerprints(self, is_head: bool, *, sampled: bool = False) -> str:
+        """Return a subquery for the keys of one side and a hash of each row, which rows that look alike share."""
+        sides = [(c, c.head if is_head else c.base) for c in (*self.key, *self.columns)]
+        told = (v if c.is_hashed or c.family in FLOATS else self.dialect.as_text(c.family, v) for c, v in sides)
+        # A hash of many values combines theirs bit by bit: if rows swap values, a sum of it can stay as it is.
+        x = self.dialect.hash.format(self.dialect.hash.format(", ".join(told)))
+        keys = "".join(f"{value} as k{i}, " for i, (_, value) in enumerate(sides[: len(self.key)]))
+        return f"(select {keys}{x} as x from {self._table(is_head, sampled=sampled)})"
+
     def rows(self, most: int) -> str:
         """Ask, in one join, how the rows differ, and for `most` rows of each kind.
 
@@ -217,9 +238,11 @@ class Sql:
     def _on(self, one: str, other: str) -> str:
         return " and ".join(f"{one}.k{i} = {other}.k{i}" for i in range(len(self.key)))
 
-    def _table(self, is_head: bool) -> str:
+    def _table(self, is_head: bool, *, sampled: bool = False) -> str:
         conditions = " and ".join(filter(None, (self.where and f"({self.where})", self._sampled(is_head))))
-        return f"{self.head if is_head else self.base} t{f' where {conditions}' if conditions else ''}"
+        table = f"{self.head if is_head else self.base} t"
+        some = self.dialect.sampled.format(table) if sampled else table
+        return f"{some} where {conditions}" if conditions else some
 
     def _sampled(self, is_head: bool) -> str:
         if self.sample == 1:

@@ -76,6 +76,7 @@ class DuckDb(Warehouse):
         # Of 128 bits, as wider decimals have, both halves may be hashed to nothing: 0 and -1 have the same hash.
         hash="hash({})",
         hashed=r"(tiny|small|big)int|integer|decimal\((\d|1[0-8]),\d+\)|varchar|boolean|date|timestamp",
+        sampled="{} tablesample system (2%) repeatable (7)",
         digest="hash({})",
         # Until DuckDB 1.4 a list of one text with a comma read like one of two.
         lossy=r"struct|map|union|variant|.*\]$",
@@ -115,7 +116,9 @@ class DuckDb(Warehouse):
         where = {"database": self._literal(database), "schema": self._literal(schema)}
         found = dict[str, str]()
         for name, definition, is_table in self.fetch(_DEFINITIONS.format(**where)):
-            rows = f"select count(*), sum(cast(hash({_ROW}) as hugeint)) from {self._render(database, schema, name)}"
+            rows = (
+                f"select count(*), sum(cast(hash(hash({_ROW})) as hugeint)) from {self._render(database, schema, name)}"
+            )
             contents = self.fetch(f"{rows} as {_ROW}")[0] if is_table else ()
             found[name] = " ".join(map(str, (*contents, definition)))
         return found
