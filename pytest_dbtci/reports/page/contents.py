@@ -56,18 +56,7 @@ def contents(
         ],
         "failures_left": max(0, len(bad) - IN_FULL),
         "changes": [_change(c, plan, files) for c in plan.changes],
-        "compared": [
-            _compared(node, found, plan, files, values=values)
-            for node in plan.nodes
-            if (found := comparisons.get(node.unique_id)) is not None
-            and found.differences is not None
-            and not found.differences.identical
-        ],
-        "not_compared": [
-            {"why": why, "names": [n.item for n in nodes]}
-            for why, nodes in comparison.unknown(plan, comparisons).items()
-        ],
-        "identical": [n.item for n in plan.nodes if _is_identical(comparisons.get(n.unique_id))],
+        **_comparisons(plan, comparisons, files, values=values),
         "nodes": [
             *(_node(n, plan, lineage, results, files, comparisons.get(n.unique_id)) for n in plan.nodes),
             *(_exposure(e) for e in plan.exposures),
@@ -169,6 +158,25 @@ def _compiled(result: Result) -> str:
 
 def _is_identical(found: Comparison | None) -> bool:
     return found is not None and found.differences is not None and found.differences.identical
+
+
+def _comparisons(
+    plan: Plan, comparisons: Mapping[str, Comparison], files: HeadFiles, *, values: bool
+) -> dict[str, Any]:
+    return {
+        "compared": [
+            _compared(node, found, plan, files, values=values)
+            for node in plan.nodes
+            if (found := comparisons.get(node.unique_id)) is not None
+            and found.differences is not None
+            and not found.differences.identical
+        ],
+        "not_compared": [
+            {"why": why, "names": [n.item for n in nodes]}
+            for why, nodes in comparison.unknown(plan, comparisons).items()
+        ],
+        "identical": [n.item for n in plan.nodes if _is_identical(comparisons.get(n.unique_id))],
+    }
 
 
 def _compared(node: Node, found: Comparison, plan: Plan, files: HeadFiles, *, values: bool) -> dict[str, Any]:
