@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import os
@@ -83,7 +84,13 @@ class ParameterIds:
         theirs, one = metafunc.parametrize, type(pytest.param())
 
         def parametrize(*args: Any, **options: Any) -> None:
-            call = inspect.signature(theirs).bind(*args, **options)
+            __tracebackhide__ = True
+            call = None
+            with contextlib.suppress(TypeError):
+                call = inspect.signature(theirs).bind(*args, **options)
+            if call is None:
+                theirs(*args, **options)  # says what is wrong
+                return
             given = call.arguments
             given["argvalues"] = [
                 v._replace(id=self._clean(v.id)) if isinstance(v, one) else v for v in given["argvalues"]
