@@ -69,7 +69,8 @@ def large(count: int) -> tuple[Plan, dict[str, Result]]:
 def dogs_page(tmp_path: Path) -> Path:
     plan = replace(write_project(tmp_path / "dogs"), exposures=(SCREEN,))
     links = FileLinks(file="https://example.com/dogs/blob/{commit}/{path}", line="#L{line}")
-    build = Build(provider="github", pr="7", url="https://example.com/pull/7", files=links)
+    run = "https://example.com/runs/1"
+    build = Build(provider="github", pr="7", url="https://example.com/pull/7", run=run, files=links)
     return written(tmp_path / "page.html", plan, timed(RESULTS), build, repository=tmp_path)
 
 
@@ -80,7 +81,7 @@ def test_opens_without_a_word_in_the_console_and_shows_every_part(dogs_page: Pat
         "return {sections: [...document.querySelectorAll('section:not([hidden])')].map(s => s.id),"
         " title: document.getElementById('title').textContent,"
         " drawn: graph.nodes().map(n => n.id()), edges: graph.edges().length,"
-        " links: [...document.querySelectorAll('main a')].map(a => a.href),"
+        " links: [...document.querySelectorAll('a')].map(a => a.href),"
         " canvas: document.querySelectorAll('#graph canvas').length,"
         " critical: [...document.querySelectorAll('#timeline li')].map(l => l.textContent),"
         " bars: document.querySelectorAll('.bar').length}",
@@ -94,6 +95,7 @@ def test_opens_without_a_word_in_the_console_and_shows_every_part(dogs_page: Pat
     assert seen.answer["canvas"]
     head = PLAN.commits.head
     assert f"https://example.com/dogs/blob/{head}/dogs/models/staging.yml#L13" in seen.answer["links"]
+    assert "https://example.com/runs/1" in seen.answer["links"], "the build's log"
     names = [line.split(" · ")[0] for line in seen.answer["critical"]]
     assert names == [u.split(".")[2] for u in critical_path(PLAN, timed(RESULTS))]
     assert len(names) > 1
@@ -156,6 +158,7 @@ def test_search_zoom_and_print_work(dogs_page: Path) -> None:
     assert seen.answer["skipped"] == ["2 of 7 nodes", ["model.dogs.top_dogs", "model.dogs.best_dog"]]
     assert seen.answer["nothing"] == ["no node", []]
     assert "downstream of fact_dogs" in seen.answer["details"]
+    assert "test unique_fact_dogs_id failed upstream" in seen.answer["details"]
     assert (seen.answer["image"], seen.answer["gone"]) == ("data:image/png;base64,", True)
     assert (seen.answer["focus"], seen.answer["unnamed"]) == ("details", 0)
 
