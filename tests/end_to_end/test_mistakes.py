@@ -14,7 +14,7 @@ import pytest
 from tests.support.mistakes import FAILING, USAGE, Mistake, foreign_schema
 from tests.support.terminal import Screen, on_a_terminal
 from tests.support.tiny_project import PROJECT, commit, git, make_tiny, write
-from tests.support.validation import command, environment, read_junit, validate
+from tests.support.validation import command, environment, parse_base, read_junit, validate
 from tests.support.warehouses import Server
 
 pytestmark = pytest.mark.slow
@@ -24,7 +24,9 @@ COLUMNS = 60
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny(tmp_path_factory.mktemp("tiny") / "repo")
+    project = make_tiny(tmp_path_factory.mktemp("tiny") / "repo")
+    parse_base(project, "--dbt-ci-pr=7")
+    return project
 
 
 def flat(text: str) -> str:

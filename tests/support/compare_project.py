@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.tiny_project import commit, git, write
-from tests.support.validation import Validation, validate
+from tests.support.validation import Validation, keep_base, validate
 from tests.support.warehouses import KINDS, Warehouse
 from tests.support.warehouses.dbt_project import PROFILE, run_dbt, write_profiles
 from tests.support.warehouses.fixtures import ALL_KINDS, empty_warehouse
@@ -99,7 +99,9 @@ class Shop:
         """Run `pytest --dbt-ci` for pull request 7."""
         deferral = ["--dbt-ci-defer-target=prod"] if defer else []
         options = ["--dbt-ci-pr=7", "--dbt-ci-base=main", "--dbt-ci-target=ci", *deferral, *args]
-        return validate(directory, *options, DBT_PROFILES_DIR=str(self._profiles), **environ)
+        run = validate(directory, *options, DBT_PROFILES_DIR=str(self._profiles), **environ)
+        keep_base(directory, self.main)
+        return run
 
     def stored(self, name: str) -> str:
         """Return a column's name as the warehouse stores it."""

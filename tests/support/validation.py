@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ Outcome = Literal["passed", "failed", "error", "skipped"]
 
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PYTEST_DEBUG_TEMPROOT", "SYSTEMROOT", "PYTHONPATH")
 """The environment that a run gets: nothing of a CI job that runs the tests, but the code that is to be tested."""
+
+CACHE = ".pytest_cache"
+"""Where a run keeps, in the project, what it has parsed of the base."""
 
 DEFER = ("--dbt-ci-pr=1066", "--dbt-ci-target=ci", "--dbt-ci-defer-target=prod")
 
@@ -68,6 +72,21 @@ def validate(directory: Path, *args: str, **extra: str) -> Validation:
         timeout=600,
     )
     return Validation(code=done.returncode, output=done.stdout + done.stderr, cases=read_junit(junit), junit=junit)
+
+
+def parse_base(directory: Path, *args: str) -> None:
+    """Let copies of the project find its base parsed, as a branch's second run does."""
+    run = validate(directory, "--collect-only", "-q", *args)
+    assert run.code == 0, run.output
+    run.junit.unlink()
+    for left in ("target", "logs", f"{CACHE}/v"):
+        shutil.rmtree(directory / left, ignore_errors=True)
+
+
+def keep_base(directory: Path, project: Path) -> None:
+    """Let copies of the project find what a run in one of them has parsed of the base."""
+    if (directory / CACHE).is_dir():
+        shutil.copytree(directory / CACHE, project / CACHE, ignore=shutil.ignore_patterns("v"), dirs_exist_ok=True)
 
 
 def read_junit(path: Path) -> dict[str, Case]:

@@ -14,7 +14,7 @@ from pytest_dbtci.dbt_client.client import Host
 from pytest_dbtci.dbt_client.protocol.values import Invocation, Mark, Owner
 from pytest_dbtci.dbt_client.protocol.warehouse_requests import Attach, OpenSchemas
 from tests.support.tiny_project import git
-from tests.support.validation import Validation, environment, validate
+from tests.support.validation import Validation, environment, keep_base, validate
 from tests.support.warehouses import Warehouse
 from tests.support.warehouses.dbt_project import PROFILE, copy_project, run_dbt, write_profiles
 from tests.support.warehouses.fixtures import ALL_KINDS, empty_warehouse
@@ -83,7 +83,9 @@ class Kennel:
         """Run `pytest --dbt-ci` for that pull request, with the parents deferred to prod or not."""
         deferral = ["--dbt-ci-defer-target=prod"] if defer else []
         options = [f"--dbt-ci-pr={pr}", "--dbt-ci-base=main", "--dbt-ci-target=ci", *deferral, *args]
-        return validate(directory, *options, DBT_PROFILES_DIR=str(self._profiles), **environ)
+        run = validate(directory, *options, DBT_PROFILES_DIR=str(self._profiles), **environ)
+        keep_base(directory, self.main)
+        return run
 
     def others(self) -> dict[str, Any]:
         """Return what the warehouse holds apart from pull requests' schemas: is it still `before`?"""
