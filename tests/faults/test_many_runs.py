@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.support.tiny_project import commit, git, make_tiny, write
-from tests.support.validation import command, environment
+from tests.support.validation import CACHE, command, environment, parse_base
 from tests.support.warehouses import Server, Warehouse
 
 NUMBERS = range(1, 21)
@@ -33,6 +33,7 @@ class Run:
         self.process: subprocess.Popen[bytes] | None = None
         git(root, "clone", "--quiet", str(root / f"{name}.git"), self.clone.name)
         git(self.clone, "switch", "--quiet", "--create", f"change-{number}")
+        shutil.copytree(root / name / CACHE, self.clone / CACHE)
         # The singular test fails if another run writes into this one's schema.
         mine = f"'{name} {number}'"
         write(
@@ -92,7 +93,9 @@ def make_runs(root: Path, warehouse: Warehouse) -> list[Run]:
         write(project, files)
         commit(project, f"Profile of {name}")
         git(root, "clone", "--quiet", "--bare", name, f"{name}.git")
-        shutil.rmtree(root / name)
+        git(project, "switch", "--quiet", "--create", "change")
+        write(project, {"models/one.sql": "select 3 as a\n"})
+        parse_base(project, "--dbt-ci-pr=1", "--dbt-ci-base=master")
     return [Run(root, name, number) for name, number in RUNS]
 
 
