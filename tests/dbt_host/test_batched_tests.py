@@ -22,6 +22,7 @@ from tests.support.tiny_project import write
 from tests.support.validation import environment
 from tests.support.warehouses import KINDS, SERVER_KINDS, Server, Warehouse, duckdb_warehouse
 from tests.support.warehouses.dbt_project import PROFILE, write_profiles
+from tests.support.warm_start import warm
 
 PROJECT = f"name: kennel\nversion: '1.0'\nprofile: {PROFILE}\n"
 
@@ -197,7 +198,7 @@ def project(directory: Path, warehouse: Warehouse, **files: str | None) -> Proje
     """Write a project and start a host in it."""
     write(directory, files)
     write_profiles(directory, {"ci": warehouse.output("dbt_build_7"), "prod": warehouse.output("analytics")})
-    return Project(directory=directory, host=Host(directory, environment(), directory.parent / "host.log"))
+    return Project(directory=directory, host=Host(directory, warm(environment()), directory.parent / "host.log"))
 
 
 @dataclass(frozen=True, kw_only=True)

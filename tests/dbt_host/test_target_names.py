@@ -14,6 +14,7 @@ from pytest_dbtci.dbt_client.protocol.values import Invocation
 from pytest_dbtci.manifest import Manifest, Place
 from tests.support.tiny_project import PROFILES, PROJECT, write
 from tests.support.validation import environment
+from tests.support.warm_start import warm
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +89,7 @@ UNSOUND: dict[str, dict[str, str]] = {
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     folder = tmp_path_factory.mktemp("host")
-    with Host(folder, environment(), folder / "dbt.log") as host:
+    with Host(folder, warm(environment()), folder / "dbt.log") as host:
         yield host
 
 

@@ -24,6 +24,7 @@ from tests.support.tiny_project import PROJECT, commit, make_tiny, write
 from tests.support.validation import Validation, command, environment, read_junit, validate
 from tests.support.warehouses import Warehouse
 from tests.support.warehouses.dbt_project import copy_project, write_profiles
+from tests.support.warm_start import warm
 
 PROD = "--dbt-ci-release=prod"
 MASTER = {**AZURE, "BUILD_REASON": "Manual", "BUILD_SOURCEBRANCH": "refs/heads/master"}
@@ -78,7 +79,9 @@ def first(released: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     junit = directory.parent / "release.xml"
     # Without --dbt-ci: the release implies it.
     line = [sys.executable, "-m", "pytest", "-v", PROD, "--dbt-ci-rehearse", f"--junitxml={junit}"]
-    done = subprocess.run(line, cwd=directory, env=environment(**MASTER), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        line, cwd=directory, env=warm(environment(**MASTER)), capture_output=True, text=True, check=False
+    )
     return directory, Validation(code=done.returncode, output=done.stdout, cases=read_junit(junit), junit=junit)
 
 

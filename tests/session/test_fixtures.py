@@ -10,6 +10,7 @@ import pytest
 
 from examples import demo
 from tests.support.validation import DEFER, Validation, environment, validate
+from tests.support.warm_start import warm
 
 TESTS = """
 import datetime
@@ -146,7 +147,7 @@ def test_skips_with_the_reason_without_the_option(repository: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-rs", "tests/python/test_dogs.py"],
         cwd=repository,
-        env=environment(),
+        env=warm(environment()),
         capture_output=True,
         text=True,
         check=False,

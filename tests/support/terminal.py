@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.warm_start import warm
+
 LIVE = re.compile(r"\x1bD\x1b\[A\x1b7\x1b\[B\r\x1b\[K([^\x1b]*)\x1b8")
 _COLOURS = re.compile(r"\x1b\[[\d;]*m")
 
@@ -47,7 +49,7 @@ def on_a_terminal(
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     began, silence, written = time.monotonic(), 0.0, b""
     with subprocess.Popen(
-        command, cwd=directory, env={**environ, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs
+        command, cwd=directory, env={**warm(environ), "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
         while time.monotonic() < began + seconds:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
+from tests.support.warm_start import warm
+
 Outcome = Literal["passed", "failed", "error", "skipped"]
 
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PYTEST_DEBUG_TEMPROOT", "SYSTEMROOT", "PYTHONPATH")
@@ -65,7 +67,7 @@ def validate(directory: Path, *args: str, **extra: str) -> Validation:
     done = subprocess.run(
         command(f"--junitxml={junit}", *args),
         cwd=directory,
-        env=environment(**extra),
+        env=warm(environment(**extra)),
         capture_output=True,
         text=True,
         check=False,

@@ -18,6 +18,7 @@ from tests.support.validation import Validation, environment, keep_base, validat
 from tests.support.warehouses import Warehouse
 from tests.support.warehouses.dbt_project import PROFILE, copy_project, run_dbt, write_profiles
 from tests.support.warehouses.fixtures import ALL_KINDS, empty_warehouse
+from tests.support.warm_start import warm
 
 NEW_VISIT = "15,1,2024-05-01,26000,2024-05-01 09:00:00\n"
 """A row that a pull request adds to seeds/raw_visits.csv."""
@@ -113,7 +114,7 @@ def kennel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def running_host(folder: Path, **environ: str) -> Iterator[Host]:
     """Run a dbt host of its own in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with Host(folder, environment(**environ), folder / "dbt.log") as host:
+    with Host(folder, warm(environment(**environ)), folder / "dbt.log") as host:
         yield host
 
 

@@ -1,0 +1,127 @@
+"""A server that has imported dbt and forks a process for each that would. It ends with its standard input."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from typing import Any
+
+MODULES = (
+    "dbt.cli.main",
+    "dbt.adapters.postgres",
+    "dbt.adapters.duckdb",
+    "dbt.task.build",
+    "dbt.parser.manifest",
+    "pytest_dbtci.dbt_host.operations",
+)
+"""What is imported; an adapter that is not installed is left out."""
+
+
+def serve(address: str) -> None:
+    """Serve at this address, a path, until standard input ends."""
+    for name in MODULES:
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name)
+    alike = sys.modules["sitecustomize"].imported_alike(dict(os.environ), sys.path)
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    callers: dict[int, socket.socket] = {}
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen(32)
+        print("ready", flush=True)
+        while True:
+            ready, _, _ = select.select([listener, woken, 0], [], [])
+            if 0 in ready:
+                os._exit(0)
+            if woken in ready:
+                os.read(woken, 4096)
+                _tell_ends(callers)
+            if listener in ready:
+                caller, _ = listener.accept()
+                if pid := _fork(
+                    caller, alike, [listener.fileno(), woken, wake, *(c.fileno() for c in callers.values())]
+                ):
+                    callers[pid] = caller
+                else:
+                    caller.close()
+
+
+def _tell_ends(callers: dict[int, socket.socket]) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            with callers.pop(found[0]) as caller, contextlib.suppress(OSError):
+                caller.sendall(f"{os.waitstatus_to_exitcode(found[1])}\n".encode())
+
+
+def _fork(caller: socket.socket, alike: str, inherited: list[int]) -> int:
+    """Begin what the caller asks for; return its process's number, 0 where the caller has to do it itself."""
+    text, descriptors, _, _ = socket.recv_fds(caller, 1, 3)
+    while not text.endswith(b"\n"):
+        if not (more := caller.recv(65536)):
+            return 0
+        text += more
+    begin = json.loads(text)
+    pid = 0
+    if begin["alike"] == alike and not (pid := os.fork()):
+        for descriptor in inherited:
+            os.close(descriptor)
+        _become(begin, descriptors, caller)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    caller.sendall(f"{pid}\n".encode())
+    return pid
+
+
+def _become(begin: dict[str, Any], descriptors: list[int], caller: socket.socket) -> None:
+    """Be the process that the caller was started to be; never returns."""
+    code = 1
+    try:
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for to, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, to)
+            os.close(descriptor)
+        os.chdir(begin["cwd"])
+        os.environ.clear()
+        os.environ.update(begin["environ"])
+        sys.argv = begin["argv"]
+        threading.Thread(target=_end_with, args=(caller,), daemon=True).start()
+        if begin["kind"] == "host":
+            from pytest_dbtci.dbt_host.__main__ import main
+
+            sys.path[:] = filter(None, sys.path)
+            main()
+        else:
+            from dbt.cli.main import cli
+
+            cli()
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _end_with(caller: socket.socket) -> None:
+    """End with the process that this one stands for."""
+    with contextlib.suppress(OSError):
+        caller.recv(1)
+    os.kill(os.getpid(), signal.SIGKILL)
