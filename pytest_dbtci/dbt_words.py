@@ -37,6 +37,8 @@ _NEXT_STEPS = (
         r"max_workers must be greater than 0",
         r"Set the target's threads to 1 or more, in profiles.yml or --dbt-ci-threads.",
     ),
+    (r"Severity must be either 'warn' or 'error'. Got '(\w+)'", r"Find `severity: \1` in the project's YAML."),
+    (r"The name argument to ref\(\) must be a string, got .*Undefined", r"Write it in quotes: ref('name')."),
     (r'syntax error at or near ";"', r"A model is one query: leave out the semicolon at its end."),
     (
         r"Row \d+ has \d+ values, but Table only has \d+ columns",
@@ -78,7 +80,7 @@ def unwrapped(message: str) -> tuple[list[str], str]:
 def reason(message: str) -> str:
     """Return why dbt refuses something: place and reason in the first line, and what to do where that is known."""
     _, place, text = _unwrapped(message)
-    text = _WITHIN.sub(r"\1 ", text.rstrip())
+    text = _WITHIN.sub(r"\1 ", text.rstrip()).removeprefix("at path []: ")
     return (f"{place}: {text}" if place else text) + next_step(text)
 
 

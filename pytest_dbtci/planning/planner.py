@@ -19,7 +19,7 @@ from pytest_dbtci.planning.node_planner import NodePlanner
 from pytest_dbtci.planning.planned import Planned, Workspace
 from pytest_dbtci.project.find import find_project
 from pytest_dbtci.project.plugins import has_dbt_plugins
-from pytest_dbtci.project.profile import project_file
+from pytest_dbtci.project.profile import check_package_files, project_file
 from pytest_dbtci.project.project import Project, read_project
 from pytest_dbtci.project.siblings import project_identity, siblings
 from pytest_dbtci.schemas.names import local_name, schema_name, templates
@@ -60,6 +60,7 @@ class Planner:
         if verdict in ("default_branch", "other_branch"):
             return Planned(plan=_not_a_pull_request(common, verdict, build))
         repository, comparison = self._find_changes(repository, build)
+        check_package_files(directory)
         profiles = self.workspace.profile_places(directory)
         project = replace(
             read_project(directory, repository.root.resolve(), profiles),

@@ -171,11 +171,29 @@ def _find(places: list[Path]) -> Path:
     raise UsageError(f"there is no {looked}. Write one, or pass its folder with --dbt-ci-profiles-dir.")
 
 
+def check_package_files(directory: Path) -> None:
+    """Raise UsageError where the packages are not named in YAML, or not as a list: dbt's words name no file then."""
+    for path in (directory / "packages.yml", directory / "dependencies.yml"):
+        said = _parsed(path) if path.is_file() else None
+        packages = said.get("packages") if isinstance(said, Mapping) else said
+        if packages and not isinstance(packages, list):
+            raise UsageError(
+                f"{path} names no list of packages. Write `packages:`, and each package below it, with a dash."
+            )
+
+
 def _load(path: Path) -> Mapping[str, Any]:
+    data = _parsed(path)
+    if not isinstance(data, Mapping):
+        raise UsageError(f"{path} is empty or no mapping.")
+    return data
+
+
+def _parsed(path: Path) -> Any:
     text = ""
     try:
         text = path.read_text(encoding="utf-8")
-        data = yaml.safe_load(text)
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         # Without the snippet that the parser shows: the line may hold a password.
         line = (
@@ -189,9 +207,6 @@ def _load(path: Path) -> Mapping[str, Any]:
         raise UsageError(f"{path}{line} is not valid YAML: {said}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not valid YAML: it is not UTF-8 text.") from None
-    if not isinstance(data, Mapping):
-        raise UsageError(f"{path} is empty or no mapping.")
-    return data
 
 
 def _render(text: str, environ: Mapping[str, str]) -> str:

@@ -148,6 +148,11 @@ USAGE = (
         says=("can't parse the project: Model 'model.tiny.three'", "models/three.sql", "nobody"),
     ),
     Mistake(
+        name="packages that are no list",
+        spoil=files(**{"packages.yml": "packages: dbt_utils\n"}),
+        says=("packages.yml names no list of packages", "with a dash"),
+    ),
+    Mistake(
         name="snapshot without its strategy",
         spoil=files(**{"snapshots/s.yml": "snapshots: [{name: s, relation: ref('one'), config: {unique_key: a}}]\n"}),
         says=("Snapshots must be configured with a 'strategy'", "give both to each new or changed snapshot"),
