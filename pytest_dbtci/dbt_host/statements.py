@@ -18,6 +18,9 @@ from pytest_dbtci.results import Rows
 _USED = threading.Lock()
 """Held while a thread that is not dbt's uses a connection of dbt's adapter."""
 
+_LISTING = threading.Lock()
+"""Held while a schema's relations are listed or looked up."""
+
 CLEANUP_SECONDS = 5.0
 """How long dbt waits for such a thread before it closes the connection that the thread uses."""
 
@@ -106,13 +109,17 @@ class Statements:
 
         `place` is database, schema and identifier.
         """
-        database, schema, identifier = place
         with self._connection("describe"):
-            relation = self._adapter.get_relation(database=database, schema=schema, identifier=identifier)
+            relation = self._find(*place)
             if relation is None:
                 return None
             columns = list(self._adapter.get_columns_in_relation(relation))
             return str(relation.render()), columns, bool(relation.is_table)
+
+    def _find(self, database: str, schema: str, identifier: str) -> Any:
+        # While one thread lists a schema, the adapter would tell another one only what is listed by then.
+        with _LISTING:
+            return self._adapter.get_relation(database=database, schema=schema, identifier=identifier)
 
     def stream(self, sql: str, emit: Emit, size: int = 1000) -> tuple[str, ...]:
         """Run a query and emit RowsFetched as they come, `size` at a time; return the column names."""

@@ -25,7 +25,7 @@ _DIFFERS = "actual differs from expected"
 
 
 def describe(node: Node, result: Result, plan: Plan, results: Mapping[str, Result]) -> str:
-    """Describe a failure: verdict first, then how it stands on the base, the rest, aligned facts, the failing rows.
+    """Describe a failure: first its verdict and how it stands on the base, then the rest, aligned facts, failing rows.
 
     No line but the message's own is wider than 80 columns, save where a path or a name is. Of nodes that failed in
     the same words the first tells all of them, the others a line.
@@ -37,8 +37,9 @@ def describe(node: Node, result: Result, plan: Plan, results: Mapping[str, Resul
         other = plan.node(told)
         compiled = f" · compiled {_in_project(result.compiled, plan)}" if result.compiled else ""
         return f"{verdict}, in the same words as {other.label if other is not None else told}{compiled}"
-    standing = [result.on_base.text] if result.on_base else []
-    parts = ["\n".join([verdict, *standing, *rest]).rstrip(), "\n".join(_facts(node, result, plan))]
+    if result.on_base:
+        verdict = f"{verdict}: {result.on_base.text}"
+    parts = ["\n".join([verdict, *rest]).rstrip(), "\n".join(_facts(node, result, plan))]
     if result.rows is not None and result.rows.columns:
         parts.append("\n".join(_rows(result.rows)))
     return "\n\n".join(parts)

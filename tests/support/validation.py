@@ -87,7 +87,7 @@ def parse_base(directory: Path, *args: str) -> None:
 
 def keep_base(directory: Path, project: Path) -> None:
     """Let copies of the project find what a run in one of them has parsed of the base."""
-    if (directory / CACHE).is_dir():
+    if directory != project and (directory / CACHE).is_dir():
         shutil.copytree(directory / CACHE, project / CACHE, ignore=shutil.ignore_patterns("v"), dirs_exist_ok=True)
 
 

@@ -158,7 +158,7 @@ class Warehouse(Statements):
         """
         database, schema, identifier = source
         with self._connection("copy"):
-            old = self._adapter.get_relation(database=database, schema=schema, identifier=identifier)
+            old = self._find(database, schema, identifier)
         if old is None or not old.is_table:
             return False
         new = self._adapter.Relation.create(*target, quote_policy=self._adapter.config.quoting)

@@ -20,8 +20,11 @@ BEGINNINGS = {
 }
 """The ends of the commands that begin with an import of dbt, and what each is to the server."""
 
-IMPORTANT = ("DBT_", "PYTHON", "LANG", "LC_", "TZ", "AWS_", "SNOWFLAKE_")
-"""How the environment variables begin that an import may read."""
+IMPORTANT = (
+    *("DBT_CI_", "DBT_RECORDER_", "DBT_ENGINE_RECORDER_", "DBT_MACRO_DEBUGGING", "DBT_PACKAGE_HUB_URL"),
+    *("DBT_REDSHIFT_CONNECTOR_", "DBT_SNOWFLAKE_CONNECTOR_", "PYTHON", "LANG", "LC_", "TZ", "AWS_", "SNOWFLAKE_"),
+)
+"""How the environment variables begin that an import reads: of dbt's own only those that it does not read anew."""
 
 STREAMS = ("PYTHONIOENCODING", "PYTHONUNBUFFERED")
 """What says how standard streams are, which are the server's own: UTF-8."""
