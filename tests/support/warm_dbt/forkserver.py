@@ -1,8 +1,13 @@
-"""A server that has imported dbt and forks a process for each that would. It ends with its standard input."""
+"""A server that has imported dbt, has parsed once, and forks a process for each that would do so.
+
+It ends with its standard input.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
+import gc
 import importlib
 import json
 import os
@@ -10,7 +15,10 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import threading
+from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any
 
 MODULES = (
@@ -23,6 +31,13 @@ MODULES = (
 )
 """What is imported; an adapter that is not installed is left out."""
 
+PROJECT = {
+    "dbt_project.yml": "name: warm\nprofile: warm\n",
+    "profiles.yml": "warm: {target: ci, outputs: {ci: {type: duckdb, path: ':memory:', schema: dbt}}}\n",
+    "models/one.sql": "select 1 as a\n",
+    "models/models.yml": "models: [{name: one, columns: [{name: a, data_tests: [not_null]}]}]\n",
+}
+
 
 def serve(address: str) -> None:
     """Serve at this address, a path, until standard input ends."""
@@ -30,6 +45,7 @@ def serve(address: str) -> None:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
     alike = sys.modules["sitecustomize"].imported_alike(dict(os.environ), sys.path)
+    _parse_once()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
@@ -54,6 +70,29 @@ def serve(address: str) -> None:
                     callers[pid] = caller
                 else:
                     caller.close()
+
+
+def _parse_once() -> None:
+    """Parse a project of one model, by which dbt makes the schemas and templates that every later parse uses.
+
+    Without the static parser: it has threads of its own, which no copy of this process would have.
+    """
+    from dbt.adapters.factory import reset_adapters
+    from dbt.cli.main import dbtRunner
+
+    with tempfile.TemporaryDirectory(prefix="warm-dbt-") as folder:
+        for name, text in PROJECT.items():
+            Path(folder, name).parent.mkdir(exist_ok=True)
+            Path(folder, name).write_text(text, encoding="utf-8")
+        where = [f"--{option}={folder}" for option in ("project-dir", "profiles-dir", "target-path", "log-path")]
+        quiet = ("--log-level=none", "--log-level-file=none", "--no-send-anonymous-usage-stats")
+        contextvars.copy_context().run(dbtRunner().invoke, [*quiet, "parse", "--no-static-parser", *where])
+    reset_adapters()
+    gc.collect()
+    # The copies' semaphores are for processes of their own to see to.
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
+    threads = Path("/proc/self/task")
+    assert not threads.exists() or len(list(threads.iterdir())) == 1, "a copy would wait for threads that it lacks"
 
 
 def _tell_ends(callers: dict[int, socket.socket]) -> None:
