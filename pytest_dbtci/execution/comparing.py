@@ -44,7 +44,7 @@ class Comparing:
     ready: set[str] = field(default_factory=set)
 
     def run(self) -> None:
-        """Compare; what can't be compared says why. Raises Cancelled."""
+        """Compare; what can't be compared says why, and is an error where dbt is. Raises Cancelled."""
         left = list[Counterpart]()
         for compared in self.plan.compared:
             if compared.unique_id not in self.asked:
@@ -65,7 +65,7 @@ class Comparing:
             raise
         except DbtCiError as error:
             for compared in left:
-                self._trouble(compared, str(error))
+                self._trouble(compared, str(error), status="no result")
 
     def pairs(self, wanted: Iterable[Counterpart]) -> dict[str, Pair]:
         """Return what is compared with what, where both sides are there and nothing but this change can differ.
@@ -203,11 +203,15 @@ class Comparing:
     def _skip(self, compared: Counterpart, why: str) -> None:
         self._add(compared, "skipped", why, Comparison(unique_id=compared.unique_id, why=why))
 
-    def _trouble(self, compared: Counterpart, why: str) -> None:
+    def _trouble(self, compared: Counterpart, why: str, status: str = "skipped") -> None:
         """Report that it could not be compared: an error where a condition asks for the answer."""
-        status = "no result" if compared.fail_if else "skipped"
         words = reason(why)
-        self._add(compared, status, words, Comparison(unique_id=compared.unique_id, why=words))
+        self._add(
+            compared,
+            "no result" if compared.fail_if else status,
+            words,
+            Comparison(unique_id=compared.unique_id, why=words),
+        )
 
     def _add(
         self, compared: Counterpart, status: str, message: str, comparison: Comparison, seconds: float = 0.0
