@@ -34,7 +34,7 @@ class Builder:
     """Build nodes of the plan; results arrive in `results` and are told to `on_result`.
 
     Once all is built, the nodes `to_compare` are compared with the base's, with results in `compared`; data tests that
-    failed, and what dbt skipped after one, have their results only then.
+    failed, and what dbt skipped after one, have their results only then. `twins` are the base's versions that stand.
     `is_cancelled` tells that no more results are to be taken, `released` that the rehearsal was green, `trouble` why
     dbt stopped before it had all of them.
     """
@@ -50,6 +50,7 @@ class Builder:
     compared: Results = field(default_factory=Results)
     to_compare: frozenset[str] = frozenset()
     cut_off: CutOff | None = None
+    twins: set[str] = field(default_factory=set)
     released: bool = False
     trouble: DbtCiError | None = None
     _set_aside: dict[str, Result] = field(default_factory=dict, init=False)
@@ -66,6 +67,7 @@ class Builder:
             built=self.results,
             found=self.compared,
             asked=self.to_compare,
+            ready=self.twins,
         )
         self._thread = threading.Thread(target=self._build_and_compare, args=(sorted(unique_ids),), daemon=True)
         self._thread.start()

@@ -161,6 +161,7 @@ class Run:
                 compared=self.compared,
                 to_compare=compared,
                 cut_off=cut_off(self.planned, self.settings, needs, queries=queries),
+                twins={*self._reuse.twins},
             )
             builder.start(needed - reused.keys())
             self._builder = builder
@@ -188,7 +189,10 @@ class Run:
             # Nobody may wait for what will not be built.
             self._close_results()
             raise
-        return reused if opened is not None and opened.reused else {}
+        if opened is not None and opened.reused:
+            return reused
+        self._reuse = self._reusing()
+        return {}
 
     def _reusing(self) -> Reuse:
         return Reuse(planned=self.planned, settings=self.settings, schemas=self._schemas, kept=self.kept)
@@ -287,8 +291,8 @@ class Run:
                 pass
             began = time.perf_counter()
             self.cancel()
-            built, notes = bool(self._builder), partial(self._reuse.notes, self.results)
-            self._teardown = self._schemas.end(red, built=built, hurry=hurry, notes=notes)
+            notes = partial(self._reuse.notes, self.results, self._builder.twins if self._builder else ())
+            self._teardown = self._schemas.end(red, built=bool(self._builder), hurry=hurry, notes=notes)
         except Exception as error:
             self._teardown = self._schemas.not_dropped(f"{type(error).__name__}: {error}")
         self.timings["drop"] = time.perf_counter() - began

@@ -30,34 +30,65 @@ def fingerprints(planned: Planned, settings: Settings) -> Mapping[str, str]:
     That is what dbt compares of it, its macros, project and run-wide settings, and the same of all that it reads. A
     node that depends on more, like the graph of nodes or a file that its SQL names, has none, nor has what reads it.
     """
-    if planned.head is None:
-        return {}
-    return _Fingerprints(planned=planned, head=planned.head, settings=settings).all()
+    found = _of_head(planned, settings)
+    return found.all() if found else {}
+
+
+def twin_fingerprints(planned: Planned, settings: Settings) -> Mapping[str, str]:
+    """Map each of the plan's twins to such a digest; all of the base's files count as read."""
+    found = _of_twins(planned, settings)
+    return found.all() if found else {}
 
 
 def lingering(planned: Planned, settings: Settings) -> frozenset[str]:
-    """Return the planned nodes that can come out otherwise where an earlier run's relations stand.
+    """Return the planned nodes, and twins, that can come out otherwise where an earlier run's relations stand.
 
     They ask what stands in the schema, add to what may stand there, or are materialized by the project's own code.
     What goes on from its own relation as dbt knows it (incremental models, snapshots) is not among them.
     """
+    both = (_of_head(planned, settings), _of_twins(planned, settings))
+    return frozenset(u for found in both if found for u in found.built if found.lingers(u))
+
+
+def _of_head(planned: Planned, settings: Settings) -> _Fingerprints | None:
     if planned.head is None:
-        return frozenset()
-    found = _Fingerprints(planned=planned, head=planned.head, settings=settings)
-    return frozenset(n.unique_id for n in planned.plan.nodes if found.lingers(n.unique_id))
+        return None
+    elsewhere = {u: n.relation for u, n in planned.deferral.nodes.items()} if planned.deferral else {}
+    built = frozenset(n.unique_id for n in planned.plan.nodes)
+    return _Fingerprints(planned=planned, head=planned.head, settings=settings, built=built, elsewhere=elsewhere)
+
+
+def _of_twins(planned: Planned, settings: Settings) -> _Fingerprints | None:
+    if planned.twins is None:
+        return None
+    return _Fingerprints(
+        planned=planned,
+        head=planned.twins.base,
+        settings=settings,
+        built=frozenset(planned.plan.twins),
+        elsewhere={u: place.relation for u, place in planned.twins.elsewhere.items()},
+        commit=planned.plan.commits.base,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Fingerprints:
+    """Digest the nodes that are `built` of a manifest; the others stand `elsewhere`, by relation.
+
+    `commit` is the one of the manifest's files, empty for those of the branch.
+    """
+
     planned: Planned
     head: Manifest
     settings: Settings
+    built: frozenset[str]
+    elsewhere: Mapping[str, str | None]
+    commit: str = ""
     _calls: dict[str, Calls] = field(default_factory=dict)
     _called: dict[str, dict[str, set[str]]] = field(default_factory=dict)
 
     def all(self) -> Mapping[str, str]:
-        plan, nodes, deferral = self.planned.plan, self.head.nodes, self.planned.deferral
-        built = {n.unique_id for n in plan.nodes}
+        nodes, built = self.head.nodes, self.built
         found: dict[str, str | None] = {}
         for unique_id in graphlib.TopologicalSorter({u: n.parents for u, n in nodes.items()}).static_order():
             if (node := nodes.get(unique_id)) is None:
@@ -67,8 +98,7 @@ class _Fingerprints:
             if own is None or any(found[p] is None and p in built for p in parents):
                 found[unique_id] = None
                 continue
-            elsewhere = {p: deferral.nodes[p].relation for p in parents if deferral and p in deferral.nodes}
-            reads = [(p, found[p], p in built, None if p in built else elsewhere.get(p)) for p in parents]
+            reads = [(p, found[p], p in built, None if p in built else self.elsewhere.get(p)) for p in parents]
             found[unique_id] = _digest(self._around, own, reads)
         return {u: digest for u in built if (digest := found.get(u)) is not None}
 
@@ -125,9 +155,9 @@ class _Fingerprints:
         return frozenset(secrets_of({}, self.settings.environ))
 
     def _seed(self, node: ManifestNode) -> str | None:
-        """Digest the file: of a large one dbt compares the name alone."""
+        """Digest the file, where no commit tells of it: of a large one dbt compares the name alone."""
         plan = self.planned.plan
-        return _of_file(Path(plan.project_dir, place(node, self.head, plan.packages_dir)))
+        return self.commit or _of_file(Path(plan.project_dir, place(node, self.head, plan.packages_dir)))
 
     @cached_property
     def _around(self) -> str:
@@ -141,7 +171,7 @@ class _Fingerprints:
         return _digest(
             *(where.profile, where.target, where.defer_target, head.adapter, head.dbt_version, dict(head.env_vars)),
             *(_version(name) for name in (f"dbt-{head.adapter}", "dbt-adapters", "pytest-dbtci")),
-            *(settings.vars, settings.full_refresh, flags, [_of_file(f) for f in files]),
+            *(settings.vars, settings.full_refresh, flags, [_of_file(f) for f in files], self.commit),
         )
 
 

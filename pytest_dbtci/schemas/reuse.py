@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytest_dbtci.dbt_client.protocol.values import Built, BuiltNode, node_key
 from pytest_dbtci.manifest import Place
-from pytest_dbtci.plan import Plan
+from pytest_dbtci.plan import Node, Plan
+from pytest_dbtci.schemas.twins_reuse import NotedTwins
 
 _REPLACED = ("table", "view", "seed", "ephemeral", "")
 """Materializations whose build replaces what is there; others would go on from a state that a new run has not."""
@@ -36,17 +37,19 @@ class Kept:
 
 
 def same(
-    built: Built, plan: Plan, places: Mapping[str, Place], fingerprints: Mapping[str, str]
+    built: Built, places: Mapping[str, Place | None], fingerprints: Mapping[str, str], prefix: str = ""
 ) -> Mapping[str, BuiltNode]:
-    """Return the nodes that an earlier run built from the same, and that still stand there; `places` are theirs."""
+    """Return the nodes that an earlier run built from the same, and that still stand there.
+
+    `places` says where each has its relation, None for none; `prefix` is what their keys in the notes begin with.
+    """
     found, there = dict[str, BuiltNode](), set(built.relations)
-    for node in plan.nodes:
-        noted, place = built.nodes.get(node_key(node.unique_id)), places.get(node.unique_id)
-        if noted is None or noted.fingerprint != fingerprints.get(node.unique_id):
+    for unique_id, place in places.items():
+        noted = built.nodes.get(node_key(prefix + unique_id))
+        if noted is None or noted.fingerprint != fingerprints.get(unique_id):
             continue
-        where = (place.database.lower(), place.schema.lower(), place.identifier.lower()) if place else None
-        if node.relation is None or where in there:
-            found[node.unique_id] = noted
+        if place is None or (place.database.lower(), place.schema.lower(), place.identifier.lower()) in there:
+            found[unique_id] = noted
     return found
 
 
@@ -82,32 +85,54 @@ def standing(
     needed: frozenset[str],
     lingering: frozenset[str],
     seconds: float,
-) -> Mapping[str, BuiltNode]:
+    twins: NotedTwins | None = None,
+) -> tuple[Mapping[str, BuiltNode], frozenset[str]]:
     """Return the needed nodes that are as an earlier run noted them at most `seconds` ago, with all that they read.
+
+    With them come the twins that stand beside them: a node whose twin does not is built anew, as its twin is.
 
     `noted` are the nodes that are so by themselves. Nothing is returned if one of the nodes to build goes on from what
     is there, or something is to be built and one of the needed is `lingering`: can see, or has changed, what stands
-    there besides.
+    there besides. Nor is it if a node is to be built whose twin reads something else, which may be older or newer.
     """
     noted = {u: n for u, n in noted.items() if n.age <= seconds}
     nodes = [n for n in plan.nodes if n.unique_id in needed]
+    paired, stale, kept = needed & {*plan.twins}, frozenset[str](), frozenset[str]()
+    while True:
+        fresh = _fresh(noted, nodes, stale)
+        if twins is not None:
+            kept = twins.standing({u: noted[u] for u in fresh & noted.keys()}, needed)
+        if paired - kept <= stale:
+            break
+        stale |= paired - kept
+    left = frozenset(n.unique_id for n in nodes if n.unique_id not in fresh)
+    hooks = {n.unique_id for n in nodes if n.resource_type == "operation"}
+    seeing = left and (left <= hooks or lingering & {*needed, *plan.twins})
+    if seeing or _goes_on(plan, left) or (twins and _twins_go_on(twins, left & paired)):
+        return {}, frozenset()
+    if left:
+        fresh -= hooks  # those of the whole run come with whatever is built
+    return {n.unique_id: noted[n.unique_id] for n in nodes if n.unique_id in fresh & noted.keys()}, kept
+
+
+def _fresh(noted: Mapping[str, BuiltNode], nodes: Sequence[Node], stale: Set[str]) -> set[str]:
+    """Return which of the nodes are as they were noted and none of the stale, and read only such."""
+    among = {n.unique_id for n in nodes}
     unit_tests = [n for n in nodes if n.resource_type == "unit_test"]
     # A unit test runs only together with its model.
-    again = {n.about for n in unit_tests if n.unique_id not in noted}
+    again = {n.about for n in unit_tests if n.unique_id not in noted} | stale
     fresh = set[str]()
     for node in nodes:
         # Parents stand before their readers. An ephemeral model has no result of its own: it is part of its readers.
         is_same = node.unique_id in noted or not node.is_item
-        if is_same and node.unique_id not in again and {p for p in node.parents if p in needed} <= fresh:
+        if is_same and node.unique_id not in again and {p for p in node.parents if p in among} <= fresh:
             fresh.add(node.unique_id)
-    fresh |= {n.unique_id for n in unit_tests if n.unique_id in noted and n.about in fresh}
-    left = {n.unique_id for n in nodes if n.unique_id not in fresh}
-    hooks = {n.unique_id for n in nodes if n.resource_type == "operation"}
-    if plan.twins or (left and (left <= hooks or lingering & needed)) or _goes_on(plan, frozenset(left)):
-        return {}
-    if left:
-        fresh -= hooks  # those of the whole run come with whatever is built
-    return {n.unique_id: noted[n.unique_id] for n in nodes if n.unique_id in fresh & noted.keys()}
+    return fresh | {n.unique_id for n in unit_tests if n.unique_id in noted and n.about in fresh}
+
+
+def _twins_go_on(twins: NotedTwins, unique_ids: Set[str]) -> bool:
+    """Whether one of these twins would go on from another state than its node, or read what is older or newer."""
+    return any(twins.base.nodes[u].materialized not in _REPLACED or not twins.read_alike(u) for u in unique_ids)
 
 
 def _goes_on(plan: Plan, unique_ids: frozenset[str]) -> bool:

@@ -110,6 +110,66 @@ def test_what_is_not_as_it_was_left_is_built(tmp_path: Path) -> None:
     assert push(project) == (0, set())
 
 
+COMPARE = (*OPTIONS, "--dbt-ci-compare=base")
+STORED = "select a, random() as r from {{{{ source('raw', 'given') }}}} where a > {}\n"
+PAIRS: dict[str, str | None] = {
+    "dbt_project.yml": "name: tiny\nprofile: tiny\nmodels: {+materialized: table}\n",
+    "models/sources.yml": "sources: [{name: raw, tables: [{name: given}]}]\n",
+    "models/stored.sql": STORED.format(0),
+    "models/whole.sql": "select a from {{ source('raw', 'given') }}\n",
+    "models/middle.sql": "select a, r from {{ ref('stored') }}\n",
+    "models/leaf.sql": LEAF.format(0),
+}
+
+
+def test_the_base_s_versions_are_reused_with_the_head_s(tmp_path: Path) -> None:
+    project = make_tiny(tmp_path / "repo")
+    ask(project, "create schema raw; create table raw.given as select 1 as a")
+    git(project, "switch", "--quiet", "master")
+    write(project, PAIRS)
+    commit(project, "release")
+    git(project, "switch", "--quiet", "--create", "pairs")
+    write(
+        project,
+        {
+            "models/stored.sql": STORED.format(-1),
+            "models/whole.sql": "select a + 0 as a from {{ source('raw', 'given') }}\n",
+        },
+    )
+
+    def compared(**files: str) -> tuple[set[str], set[str], list[Any]]:
+        """Push; return what was built, what differs, and what was drawn at the base's and the head's build."""
+        write(project, {f"models/{name}.sql": text for name, text in files.items()})
+        commit(project, "push")
+        run = validate(project, *COMPARE)
+        assert run.code == 0, run.output
+        assert not [c for n, c in run.cases.items() if n.endswith("::compare") and c.outcome != "passed"], run.output
+        differ = {
+            n.split("::")[-2].rpartition(".")[2]
+            for n, c in run.cases.items()
+            if n.endswith("::compare") and {c.properties[f"dbt_compare_{w}"] for w in ("added", "removed")} != {"0"}
+        }
+        drawn = "select b.r, h.r from dbt_build_7__base.{0} b, dbt_build_7.{0} h limit 1"
+        rows = [row for name in ("stored", "leaf") for row in ask(project, drawn.format(name))]
+        return built(run) - {"compare"}, differ, rows
+
+    every = {"stored", "whole", "middle", "leaf"}
+    first, differ, drawn = compared()
+    assert (first, differ) == (every, {"stored", "middle", "leaf"}), "each build draws anew"
+    # What is reused is compared as it was, not with what the base would read today.
+    ask(project, "insert into raw.given values (2)")
+    assert compared() == (set(), differ, drawn)
+    assert compared(leaf=LEAF.format(1)) == ({"leaf"}, differ, drawn)
+    changed, differ, again = compared(whole="select a + 1 as a from {{ source('raw', 'given') }}\n")
+    assert (changed, differ, again) == ({"whole"}, {*differ, "whole"}, drawn)
+    ask(project, "create or replace table dbt_build_7__base.stored as select 1 as a, 0.5::double as r")
+    changed, _, again = compared()
+    assert changed == {"stored", "middle", "leaf"}
+    assert not {*again[0]} & {*drawn[0]}
+    other = "{{ config(materialized='view') }} select a, r from {{ ref('stored') }}\n"
+    assert compared(leaf=other)[0] == every, "it reads what the base's version does not, which may be older"
+
+
 def test_needs_schemas_that_stay(tmp_path: Path) -> None:
     run = validate(make_tiny(tmp_path / "repo"), "--dbt-ci-build-less=reuse")
     assert run.code == 4
