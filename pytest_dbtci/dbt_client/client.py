@@ -48,7 +48,8 @@ class Host:
     """Run dbt in a process of its own.
 
     `cwd` is the folder that relative paths of the profile start from, `environ` the process's environment,
-    `log` the file that gets everything dbt or an adapter prints. The process starts with the first request.
+    `log` the file that gets everything dbt or an adapter prints. The process starts with the first request, unless
+    it is given one that has started.
     `private` is a folder that it removes should this process be gone before it. Secrets are taken out of all it says.
     `waited` is how long (seconds) the first request waited for dbt to be imported, None before it is.
     """
@@ -62,13 +63,14 @@ class Host:
         redaction: Redaction | None = None,
         private: PrivateFolder | None = None,
         command: Sequence[str] = COMMAND,
+        process: HostProcess | None = None,
     ) -> None:
         self._cwd = cwd
         self._environ = dict(environ)
         self._log = log
         self._redaction = redaction or Redaction()
         self.folder = private
-        self._command = [*command, *([str(private.path)] if private else [])]
+        self._command = command
         self._process: HostProcess | None = None
         self._listener: threading.Thread | None = None
         self._asking = threading.Lock()
@@ -83,6 +85,8 @@ class Host:
         self._last = 0
         self.waited: float | None = None
         self._asked = 0.0
+        if process is not None:
+            self._attend(process)
 
     def __enter__(self) -> Host:
         return self
@@ -112,16 +116,16 @@ class Host:
         if self._process is not None:
             return
         try:
-            self._process = HostProcess(
-                self._command,
-                cwd=self._cwd,
-                environ=self._environ,
-                log=self._log,
-                descriptors=self.folder.descriptors if self.folder else (),
+            process = HostProcess(
+                cwd=self._cwd, environ=self._environ, log=self._log, private=self.folder, command=self._command
             )
         except OSError as error:
             raise HostDied(f"the dbt process could not be started in {self._cwd}: {error}") from None
-        self._listener = threading.Thread(target=self._listen, args=(self._process.output,), daemon=True)
+        self._attend(process)
+
+    def _attend(self, process: HostProcess) -> None:
+        self._process = process
+        self._listener = threading.Thread(target=self._listen, args=(process.output,), daemon=True)
         self._listener.start()
 
     def settle(self, cwd: Path, environ: Mapping[str, str], redaction: Redaction) -> None:

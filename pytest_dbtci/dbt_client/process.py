@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
+from pytest_dbtci.dbt_client.private import PrivateFolder
 from pytest_dbtci.errors import DbtCiError
 
 KILL_SECONDS = 10.0
@@ -41,17 +42,23 @@ class HostDied(DbtCiError):
 class HostProcess:
     """A process in a session of its own, so that the terminal's Ctrl-C does not reach it directly.
 
-    `log` is the file that gets everything dbt or an adapter prints, `descriptors` are open files that it inherits.
-    Raises OSError where it can't be started.
+    `log` is the file that gets everything dbt or an adapter prints, `private` a folder that it removes should this
+    process be gone before it. Raises OSError where it can't be started.
     """
 
     def __init__(
-        self, command: Sequence[str], *, cwd: Path, environ: Mapping[str, str], log: Path, descriptors: Sequence[int]
+        self,
+        *,
+        cwd: Path,
+        environ: Mapping[str, str],
+        log: Path,
+        private: PrivateFolder | None,
+        command: Sequence[str] = COMMAND,
     ) -> None:
         self._log = log
         with log.open("a", encoding="utf-8") as printed:
             self._process = subprocess.Popen(
-                command,
+                [*command, *([str(private.path)] if private else [])],
                 cwd=cwd,
                 env={**_DEFAULTS, **environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.PIPE,
@@ -61,7 +68,7 @@ class HostProcess:
                 encoding="utf-8",
                 errors="replace",
                 start_new_session=True,
-                pass_fds=descriptors,
+                pass_fds=private.descriptors if private else (),
             )
         self._input = cast("IO[str]", self._process.stdin)
         self.output = cast("IO[str]", self._process.stdout)
