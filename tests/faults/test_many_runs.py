@@ -18,6 +18,7 @@ import yaml
 from tests.support.tiny_project import commit, git, make_tiny, write
 from tests.support.validation import CACHE, command, environment, parse_base
 from tests.support.warehouses import Server, Warehouse
+from tests.support.warm_start import warm
 
 NUMBERS = range(1, 21)
 RUNS = [(name, number) for number in NUMBERS for name in ("shop", "farm")]
@@ -46,12 +47,14 @@ class Run:
         )
         commit(self.clone, "change")
 
-    def start(self) -> None:
+    def start(self, *, victim: bool = False) -> None:
+        """Start it; one that is to be killed has a dbt process that is wholly its own."""
+        environ = environment()
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 command(f"--dbt-ci-pr={self.number}", "--dbt-ci-base=origin/master"),
                 cwd=self.clone,
-                env=environment(),
+                env=environ if victim else warm(environ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -116,7 +119,7 @@ def test_forty_runs_at_once_are_each_to_itself_and_so_are_those_after_a_third_wa
         dice = random.Random(7)
         victims = dice.sample(runs, len(runs) // 3)
         for run in runs:
-            run.start()
+            run.start(victim=run in victims)
         killers = [threading.Thread(target=run.kill, args=(dice.uniform(2, 60),)) for run in victims]
         for killer in killers:
             killer.start()
