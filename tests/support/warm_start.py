@@ -17,12 +17,15 @@ from pathlib import Path
 FOLDER = Path(__file__).with_name("warm_dbt")
 
 
-def warm(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return a run's environment with what lets its dbt processes begin warm, unless it brings code of its own."""
+def warm(environ: Mapping[str, str], python: str = sys.executable) -> dict[str, str]:
+    """Return a run's environment with what lets its dbt processes begin warm, unless it brings code of its own.
+
+    `python` is the one that runs it.
+    """
     path = os.environ.get("PYTHONPATH")
     if not _WANTED or environ.get("PYTHONPATH") != path:
         return dict(environ)
-    return {**environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(FOLDER), path))), "WARM_DBT": _server()}
+    return {**environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(FOLDER), path))), "WARM_DBT": _server(python)}
 
 
 _WANTED = hasattr(os, "fork") and not os.environ.get("DBT_CI_TESTS_COLD")
@@ -31,7 +34,7 @@ _SERVERS: list[object] = []
 
 
 @cache
-def _server() -> str:
+def _server(python: str) -> str:
     """Return the address of this process's server, which starts with the first run that needs it."""
     from tests.support.validation import environment
 
@@ -40,7 +43,7 @@ def _server() -> str:
     address = str(Path(folder.name, "socket"))
     code = "import sys; from forkserver import serve; serve(sys.argv[1])"
     server = subprocess.Popen(
-        [sys.executable, "-c", code, address],
+        [python, "-c", code, address],
         env={**environment(), "PYTHONPATH": path, "MALLOC_ARENA_MAX": "2", "PYTHONIOENCODING": "utf-8"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -13,6 +13,7 @@ from examples import demo
 from tests.support.made_once import made_once
 from tests.support.other_plugins import PLUGINS, Ran, Run
 from tests.support.validation import DEFER, environment, read_junit
+from tests.support.warm_start import warm
 
 TEAM = """
 import os
@@ -85,7 +86,7 @@ def run(python: str) -> Run:
                 *args,
             ],
             cwd=directory,
-            env=environment(**extra),
+            env=warm(environment(**extra), python),
             capture_output=True,
             text=True,
             check=False,

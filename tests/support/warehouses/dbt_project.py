@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from tests.support.warm_start import warm
 
 SOURCE = Path(__file__).with_name("project")
 PROFILE = "kennel"
@@ -29,10 +32,11 @@ def write_profiles(directory: Path, outputs: Mapping[str, Mapping[str, object]])
 
 def run_dbt(project: Path, arguments: Sequence[str], *, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     """Run dbt in a process of its own, with the project's directory as profiles directory too."""
-    code = "import sys; from dbt.cli.main import cli; cli(sys.argv[1:])"
+    code = "from dbt.cli.main import cli; cli()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments, "--profiles-dir", str(project)],
         cwd=project,
+        env=warm({**os.environ, "PYTHONWARNINGS": ""}),
         capture_output=True,
         text=True,
         timeout=timeout,
