@@ -204,14 +204,9 @@ class Comparing:
         self._add(compared, "skipped", why, Comparison(unique_id=compared.unique_id, why=why))
 
     def _trouble(self, compared: Counterpart, why: str, status: str = "skipped") -> None:
-        """Report that it could not be compared: an error where a condition asks for the answer."""
-        words = reason(why)
-        self._add(
-            compared,
-            "no result" if compared.fail_if else status,
-            words,
-            Comparison(unique_id=compared.unique_id, why=words),
-        )
+        """Report that it could not be compared: an error where dbt is, or where a condition asks for the answer."""
+        status, words = "no result" if compared.fail_if else status, reason(why)
+        self._add(compared, status, words, Comparison(unique_id=compared.unique_id, why=words))
 
     def _add(
         self, compared: Counterpart, status: str, message: str, comparison: Comparison, seconds: float = 0.0
