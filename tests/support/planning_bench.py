@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,8 @@ from pytest_dbtci.planning.planner import Planner
 from pytest_dbtci.project.profile import Profile
 from pytest_dbtci.settings import Settings
 from tests.support.repositories import Files, commit, git, repository
+from tests.support.validation import environment
+from tests.support.warm_start import warm
 
 SUB_SELECTORS = {
     "body": "body",
@@ -172,8 +173,8 @@ class Bench:
 def bench(folder: Path, files: Files, inside: str) -> Iterator[Bench]:
     """Make a repository of the files and a host to plan with."""
     origin = repository(folder / "origin", files)
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "CI", "DBT_", "GITHUB", "TF_"))}
-    environ |= {"KENNEL_WAREHOUSE": str(folder / "kennel.duckdb"), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    warehouse = str(folder / "kennel.duckdb")
+    environ = environment(KENNEL_WAREHOUSE=warehouse, DBT_SEND_ANONYMOUS_USAGE_STATS="false")
     made = Bench(folder=folder, origin=origin, inside=inside, host=_listening(folder, environ), environ=environ)
     try:
         yield made
@@ -182,7 +183,7 @@ def bench(folder: Path, files: Files, inside: str) -> Iterator[Bench]:
 
 
 def _listening(folder: Path, environ: Mapping[str, str], **ways: Any) -> Listening:
-    host = Listening(folder, {**environ, "PR_NUMBER": "1"}, folder / "dbt.log")
+    host = Listening(folder, {**warm(environ), "PR_NUMBER": "1"}, folder / "dbt.log")
     vars(host).update(ways, own={}, asked=[])
     return host
 
@@ -190,7 +191,7 @@ def _listening(folder: Path, environ: Mapping[str, str], **ways: Any) -> Listeni
 def dbt(directory: Path, *arguments: str, environ: Mapping[str, str]) -> str:
     """Call dbt's own command line; AssertionError with its words when it fails."""
     command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments]
-    done = subprocess.run(command, cwd=directory, env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=directory, env=warm(environ), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

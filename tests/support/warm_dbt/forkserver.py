@@ -1,4 +1,4 @@
-"""A server that has imported dbt, has parsed once, and forks a process for each that would do so.
+"""A server that has imported dbt, has parsed once, remembers templates, and forks a process for each that would do so.
 
 It ends with its standard input.
 """
@@ -45,6 +45,7 @@ def serve(address: str) -> None:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
     alike = sys.modules["sitecustomize"].imported_alike(dict(os.environ), sys.path)
+    _remember_templates()
     _parse_once()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -72,6 +73,24 @@ def serve(address: str) -> None:
                     caller.close()
 
 
+def _remember_templates() -> None:
+    """Let Jinja parse no text twice: dbt's own macros are most of what it reads, and the same for every project.
+
+    dbt looks for macros and calls in the trees that it gets, and changes none.
+    """
+    from jinja2 import Environment
+
+    parse, trees = Environment.parse, {}
+
+    def remembered(self: Environment, source: str, name: str | None = None, filename: str | None = None) -> Any:
+        key = (type(self), *self.extensions, source, name, filename)
+        if key not in trees:
+            trees[key] = parse(self, source, name, filename)
+        return trees[key]
+
+    Environment.parse = remembered  # type: ignore[method-assign]
+
+
 def _parse_once() -> None:
     """Parse a project of one model, by which dbt makes the schemas and templates that every later parse uses.
 
@@ -90,6 +109,7 @@ def _parse_once() -> None:
         contextvars.copy_context().run(dbtRunner().invoke, [*quiet, "parse", "--no-static-parser", *where])
     reset_adapters()
     gc.collect()
+    gc.freeze()
     # The copies' semaphores are for processes of their own to see to.
     resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
     assert _threads() == before, "a copy would wait for threads that it lacks"
