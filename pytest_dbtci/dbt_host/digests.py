@@ -11,12 +11,12 @@ from typing import Any
 
 def json_text(value: Any) -> str:
     """Return a value of dbt's as JSON, whatever the order of its keys; a text as it is."""
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=_plain)
+    return value if isinstance(value, str) else _SORTED.encode(value)
 
 
 def in_order(value: Any) -> str:
     """Return a value of dbt's as JSON, its keys in their order."""
-    return json.dumps(value, default=_plain)
+    return _AS_IT_IS.encode(value)
 
 
 def digest(text: str) -> str:
@@ -30,3 +30,7 @@ def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return vars(value)
     return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)
+
+
+_SORTED = json.JSONEncoder(sort_keys=True, default=_plain)
+_AS_IT_IS = json.JSONEncoder(default=_plain)

@@ -258,10 +258,10 @@ def _effects(node: Any, config: Any, parents: list[str]) -> dict[str, Any]:
 
 def _content(node: Any) -> str:
     """Digest the content of a large seed, which dbt compares by its path; empty for other nodes."""
-    path = Path(getattr(node, "root_path", None) or "", node.original_file_path)
-    if node.resource_type != "seed" or node.checksum.name != "path" or not path.is_file():
+    if node.resource_type != "seed" or node.checksum.name != "path":
         return ""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    path = Path(getattr(node, "root_path", None) or "", node.original_file_path)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def _columns(node: Any, config: Any) -> list[tuple[Any, ...]]:

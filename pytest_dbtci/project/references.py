@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Set
+from functools import lru_cache
 from typing import Any
 
 DATA_SUFFIXES = (
@@ -70,6 +71,9 @@ _THIS = re.compile(r"\bthis\b")
 
 ANY_VAR = "*"
 """Stands for a variable whose name is computed."""
+
+_once = lru_cache(maxsize=64)
+"""Of each text many things are asked, one after another."""
 
 
 def variables(text: str) -> list[str]:
@@ -158,22 +162,25 @@ def calls(text: str) -> list[str]:
     return sorted(found | members | values(text))
 
 
-def values(text: str) -> set[str]:
+@_once
+def values(text: str) -> frozenset[str]:
     """Name what the Jinja in a text mentions as a value, to be passed on or called by another name.
 
     What the text itself binds, as a parameter or by `set` or `for`, is left out.
     """
     code = _code(text)
     looked_up = {p for p in _looked_up(code) if "*" not in p}
-    return {*_VALUE.findall(_STRING.sub("''", code))} - _bound(code) | looked_up
+    return frozenset(_VALUE.findall(_STRING.sub("''", code))) - _bound(code) | looked_up
 
 
-def _bound(code: str) -> set[str]:
+@_once
+def _bound(code: str) -> frozenset[str]:
     # A default (`f=cents`) is none of the names.
     bound = (re.sub(r"=[^,]*", "", part) for parts in _BOUND.findall(code) for part in parts)
-    return {name for part in bound for name in re.findall(r"[a-zA-Z_]\w*", part)}
+    return frozenset(name for part in bound for name in re.findall(r"[a-zA-Z_]\w*", part))
 
 
+@_once
 def _code(text: str) -> str:
     return " ".join(_JINJA.findall(_COMMENT.sub("", text)))
 
@@ -228,11 +235,13 @@ def reads_settings(text: str) -> bool:
     return bool({"config", "db_wrapper", ""} & _members_of_dbt(text))
 
 
-def _members_of_dbt(text: str) -> set[str]:
+@_once
+def _members_of_dbt(text: str) -> frozenset[str]:
     """Name the members that the text reads of those objects of dbt's; empty for such an object itself."""
     code = _code(text)
     bound = _bound(code)
-    return {member for builtin, owner, member in _OF_DBT.findall(code) if builtin or (member and owner not in bound)}
+    found = _OF_DBT.findall(code)
+    return frozenset(member for builtin, owner, member in found if builtin or (member and owner not in bound))
 
 
 def reads_properties(text: str, *, python: bool = False) -> bool:
