@@ -27,8 +27,8 @@ class Planned:
     `build` is the request that builds all of it, None where dbt was not needed; `rehearsal` the one that comes before
     a release, `document` the one after it. `head` and `deferral` are the manifests behind the plan, None where dbt was
     not needed or nothing is deferred; `twins` the base's versions of nodes that are built to compare with, if any.
-    `changed` are the nodes and sources that changed by themselves, planned or not. `names` are the schemas that were
-    tried.
+    `changed` are the nodes and sources that changed by themselves, planned or not. `names` are the schemas that runs
+    of the pull request may choose.
     """
 
     plan: Plan

@@ -105,9 +105,12 @@ class Planner:
         return self._plan_where_free(plan, templates(settings.schema, several=bool(others)), nodes)
 
     def _plan_where_free(self, plan: Plan, choices: Sequence[str], nodes: NodePlanner) -> Planned:
-        """Plan in the first schema that no other repository or project has."""
-        planned, names, notes = Planned(plan=plan), tuple[str, ...](), tuple[str, ...]()
-        where = plan.destination
+        """Plan in the first schema that no other repository or project has.
+
+        In any of them an earlier run can have left something, as it may have met the other repository there.
+        """
+        planned, notes, where = Planned(plan=plan), tuple[str, ...](), plan.destination
+        names = list[str]()
         for template in choices:
             try:
                 name = schema_name(template, plan.pr, where.adapter, project=plan.project, repository=plan.repository)
@@ -115,9 +118,11 @@ class Planner:
                 if not names:
                     raise
                 break  # the longer name does not fit; whose the first one is will be said when it is opened
-            names = (*names, name)
+            names.append(name)
+        for name in names:
             planned = nodes.plan(replace(plan, destination=replace(where, schema=name)))
-            planned = replace(planned, plan=replace(planned.plan, notes=(*planned.plan.notes, *notes)), names=names)
+            told = replace(planned.plan, notes=(*planned.plan.notes, *notes))
+            planned = replace(planned, plan=told, names=tuple(names))
             if planned.plan.mode == "nothing" or not (owner := self.reserve(planned)):
                 break
             notes = (f"{name} belongs to {owner}, so this run builds in another schema",)

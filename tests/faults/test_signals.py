@@ -139,6 +139,22 @@ def test_drops_the_schemas_when_pytest_and_dbt_are_killed_and_it_runs_again(stag
     stage.assert_nothing_left()
 
 
+@pytest.mark.slow
+def test_drops_what_a_run_left_under_the_name_that_it_took_while_another_repository_had_the_first(stage: Stage) -> None:
+    kept = stage.run("--dbt-ci-keep-schema=always")
+    assert kept.code == 0, kept.output
+    stage.warehouse.query(f"update {SCHEMA}.dbt_ci_mark set repository = 'another'")
+    beside = stage.run("--dbt-ci-keep-schema=always")
+    assert beside.code == 0, beside.output
+    assert f"{SCHEMA} belongs to pull request 7 of project kennel in another" in " ".join(beside.output.split())
+    for schema in stage.own_schemas():
+        stage.warehouse.query(f"drop schema {schema} cascade")
+    assert stage.warehouse.contents() != stage.before
+    run = stage.run()
+    assert run.code == 0, run.output
+    stage.assert_nothing_left()
+
+
 def _workers(controller: int) -> list[int]:
     """Return the processes that xdist started; the dbt process is not among them."""
     found = []
