@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from typing import Any
 from examples.demo import git
 from tests.support.validation import Validation, command, environment, read_junit
 from tests.support.warehouses import Warehouse
+from tests.support.warm_dbt.forkserver import copy_of
+from tests.support.warm_start import warm
 
 PR = 7
 SCHEMA = f"dbt_build_{PR}"
@@ -149,14 +151,17 @@ class Stage:
         eventually(lambda: not list(self.scratch.glob("dbt-ci-*")), "the temporary folder is gone")
 
     def hosts(self) -> list[int]:
-        """Return the dbt processes of this stage, found by their TMPDIR."""
-        wanted, found = f"TMPDIR={self.scratch}".encode(), []
+        """Return the dbt processes of this stage, found by their TMPDIR: copies rather than what these stand for."""
+        copies, others = list[int](), list[int]()
+        name, entry = copy_of({"TMPDIR": str(self.scratch)}), f"TMPDIR={self.scratch}".encode()
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 command_line, environ = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
-                if b"pytest_dbtci.dbt_host" in command_line and wanted in environ.split(b"\0"):
-                    found.append(int(process.name))
-        return found
+                if (process / "comm").read_text().strip() == name:
+                    copies.append(int(process.name))
+                elif b"pytest_dbtci.dbt_host" in command_line and entry in environ.split(b"\0"):
+                    others.append(int(process.name))
+        return copies or others
 
     def host(self) -> int:
         """Return the dbt process, as soon as there is one and pytest, which starts it early, hears signals."""
@@ -177,7 +182,7 @@ class Running:
             self.process = subprocess.Popen(
                 command(f"--junitxml={self._junit}", "-v", *args),
                 cwd=stage.directory,
-                env=environment(TMPDIR=str(stage.scratch), **extra),
+                env=warm(environment(TMPDIR=str(stage.scratch), **extra)),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -230,14 +235,3 @@ def outcomes(validation: Validation) -> dict[str, str]:
 def assert_every_node_has_an_outcome(validation: Validation) -> None:
     """Look for each of the pull request's nodes in the JUnit file."""
     assert sorted(outcomes(validation)) == sorted(NODES), validation.output
-
-
-@contextlib.contextmanager
-def suspended(pid: int) -> Iterator[None]:
-    """Stop a process for a while, as one that hangs."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)

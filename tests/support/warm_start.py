@@ -1,7 +1,6 @@
 """Spare a test's dbt processes the import of dbt, which is half of what a small run takes.
 
-`warm_dbt/sitecustomize.py` says how; tests of faults start dbt as users do, and so does every test with
-`DBT_CI_TESTS_COLD=1`.
+`warm_dbt/sitecustomize.py` says how; with `DBT_CI_TESTS_COLD=1` each test starts dbt as users do.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
+from collections.abc import Mapping
+from hashlib import sha256
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from typing import Any
 MODULES = (
     "dbt.cli.main",
     "dbt.adapters.postgres",
+    "dbt.adapters.redshift",
     "dbt.adapters.duckdb",
     "dbt.task.build",
     "dbt.parser.manifest",
@@ -57,17 +59,23 @@ def serve(address: str) -> None:
         listener.listen(32)
         print("ready", flush=True)
         while True:
-            ready, _, _ = select.select([listener, woken, 0], [], [])
+            standing_for = {caller: pid for pid, caller in callers.items() if caller.fileno() >= 0}
+            ready, _, _ = select.select([listener, woken, 0, *standing_for], [], [])
+            for caller in standing_for.keys() & {*ready}:
+                # What a copy stands for has ended, and so does the copy, even one that is stopped.
+                caller.close()
+                os.kill(standing_for[caller], signal.SIGKILL)
             if 0 in ready:
+                for pid in callers:
+                    os.kill(pid, signal.SIGKILL)
                 os._exit(0)
             if woken in ready:
                 os.read(woken, 4096)
                 _tell_ends(callers)
             if listener in ready:
                 caller, _ = listener.accept()
-                if pid := _fork(
-                    caller, alike, [listener.fileno(), woken, wake, *(c.fileno() for c in callers.values())]
-                ):
+                inherited = [listener.fileno(), woken, wake, *(n for c in callers.values() if (n := c.fileno()) >= 0)]
+                if pid := _fork(caller, alike, inherited):
                     callers[pid] = caller
                 else:
                     caller.close()
@@ -127,6 +135,11 @@ def _tell_ends(callers: dict[int, socket.socket]) -> None:
                 caller.sendall(f"{os.waitstatus_to_exitcode(found[1])}\n".encode())
 
 
+def copy_of(environ: Mapping[str, str]) -> str:
+    """Return the name of a copy's process, by which it is found: Linux shows the server's environment as its own."""
+    return f"dbt {sha256(environ.get('TMPDIR', '').encode()).hexdigest()[:11]}"
+
+
 def _fork(caller: socket.socket, alike: str, inherited: list[int]) -> int:
     """Begin what the caller asks for; return its process's number, 0 where the caller has to do it itself."""
     text, descriptors, _, _ = socket.recv_fds(caller, 1, 3)
@@ -162,7 +175,9 @@ def _become(begin: dict[str, Any], descriptors: list[int], caller: socket.socket
         os.environ.clear()
         os.environ.update(begin["environ"])
         sys.argv = begin["argv"]
-        threading.Thread(target=_end_with, args=(caller,), daemon=True).start()
+        caller.close()
+        with contextlib.suppress(OSError):
+            Path("/proc/self/comm").write_text(copy_of(begin["environ"]))
         if begin["kind"] == "host":
             from pytest_dbtci.dbt_host.__main__ import main
 
@@ -182,10 +197,3 @@ def _become(begin: dict[str, Any], descriptors: list[int], caller: socket.socket
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
-
-
-def _end_with(caller: socket.socket) -> None:
-    """End with the process that this one stands for."""
-    with contextlib.suppress(OSError):
-        caller.recv(1)
-    os.kill(os.getpid(), signal.SIGKILL)
