@@ -132,6 +132,7 @@ class Manifest:
     `parsed` tells how: `partly` from an earlier parse, or `wholly`; empty where it was read from a file.
     `schema_uses` names the code that looked into the target's schema meanwhile: see `dbt_host.schema_uses`.
     `unmatched` are sentences on what YAML describes and the project lacks, as far as it was parsed anew.
+    `order` names all nodes where `nodes` lacks those that are as in the base: see `completed`.
     """
 
     project: str
@@ -146,6 +147,14 @@ class Manifest:
     parsed: str = ""
     schema_uses: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+
+    def completed(self, base: Manifest) -> Manifest:
+        """Return the manifest with the nodes that it lacks, which are as in the base."""
+        if not self.order:
+            return self
+        nodes = {u: self.nodes[u] if u in self.nodes else base.nodes[u] for u in self.order}
+        return replace(self, nodes=nodes, order=())
 
     @cached_property
     def texts(self) -> Mapping[str, ManifestNode | ManifestMacro]:

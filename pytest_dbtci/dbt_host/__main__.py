@@ -34,6 +34,7 @@ from pytest_dbtci.dbt_client.protocol.lines import (
     read_line,
     write_line,
 )
+from pytest_dbtci.dbt_host.libraries import dump_at_once, parse_once
 from pytest_dbtci.dbt_host.operations import Operations
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.dbt_host.warehouse_errors import kind_of_trouble
@@ -190,7 +191,7 @@ def _tell_of_error() -> None:
 
 
 def _import_dbt() -> str:
-    """Import dbt while the controller is busy with git, and let the garbage collector rest.
+    """Import dbt while the controller is busy with git, and let it work fast.
 
     Returns what to do where dbt can't be imported, else nothing.
 
@@ -209,6 +210,8 @@ def _import_dbt() -> str:
     gc.enable()
     gc.freeze()
     gc.set_threshold(50_000, 5, 1_000)
+    parse_once()
+    dump_at_once()
     return ""
 
 

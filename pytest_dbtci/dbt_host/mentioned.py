@@ -28,7 +28,7 @@ def mentioned_by_macro(text: str, known: Known, *, builtin: bool) -> dict[str, A
 
 def mentioned_by_node(node: Any, hooks: Sequence[str], known: Known) -> dict[str, Any]:
     """Return what a node and its hooks mention, by the names of ManifestNode's fields."""
-    body = "\n".join((getattr(node, "raw_code", "") or "", *_written(node)))
+    body = _body(node)
     text = "\n".join((body, *hooks))
     found = {**_lookups(text, known), **_mentions(text, known, python=getattr(node, "language", "") == "python")}
     for hook in hooks:
@@ -42,6 +42,15 @@ def mentioned_by_node(node: Any, hooks: Sequence[str], known: Known) -> dict[str
     if fixtures := _fixtures(node):
         found["mentions"] = [*found.get("mentions", ()), *fixtures]
     return found
+
+
+def dispatches_of_node(node: Any, hooks: Sequence[str]) -> list[tuple[str, str]]:
+    """Return what a node and its hooks dispatch: see `references.dispatches`."""
+    return references.dispatches("\n".join((_body(node), *hooks)))
+
+
+def _body(node: Any) -> str:
+    return "\n".join((getattr(node, "raw_code", "") or "", *_written(node)))
 
 
 def _lookups(text: str, known: Known) -> dict[str, Any]:

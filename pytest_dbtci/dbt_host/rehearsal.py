@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from pytest_dbtci.dbt_client.protocol.values import Invocation
-from pytest_dbtci.dbt_host.manifest_view import functions, is_external
+from pytest_dbtci.dbt_host.manifest_view import functions
+from pytest_dbtci.dbt_host.node_parts import is_external
 from pytest_dbtci.dbt_host.repoint import rewrite
 from pytest_dbtci.dbt_host.runner import DbtFailed, run_dbt
 

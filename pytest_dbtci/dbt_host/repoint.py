@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from pytest_dbtci.dbt_host.manifest_view import functions, is_external, place
+from pytest_dbtci.dbt_host.manifest_view import functions, place
+from pytest_dbtci.dbt_host.node_parts import is_external
 from pytest_dbtci.dbt_host.runner import DbtFailed
 from pytest_dbtci.manifest import Place
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,11 @@ import yaml
 from pytest_dbtci.dbt_host.macro_lookup import builtin_packages
 from pytest_dbtci.dbt_host.manifest_view import functions
 
+SAVED = "partial_parse.msgpack"
+"""dbt's name of what it leaves of a parse in the target path."""
+
 _RECORD = "files.json"
+_NODES = ("nodes", "unit_tests", "functions")
 _UNEQUAL = {"name": "none", "checksum": ""}
 """A checksum that to dbt equals none (`FileHash.empty`)."""
 
@@ -78,18 +82,60 @@ def adapt(partial_parse: str, project_dir: str, into: str) -> SavedParse | None:
         return SavedParse(file=partial_parse, differing={})
     import msgpack
 
-    data = msgpack.unpackb(Path(partial_parse).read_bytes(), strict_map_key=False)
+    parts = _parts(Path(partial_parse))
+    files = msgpack.unpackb(parts["files"], strict_map_key=False)
     for file_id, path in differing.items():
-        source = data["files"][file_id]
+        source = files[file_id]
         source["checksum"] = _UNEQUAL
         # Otherwise dbt takes the saved YAML for that of a file that was modified at the same time.
         source["path"]["modification_time"] = 0.0
         if source["parse_file_type"] == "schema" and path.is_file():
             _disagree(source.get("dfy") or {}, path)
+    parts["files"] = msgpack.packb(files)
     file = Path(into, "base_parse.msgpack")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(msgpack.packb(data))
+    packed = (part for name, value in parts.items() for part in (msgpack.packb(name), value))
+    file.write_bytes(b"".join((msgpack.Packer().pack_map_header(len(parts)), *packed)))
     return SavedParse(file=str(file), differing=differing)
+
+
+def alike_nodes(before: Path, now: Path) -> frozenset[str]:
+    """Name the nodes that dbt saved alike, to the byte, of both parses, and of which no more counts than is saved.
+
+    None where one of the two was not saved, or has macros that the other lacks, which any text can mention.
+    """
+    try:
+        then, found = _parts(before), _parts(now)
+    except OSError:
+        return frozenset()
+    if _entries(then["macros"]).keys() != _entries(found["macros"]).keys():
+        return frozenset()
+    # Of a source counts how the project's flags have it compared, of a seed what its rows are.
+    alike = (u for part in _NODES if part in then and part in found for u in _same(then[part], found[part]))
+    return frozenset(u for u in alike if not u.startswith("seed."))
+
+
+def _same(before: bytes, now: bytes) -> Iterator[str]:
+    then = _entries(before)
+    return (key for key, value in _entries(now).items() if then.get(key) == value)
+
+
+def _parts(file: Path) -> dict[str, bytes]:
+    """Return the parts of a saved parse, each as it is packed."""
+    return _entries(file.read_bytes())
+
+
+def _entries(packed: bytes) -> dict[str, bytes]:
+    """Return what a packed map holds, each value as it is packed."""
+    import msgpack
+
+    unpacker, found = msgpack.Unpacker(max_buffer_size=len(packed)), dict[str, bytes]()
+    unpacker.feed(packed)
+    for _ in range(unpacker.read_map_header()):
+        key, begin = unpacker.unpack(), unpacker.tell()
+        unpacker.skip()
+        found[key] = packed[begin : unpacker.tell()]
+    return found
 
 
 def _disagree(saved: Mapping[str, Any], path: Path) -> None:

@@ -19,8 +19,8 @@ import yaml
 
 from pytest_dbtci.codec import decode, encode
 from pytest_dbtci.dbt_client.protocol.values import Invocation
-from pytest_dbtci.dbt_host.manifest_view import is_external
 from pytest_dbtci.dbt_host.manifests import compile_inline
+from pytest_dbtci.dbt_host.node_parts import is_external
 from pytest_dbtci.manifest import Manifest, Place
 
 _NAMING = ("schema", "database", "alias", "enabled")

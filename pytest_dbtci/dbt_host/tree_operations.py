@@ -21,6 +21,7 @@ from pytest_dbtci.dbt_host.manifest_view import view
 from pytest_dbtci.dbt_host.plain_nodes import confined, steady
 from pytest_dbtci.dbt_host.repoint import repoint
 from pytest_dbtci.dbt_host.runner import OWN, narrowing, run_dbt
+from pytest_dbtci.dbt_host.saved_parse import SAVED, alike_nodes
 from pytest_dbtci.dbt_host.schema_uses import uses
 from pytest_dbtci.dbt_host.warehouses import warehouse_of
 from pytest_dbtci.differences import Declaration
@@ -48,7 +49,9 @@ class TreeOperations:
                 unmatched=lambda text: unmatched.update({text: None}),
             )
         self.manifests[request.tree] = manifest
-        seen = replace(view(manifest, parsed), unmatched=tuple(unmatched))
+        now = Path(request.invocation.target_path, SAVED)
+        alike = alike_nodes(Path(request.partial_parse), now) if request.known and parsed == "partly" else frozenset()
+        seen = replace(view(manifest, parsed, alike=alike), unmatched=tuple(unmatched))
         if request.shared:
             seen = replace(seen, schema_uses=uses(manifest, request.invocation.project_dir, request.packages_dir))
         if request.view:

@@ -57,14 +57,14 @@ class Trees:
         partial = before.folder / "partial_parse.msgpack" if before else None
         if before is None or partial is None or not partial.is_file():
             return self._parse()
-        head = self._parse(str(partial))
+        head = self._parse(str(partial), known=True).completed(before.manifest)
         if head.parsed == "partly" and _may_be_stale(before.manifest, head):
             # dbt does not look again at unchanged files.
             head = self._parse()
         self.tell("head: parsed where it differs" if head.parsed == "partly" else "head: parsed in full")
         return head
 
-    def _parse(self, partial_parse: str = "") -> Manifest:
+    def _parse(self, partial_parse: str = "", *, known: bool = False) -> Manifest:
         try:
             return self.host.ask(
                 Parse(
@@ -74,6 +74,7 @@ class Trees:
                     packages_dir=self.project.packages_dir,
                     write=False,
                     shared=True,
+                    known=known,
                 )
             )
         except UsageError as error:

@@ -51,6 +51,7 @@ class Project:
     attributed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     doubt: str = ""
     named: str = ""
+    _files: dict[Path, list[str]] = field(default_factory=dict, repr=False, compare=False)
 
     def rendered(self, layout: Layout) -> Project:
         """Return the project as dbt itself knows it."""
@@ -264,7 +265,10 @@ class Project:
             texts += [Path(entry.path) for entry in found if entry.name.endswith(_TEXTS)]
         named = {pattern for patterns in self.files_of_variables.values() for pattern in patterns}
         for path in filter(Path.is_file, texts):
-            named.update(files(path.read_text(encoding="utf-8", errors="replace"), python=path.suffix == ".py"))
+            if path not in self._files:  # as the project is rendered, it is asked once more
+                text = path.read_text(encoding="utf-8", errors="replace")
+                self._files[path] = files(text, python=path.suffix == ".py")
+            named.update(self._files[path])
         return frozenset(named)
 
 

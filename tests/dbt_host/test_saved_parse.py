@@ -1,4 +1,4 @@
-"""A head that dbt did not parse anew as it had to is noticed."""
+"""A head that dbt did not parse anew as it had to is noticed; what is alike in both is told by the base's answer."""
 
 from __future__ import annotations
 
@@ -46,3 +46,70 @@ def test_another_text_than_the_file_s_is_noticed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout.splitlines()[-1])
     assert answers == {name: [True, False, False] for name in FILES if name.endswith(".sql")}
+
+
+NODES: dict[str, str | None] = {
+    **FILES,
+    "models/two.sql": "{{ config(meta={'a': true}) }}select a from {{ ref('one') }}\n",
+    "models/four.sql": "select {{ two() }} as a\n",
+    "models/models.yml": "models: [{name: one, columns: [{name: a, data_tests: [not_null]}]}]\n",
+    "seeds/five.csv": "a\n1\n",
+}
+
+PARSE_BOTH_WAYS = """
+import json
+from dataclasses import replace
+from pathlib import Path
+from pytest_dbtci.dbt_client.protocol.tree_requests import Parse
+from pytest_dbtci.dbt_client.protocol.values import Invocation
+from pytest_dbtci.dbt_host.tree_operations import TreeOperations
+
+def there(folder):
+    return Invocation(project_dir=".", profiles_dir=".", log_path="logs", target_path=folder)
+
+trees = TreeOperations()
+base = trees.parse(Parse(tree="base", invocation=there("base"), view="base/view.json", write=True))
+told = {}
+for name, file, old, new in json.loads(Path("changes.json").read_text()):
+    before = Path(file).read_text()
+    Path(file).write_text(before.replace(old, new))
+    saved = Parse(tree="head", invocation=there("head"), partial_parse="base/partial_parse.msgpack", write=False)
+    brief, whole = trees.parse(replace(saved, known=True)), trees.parse(saved)
+    head = brief.completed(base)
+    told[name] = [whole.parsed, sorted(brief.nodes), head == whole, list(head.nodes) == list(whole.nodes)]
+    Path(file).write_text(before)
+print(json.dumps(told))
+"""
+
+ONE, TWO, FOUR, FIVE = "model.tiny.one", "model.tiny.two", "model.tiny.four", "seed.tiny.five"
+TEST = "test.tiny.not_null_one_a.17d81121af"
+CHANGES = {
+    "a model": ("models/one.sql", "a b", "a c", [ONE, FIVE, TEST]),  # with a model dbt parses its YAML anew
+    "a value that Python calls equal": ("models/two.sql", "true", "1", [TWO, FIVE]),
+    "a macro's text": ("macros/two.sql", "a b", "a c", [FOUR, FIVE]),
+    "a test that is gone": ("models/models.yml", "[not_null]", "[]", [ONE, FIVE]),
+}
+
+
+def test_what_is_alike_is_as_the_base_told(tmp_path: Path) -> None:
+    write(tmp_path, NODES)
+    (tmp_path / "changes.json").write_text(json.dumps([(name, *change[:3]) for name, change in CHANGES.items()]))
+    command = [sys.executable, "-c", PARSE_BOTH_WAYS]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told == {name: ["partly", sorted(anew), True, True] for name, (*_, anew) in CHANGES.items()}
+
+
+def test_where_a_macro_comes_all_is_told(tmp_path: Path) -> None:
+    """A text that named nothing before can name the new macro."""
+    write(tmp_path, NODES)
+    change = ("a macro", "macros/two.sql", "{% macro two()", "{% macro six() %}{% endmacro %}{% macro two()")
+    (tmp_path / "changes.json").write_text(json.dumps([change]))
+    command = [sys.executable, "-c", PARSE_BOTH_WAYS]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ((parsed, anew, *same),) = json.loads(done.stdout.splitlines()[-1]).values()
+    assert parsed == "partly"
+    assert {ONE, TWO, FOUR, FIVE} <= {*anew}
+    assert same == [True, True]

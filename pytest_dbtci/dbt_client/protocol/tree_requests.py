@@ -21,7 +21,8 @@ class Parse(Request[Manifest]):
 
     `partial_parse` is a `partial_parse.msgpack` to start from, `packages_dir` where packages are installed, relative
     to the project. `write` says whether `manifest.json` is written to the target path. `shared` tells that the target's
-    schema stands for that of any pull request: what looks into it is named in the answer.
+    schema stands for that of any pull request: what looks into it is named in the answer. `known` tells that the asker
+    has what was answered for the parse to start from: nodes that are alike in both are only named.
     """
 
     tree: str
@@ -31,6 +32,7 @@ class Parse(Request[Manifest]):
     view: str = ""
     write: bool
     shared: bool = False
+    known: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,8 @@ WAREHOUSES: dict[str, type[Warehouse]] = {
 def warehouse_of(manifest: Any) -> Warehouse:
     """Return the warehouse of the manifest's adapter, logged in as dbt's last invocation was."""
     adapter_type = manifest.metadata.adapter_type
-    others = (found.load() for found in entry_points(group=GROUP, name=adapter_type))
-    known: type[Warehouse] = WAREHOUSES.get(adapter_type) or next(others, Warehouse)
+    known = WAREHOUSES.get(adapter_type)
+    if known is None:
+        others = (found.load() for found in entry_points(group=GROUP, name=adapter_type))
+        known = next(others, Warehouse)
     return known(adapter_type, manifest)

@@ -102,6 +102,12 @@ class DuckDb(Warehouse):
         ((seconds,),) = self.fetch("select epoch(current_timestamp)")
         return datetime.fromtimestamp(float(seconds), timezone.utc)
 
+    def list_schemas(self, database: str) -> tuple[str, ...]:
+        """Return the names of all schemas, by what dbt's macro asks but without the macro, which takes longer."""
+        names = "select schema_name from system.information_schema.schemata"
+        found = self.fetch(f"{names} where lower(catalog_name) = lower({self._literal(database)})")
+        return tuple(str(name) for (name,) in found)
+
     def is_at_work(self) -> bool:
         """Whether this process, in which DuckDB works, has used the processor since this was asked last."""
         used = time.process_time() - time.thread_time()  # without the thread that asks
@@ -131,11 +137,11 @@ class DuckDb(Warehouse):
 
     def _tables(self, database: str, schema: str) -> list[tuple[str, str]]:
         # Not by dbt's macro, which a name with an apostrophe breaks; a schema of somebody else can have one.
-        rows = self.query(
+        found = self.fetch(
             "select table_name, table_type from information_schema.tables "
             f"where table_catalog = {self._literal(database)} and table_schema = {self._literal(schema)}"
-        ).rows
-        return [(name, kind) for name, kind in rows]
+        )
+        return [(str(name), str(kind)) for name, kind in found]
 
     def dependents(self, database: str, schema: str, inside: set[str]) -> tuple[str, ...]:
         # Asked of DuckDB itself, whose drop is undone.
