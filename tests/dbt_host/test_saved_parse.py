@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.support.tiny_project import PROFILES, PROJECT, write
 from tests.support.validation import environment
@@ -39,13 +40,18 @@ print(json.dumps(answers))
 """
 
 
+def told_by(script: str, folder: Path) -> dict[str, Any]:
+    """Run a script in the project; return the JSON that it printed last."""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
 def test_another_text_than_the_file_s_is_noticed(tmp_path: Path) -> None:
     write(tmp_path, FILES)
-    command = [sys.executable, "-c", PARSE_THEN_EDIT]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    answers = json.loads(done.stdout.splitlines()[-1])
-    assert answers == {name: [True, False, False] for name in FILES if name.endswith(".sql")}
+    assert told_by(PARSE_THEN_EDIT, tmp_path) == {name: [True, False, False] for name in FILES if name.endswith(".sql")}
 
 
 NODES: dict[str, str | None] = {
@@ -94,11 +100,9 @@ CHANGES = {
 def test_what_is_alike_is_as_the_base_told(tmp_path: Path) -> None:
     write(tmp_path, NODES)
     (tmp_path / "changes.json").write_text(json.dumps([(name, *change[:3]) for name, change in CHANGES.items()]))
-    command = [sys.executable, "-c", PARSE_BOTH_WAYS]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told == {name: ["partly", sorted(anew), True, True] for name, (*_, anew) in CHANGES.items()}
+    assert told_by(PARSE_BOTH_WAYS, tmp_path) == {
+        name: ["partly", sorted(anew), True, True] for name, (*_, anew) in CHANGES.items()
+    }
 
 
 def test_where_a_macro_comes_all_is_told(tmp_path: Path) -> None:
@@ -106,10 +110,7 @@ def test_where_a_macro_comes_all_is_told(tmp_path: Path) -> None:
     write(tmp_path, NODES)
     change = ("a macro", "macros/two.sql", "{% macro two()", "{% macro six() %}{% endmacro %}{% macro two()")
     (tmp_path / "changes.json").write_text(json.dumps([change]))
-    command = [sys.executable, "-c", PARSE_BOTH_WAYS]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    ((parsed, anew, *same),) = json.loads(done.stdout.splitlines()[-1]).values()
+    ((parsed, anew, *same),) = told_by(PARSE_BOTH_WAYS, tmp_path).values()
     assert parsed == "partly"
     assert {ONE, TWO, FOUR, FIVE} <= {*anew}
     assert same == [True, True]
